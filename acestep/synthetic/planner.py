@@ -1,0 +1,216 @@
+"""Synthetic planner checkpoints: seeded Qwen3 weights in the original layout.
+
+``tiny`` ones are built in a fraction of a second, ``full`` ones have the released shapes. The weights are random
+except for one residual channel, which no layer reads or writes: through it the end of a line is likelier than any
+other token, so that free text written by the model ends after some dozen tokens, as a trained model's does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from acestep.synthetic.tokenizer import Scale, build_full_tokenizer, build_tokenizer, save_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+Size = Literal["0.6B", "1.7B", "4B"]
+Shapes = dict[str, tuple[int, ...]]
+
+TINY_CODES: Final = 1024
+SHARD_BYTES: Final = 5_000_000_000
+"""A larger checkpoint is split into shards, as the released 4B one is."""
+WEIGHT_STD: Final = 0.02
+EMBEDDING = "embed_tokens.weight"
+LINE_ENDS: Final = ("\n", "<|im_end|>")
+SHARED: Final = 8.0
+"""What every token's embedding holds in channel 0: most of the energy of a hidden state, so the norms' scale."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The numbers that tell Qwen3 sizes apart; *line_end_bonus* is how much likelier (nats) a line's end is.
+
+    *logit_gain* spreads the other logits to a standard deviation of about one.
+    """
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    line_end_bonus: float
+    logit_gain: float
+
+
+ARCHITECTURES: Final[dict[tuple[Scale, Size], Architecture]] = {
+    ("tiny", "0.6B"): Architecture(64, 2, 4, 2, 16, 128, 3.5, 4.0),
+    ("tiny", "1.7B"): Architecture(96, 2, 6, 2, 16, 192, 3.5, 4.0),
+    ("tiny", "4B"): Architecture(96, 3, 8, 2, 16, 256, 3.5, 4.0),
+    ("full", "0.6B"): Architecture(1024, 28, 16, 8, 128, 3072, 8.0, 1.0),
+    ("full", "1.7B"): Architecture(2048, 28, 16, 8, 128, 6144, 8.0, 1.0),
+    ("full", "4B"): Architecture(2560, 36, 32, 8, 128, 9728, 8.0, 1.0),
+}
+
+
+def write_planner(folder: Path, size: Size, scale: Scale, seed: int = 0) -> None:
+    """Write a planner checkpoint to *folder*: ``config.json``, weights, tokenizer, chat template.
+
+    The weights are float32 (tiny) or bfloat16 (full) normal numbers of standard deviation 0.02; the same *seed*
+    gives the same bytes. Keys have the prefix ``model.`` for 0.6B and none for 1.7B and 4B; the head is tied to the
+    embedding and not stored. What is larger than `SHARD_BYTES` is written as shards with an index, tensor by tensor.
+    """
+    tokenizer = build_full_tokenizer() if scale == "full" else build_tokenizer(TINY_CODES)
+    save_tokenizer(tokenizer, folder)
+    architecture, vocabulary = ARCHITECTURES[scale, size], tokenizer.get_vocab_size()
+    dtype = "bfloat16" if scale == "full" else "float32"
+    config = _config(architecture, tokenizer, dtype, 40_960 if scale == "full" else 8192)
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    shapes = _shapes(architecture, vocabulary)
+    tensors = _tensors(architecture, shapes, _line_ends(tokenizer), dtype, seed)
+    _write_weights(folder, shapes, tensors, dtype, prefix="model." if size == "0.6B" else "")
+
+
+def _config(architecture: Architecture, tokenizer: Tokenizer, dtype: str, positions: int) -> dict[str, Any]:
+    return {
+        "architectures": ["Qwen3ForCausalLM"],
+        "model_type": "qwen3",
+        "vocab_size": tokenizer.get_vocab_size(),
+        "hidden_size": architecture.hidden,
+        "intermediate_size": architecture.intermediate,
+        "num_hidden_layers": architecture.layers,
+        "num_attention_heads": architecture.heads,
+        "num_key_value_heads": architecture.kv_heads,
+        "head_dim": architecture.head_dim,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "max_position_embeddings": positions,
+        "rms_norm_eps": 1e-06,
+        "rope_theta": 1_000_000.0,
+        "tie_word_embeddings": True,
+        "use_sliding_window": False,
+        "dtype": dtype,
+        "eos_token_id": tokenizer.token_to_id("<|im_end|>"),
+        "pad_token_id": tokenizer.token_to_id("<|endoftext|>"),
+    }
+
+
+def _shapes(architecture: Architecture, vocabulary: int) -> Shapes:
+    """Every stored tensor's shape, in file order, by its key without prefix."""
+    hidden, inner = architecture.hidden, architecture.intermediate
+    queries, keys = architecture.heads * architecture.head_dim, architecture.kv_heads * architecture.head_dim
+    shapes: Shapes = {EMBEDDING: (vocabulary, hidden)}
+    for layer in range(architecture.layers):
+        block: Shapes = {
+            "input_layernorm.weight": (hidden,),
+            "self_attn.q_proj.weight": (queries, hidden),
+            "self_attn.k_proj.weight": (keys, hidden),
+            "self_attn.v_proj.weight": (keys, hidden),
+            "self_attn.o_proj.weight": (hidden, queries),
+            "self_attn.q_norm.weight": (architecture.head_dim,),
+            "self_attn.k_norm.weight": (architecture.head_dim,),
+            "post_attention_layernorm.weight": (hidden,),
+            "mlp.gate_proj.weight": (inner, hidden),
+            "mlp.up_proj.weight": (inner, hidden),
+            "mlp.down_proj.weight": (hidden, inner),
+        }
+        shapes |= {f"layers.{layer}.{name}": shape for name, shape in block.items()}
+    return shapes | {"norm.weight": (hidden,)}
+
+
+def _line_ends(tokenizer: Tokenizer) -> list[int]:
+    return [tokenizer.encode(text, add_special_tokens=False).ids[0] for text in LINE_ENDS]
+
+
+def _tensors(
+    architecture: Architecture, shapes: Shapes, line_ends: list[int], dtype: str, seed: int
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Key and tensor of each weight, made one at a time."""
+    import torch
+
+    kind: torch.dtype = getattr(torch, dtype)
+    generator = torch.Generator().manual_seed(seed)
+    residual_std = WEIGHT_STD / math.sqrt(2 * architecture.layers)
+    for key, shape in shapes.items():
+        if len(shape) == 1:
+            yield key, _norm_weight(key, shape[0], architecture).to(kind)
+            continue
+        into_residual = key.endswith(("o_proj.weight", "down_proj.weight"))
+        std = residual_std if into_residual else WEIGHT_STD
+        weight = torch.empty(shape, dtype=kind).normal_(0.0, std, generator=generator)
+        if into_residual:
+            weight[0] = 0.0
+        elif key == EMBEDDING:
+            weight[:, 0] = SHARED
+            weight[line_ends, 0] += architecture.line_end_bonus
+        yield key, weight
+
+
+def _norm_weight(key: str, width: int, architecture: Architecture) -> torch.Tensor:
+    """The scale of a norm, undoing that channel 0 holds most of the energy of what is normalised.
+
+    A hidden state has a root mean square of about ``SHARED / sqrt(hidden)``. Layers see channel 0 as zero and the
+    others as about unit normal; the head sees channel 0 as one, so that `Architecture.line_end_bonus` is in nats.
+    """
+    import torch
+
+    if "layernorm" not in key and key != "norm.weight":
+        return torch.ones(width)
+    rms = SHARED / math.sqrt(architecture.hidden)
+    weight = torch.full((width,), rms / WEIGHT_STD * (architecture.logit_gain if key == "norm.weight" else 1.0))
+    weight[0] = rms / SHARED if key == "norm.weight" else 0.0
+    return weight
+
+
+def _write_weights(
+    folder: Path, shapes: Shapes, tensors: Iterable[tuple[str, torch.Tensor]], dtype: str, prefix: str
+) -> None:
+    """Write *tensors* (in the order of *shapes*) as one safetensors file or as shards with an index."""
+    item_bytes = 2 if dtype == "bfloat16" else 4
+    shards = _split({key: math.prod(shape) * item_bytes for key, shape in shapes.items()})
+    names = ["model.safetensors"]
+    if len(shards) > 1:
+        names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
+        placed = {prefix + key: name for name, shard in zip(names, shards, strict=True) for key in shard}
+        total = sum(sum(shard.values()) for shard in shards)
+        index = {"metadata": {"total_size": total}, "weight_map": placed}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+    stream = iter(tensors)
+    for name, shard in zip(names, shards, strict=True):
+        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+        offset = 0
+        for key, size in shard.items():
+            kind = "BF16" if dtype == "bfloat16" else "F32"
+            header[prefix + key] = {"dtype": kind, "shape": shapes[key], "data_offsets": [offset, offset + size]}
+            offset += size
+        _write_file(folder / name, header, (next(stream)[1] for _ in shard))
+
+
+def _split(sizes: dict[str, int]) -> list[dict[str, int]]:
+    """Consecutive groups of *sizes*, none above `SHARD_BYTES`."""
+    groups: list[dict[str, int]] = [{}]
+    for key, size in sizes.items():
+        if sum(groups[-1].values()) + size > SHARD_BYTES:
+            groups.append({})
+        groups[-1][key] = size
+    return groups
+
+
+def _write_file(path: Path, header: dict[str, Any], tensors: Iterable[torch.Tensor]) -> None:
+    """One file in the safetensors format: header length, header padded to 8 bytes, then the bytes of each tensor."""
+    import torch
+
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for tensor in tensors:
+            file.write(memoryview(tensor.view(torch.uint8).numpy()).cast("B"))
