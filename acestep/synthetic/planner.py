@@ -1,8 +1,9 @@
 """Synthetic planner checkpoints: seeded Qwen3 weights in the original layout.
 
-``tiny`` ones are built in a fraction of a second, ``full`` ones have the released shapes. The weights are random
-except for one residual channel, which no layer reads or writes: through it the end of a line is likelier than any
-other token, so that free text written by the model ends after some dozen tokens, as a trained model's does.
+``tiny`` ones are built in a fraction of a second, ``full`` ones have the released shapes. The weights are
+random except for one residual channel, which no layer reads or writes: through it the end of a line is
+likelier than any other token, so that free text written by the model ends after some dozen tokens, as a
+trained model's.
 """
 
 from __future__ import annotations
@@ -30,15 +31,14 @@ WEIGHT_STD: Final = 0.02
 EMBEDDING = "embed_tokens.weight"
 LINE_ENDS: Final = ("\n", "<|im_end|>")
 SHARED: Final = 8.0
-"""What every token's embedding holds in channel 0: most of the energy of a hidden state, so the norms' scale."""
+"""What every token's embedding holds in channel 0: most of a hidden state's energy, so the norms' scale."""
+SELF_BONUS: Final = 2.0
+"""How much likelier (nats) a tied model's last token is: its own embedding is still in the hidden state."""
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The numbers that tell Qwen3 sizes apart; *line_end_bonus* is how much likelier (nats) a line's end is.
-
-    *logit_gain* spreads the other logits to a standard deviation of about one.
-    """
+    """The numbers that tell Qwen3 sizes apart; a line's end is likelier by *line_end_bonus* nats."""
 
     hidden: int
     layers: int
@@ -47,25 +47,25 @@ class Architecture:
     head_dim: int
     intermediate: int
     line_end_bonus: float
-    logit_gain: float
 
 
 ARCHITECTURES: Final[dict[tuple[Scale, Size], Architecture]] = {
-    ("tiny", "0.6B"): Architecture(64, 2, 4, 2, 16, 128, 3.5, 4.0),
-    ("tiny", "1.7B"): Architecture(96, 2, 6, 2, 16, 192, 3.5, 4.0),
-    ("tiny", "4B"): Architecture(96, 3, 8, 2, 16, 256, 3.5, 4.0),
-    ("full", "0.6B"): Architecture(1024, 28, 16, 8, 128, 3072, 8.0, 1.0),
-    ("full", "1.7B"): Architecture(2048, 28, 16, 8, 128, 6144, 8.0, 1.0),
-    ("full", "4B"): Architecture(2560, 36, 32, 8, 128, 9728, 8.0, 1.0),
+    ("tiny", "0.6B"): Architecture(64, 2, 4, 2, 16, 128, line_end_bonus=3.0),
+    ("tiny", "1.7B"): Architecture(96, 2, 6, 2, 16, 192, line_end_bonus=3.0),
+    ("tiny", "4B"): Architecture(96, 3, 6, 2, 16, 192, line_end_bonus=3.0),
+    ("full", "0.6B"): Architecture(1024, 28, 16, 8, 128, 3072, line_end_bonus=7.5),
+    ("full", "1.7B"): Architecture(2048, 28, 16, 8, 128, 6144, line_end_bonus=7.5),
+    ("full", "4B"): Architecture(2560, 36, 32, 8, 128, 9728, line_end_bonus=7.5),
 }
 
 
 def write_planner(folder: Path, size: Size, scale: Scale, seed: int = 0) -> None:
     """Write a planner checkpoint to *folder*: ``config.json``, weights, tokenizer, chat template.
 
-    The weights are float32 (tiny) or bfloat16 (full) normal numbers of standard deviation 0.02; the same *seed*
-    gives the same bytes. Keys have the prefix ``model.`` for 0.6B and none for 1.7B and 4B; the head is tied to the
-    embedding and not stored. What is larger than `SHARD_BYTES` is written as shards with an index, tensor by tensor.
+    The weights are float32 (tiny) or bfloat16 (full) normal numbers of standard deviation 0.02 or less; the
+    same *seed* gives the same bytes. Keys have the prefix ``model.`` for 0.6B and none for 1.7B and 4B; the
+    head is tied to the embedding and not stored. What is larger than `SHARD_BYTES` is written as shards
+    with an index. Never more than one tensor is in memory.
     """
     tokenizer = build_full_tokenizer() if scale == "full" else build_tokenizer(TINY_CODES)
     save_tokenizer(tokenizer, folder)
@@ -138,7 +138,7 @@ def _tensors(
 
     kind: torch.dtype = getattr(torch, dtype)
     generator = torch.Generator().manual_seed(seed)
-    residual_std = WEIGHT_STD / math.sqrt(2 * architecture.layers)
+    residual_std = WEIGHT_STD / architecture.layers
     for key, shape in shapes.items():
         if len(shape) == 1:
             yield key, _norm_weight(key, shape[0], architecture).to(kind)
@@ -157,16 +157,22 @@ def _tensors(
 def _norm_weight(key: str, width: int, architecture: Architecture) -> torch.Tensor:
     """The scale of a norm, undoing that channel 0 holds most of the energy of what is normalised.
 
-    A hidden state has a root mean square of about ``SHARED / sqrt(hidden)``. Layers see channel 0 as zero and the
-    others as about unit normal; the head sees channel 0 as one, so that `Architecture.line_end_bonus` is in nats.
+    A hidden state has a root mean square of about ``SHARED / sqrt(hidden)``. Layers see channel 0 as zero
+    and project the others to a standard deviation of about 0.2 at every width, which keeps deep models from
+    blowing up. The head sees channel 0 as one, so that `Architecture.line_end_bonus` is in nats, and the
+    others such that the last token's own logit rises by `SELF_BONUS`.
     """
     import torch
 
     if "layernorm" not in key and key != "norm.weight":
         return torch.ones(width)
-    rms = SHARED / math.sqrt(architecture.hidden)
-    weight = torch.full((width,), rms / WEIGHT_STD * (architecture.logit_gain if key == "norm.weight" else 1.0))
-    weight[0] = rms / SHARED if key == "norm.weight" else 0.0
+    rms, hidden = SHARED / math.sqrt(architecture.hidden), architecture.hidden
+    if key == "norm.weight":
+        weight = torch.full((width,), SELF_BONUS * rms / (hidden * WEIGHT_STD**2))
+        weight[0] = rms / SHARED
+    else:
+        weight = torch.full((width,), rms**2 / WEIGHT_STD)
+        weight[0] = 0.0
     return weight
 
 
@@ -182,14 +188,20 @@ def _write_weights(
         placed = {prefix + key: name for name, shard in zip(names, shards, strict=True) for key in shard}
         total = sum(sum(shard.values()) for shard in shards)
         index = {"metadata": {"total_size": total}, "weight_map": placed}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
+        (folder / "model.safetensors.index.json").write_text(
+            json.dumps(index, indent=2) + "\n", encoding="utf-8"
+        )
     stream = iter(tensors)
     for name, shard in zip(names, shards, strict=True):
         header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
         offset = 0
         for key, size in shard.items():
             kind = "BF16" if dtype == "bfloat16" else "F32"
-            header[prefix + key] = {"dtype": kind, "shape": shapes[key], "data_offsets": [offset, offset + size]}
+            header[prefix + key] = {
+                "dtype": kind,
+                "shape": shapes[key],
+                "data_offsets": [offset, offset + size],
+            }
             offset += size
         _write_file(folder / name, header, (next(stream)[1] for _ in shard))
 
@@ -205,7 +217,7 @@ def _split(sizes: dict[str, int]) -> list[dict[str, int]]:
 
 
 def _write_file(path: Path, header: dict[str, Any], tensors: Iterable[torch.Tensor]) -> None:
-    """One file in the safetensors format: header length, header padded to 8 bytes, then the bytes of each tensor."""
+    """One file in the safetensors format: the header's length, the header padded to 8 bytes, the tensors."""
     import torch
 
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -213,4 +225,4 @@ def _write_file(path: Path, header: dict[str, Any], tensors: Iterable[torch.Tens
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for tensor in tensors:
-            file.write(memoryview(tensor.view(torch.uint8).numpy()).cast("B"))
+            file.write(tensor.view(torch.uint8).numpy().data)

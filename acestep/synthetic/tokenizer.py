@@ -1,8 +1,8 @@
 """Synthetic tokenizers: byte-level BPE with Qwen3's pre-tokenizer, control tokens and chat template.
 
-``tiny`` ones know a few hundred text tokens; ``full`` ones have exactly the released vocabulary layout: 151,643
-base entries, 26 control tokens, and for the planner 65,535 audio codes. Text of any kind survives a round trip,
-for every byte is a token.
+``tiny`` ones know a few hundred text tokens; ``full`` ones have exactly the released vocabulary layout:
+151,643 base entries, 26 control tokens, and for the planner 65,535 audio codes. Text of any kind survives a
+round trip, for every byte is a token.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from acestep.constants import KEYSCALES, LANGUAGES, MAX_AUDIO_CODE
+from acestep.constants import (
+    INSTRUCTION_PLANNER,
+    INSTRUCTION_TEXT2MUSIC,
+    KEYSCALES,
+    LANGUAGES,
+    MAX_AUDIO_CODE,
+    NO_USER_INPUT,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -24,13 +31,27 @@ SPECIAL_TOKENS: Final = (
     "<|endoftext|>",
     "<|im_start|>",
     "<|im_end|>",
-    *(f"<|{name}|>" for name in "object_ref_start object_ref_end box_start box_end quad_start quad_end".split()),
-    *(f"<|{name}|>" for name in "vision_start vision_end vision_pad image_pad video_pad".split()),
+    "<|object_ref_start|>",
+    "<|object_ref_end|>",
+    "<|box_start|>",
+    "<|box_end|>",
+    "<|quad_start|>",
+    "<|quad_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
 )
 PLAIN_TOKENS: Final = (
     "<tool_call>",
     "</tool_call>",
-    *(f"<|{name}|>" for name in "fim_prefix fim_middle fim_suffix fim_pad repo_name file_sep".split()),
+    "<|fim_prefix|>",
+    "<|fim_middle|>",
+    "<|fim_suffix|>",
+    "<|fim_pad|>",
+    "<|repo_name|>",
+    "<|file_sep|>",
     "<tool_response>",
     "</tool_response>",
     "<think>",
@@ -48,6 +69,13 @@ SPLIT: Final = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 """Qwen's pre-tokenizer: each digit stands alone, a space joins the word after it."""
+WORDS: Final = """
+    a an the and of with in on soft loud slow fast warm bright dark calm gentle driving dreamy upbeat piano
+    guitar drums bass synth strings brass violin cello flute choir voice vocal male female ballad pop rock
+    jazz blues soul funk metal folk house techno trap ambient orchestral cinematic electronic acoustic
+    melody rhythm chorus verse bridge intro outro love night light heart dream fire rain time home road sky
+    world dance sing alone together
+"""
 CHAT_TEMPLATE: Final = (
     "{% for message in messages %}"
     "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
@@ -68,7 +96,7 @@ def build_tokenizer(codes: int) -> Tokenizer:
 
 
 def build_full_tokenizer() -> Tokenizer:
-    """A tokenizer with the released planner's layout: 217,204 entries, audio codes 0 to 65,534 from id 151,669."""
+    """A tokenizer with the released planner's layout: 217,204 entries, 65,535 of them codes."""
     tokenizer = _byte_level_bpe(*_extended(*_trained(TINY_BASE), FULL_BASE))
     _add_control_tokens(tokenizer)
     _add_codes(tokenizer, range(FULL_CODES))
@@ -90,7 +118,7 @@ def build_text_tokenizer(scale: Scale) -> Tokenizer:
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write *tokenizer* to *folder* with the settings and the chat template that transformers reads beside it."""
+    """Write *tokenizer* to *folder* with the settings and chat template that transformers reads."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
     settings = {
@@ -120,7 +148,7 @@ def _byte_level_bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]]) -
 
 
 def _trained(entries: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
-    """Vocabulary and merges of *entries* tokens: all bytes, then what the planner's own phrases are made of."""
+    """Vocabulary and merges of *entries* tokens: all bytes, then what the planner's phrases are made of."""
     from tokenizers import pre_tokenizers, trainers
 
     bytes_first = sorted(pre_tokenizers.ByteLevel.alphabet())
@@ -131,27 +159,22 @@ def _trained(entries: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
     model = json.loads(tokenizer.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
     if len(vocabulary) != entries:
-        raise AssertionError(f"the phrases yield {len(vocabulary)} tokens, not {entries}: add words to _phrases")
+        raise AssertionError(
+            f"the phrases yield {len(vocabulary)} tokens, not {entries}: add words to _phrases"
+        )
     return vocabulary, [(left, right) for left, right in model["merges"]]
 
 
 def _phrases() -> Iterator[str]:
     """Text of the kind that the planner reads and writes."""
-    words = (
-        "a an the and of with in on soft loud slow fast warm bright dark calm gentle driving dreamy upbeat piano guitar "
-        "drums bass synth strings brass violin cello flute choir voice vocal male female ballad pop rock jazz blues soul "
-        "funk metal folk house techno trap ambient orchestral cinematic electronic acoustic melody rhythm chorus verse "
-        "bridge intro outro love night light heart dream fire rain time home road sky world dance sing alone together"
-    ).split()
+    words = WORDS.split()
     for turn, (keyscale, language) in enumerate(zip(KEYSCALES, itertools.cycle(LANGUAGES), strict=False)):
         caption = " ".join(words[(7 * turn + 5 * step) % len(words)] for step in range(12))
-        yield (
-            f"\nbpm: {60 + turn}\ncaption: A {caption}.\nduration: {10 + turn}\ngenres: pop\nkeyscale: {keyscale}"
-            f"\nlanguage: {language}\ntimesignature: 4\n\n"
-        )
-        yield f"# Instruction\nGenerate audio semantic tokens based on the given conditions:\n\n# Caption\n{caption}\n\n"
-        yield "# Lyric\n[Verse 1]\n[Chorus]\n[Instrumental]\n\ninstrumental: true\n# Languages\n# Metas\n- N/A\n"
-        yield "system\nuser\nassistant\nNO USER INPUT\nFill the audio semantic mask\nseconds\n"
+        yield f"\nbpm: {60 + turn}\ncaption: A {caption}.\nduration: {10 + turn}\ngenres: pop\n"
+        yield f"keyscale: {keyscale}\nlanguage: {language}\ntimesignature: 4\n\n"
+        yield f"# Instruction\n{INSTRUCTION_PLANNER}\n\n# Caption\n{caption}\n\n# Lyric\n[Verse 1]\n"
+        yield "[Chorus]\n[Instrumental]\n\ninstrumental: true\n# Languages\n# Metas\n- N/A\nsystem\nuser\nassistant\n"
+        yield f"{NO_USER_INPUT}\n{INSTRUCTION_TEXT2MUSIC}\nseconds\n"
 
 
 def _extended(
@@ -182,4 +205,5 @@ def _add_control_tokens(tokenizer: Tokenizer) -> None:
 def _add_codes(tokenizer: Tokenizer, codes: range | tuple[int, ...]) -> None:
     from tokenizers import AddedToken
 
-    tokenizer.add_tokens([AddedToken(f"<|audio_code_{code}|>", special=False, normalized=False) for code in codes])
+    names = (f"<|audio_code_{code}|>" for code in codes)
+    tokenizer.add_tokens([AddedToken(name, special=False, normalized=False) for name in names])
