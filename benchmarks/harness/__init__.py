@@ -1,0 +1,1 @@
+"""The one place that measures: workloads, samples, records, and the journal that survives an interruption."""

@@ -1,0 +1,99 @@
+"""Cells of a matrix, and the choice of those that a run measures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from benchmarks.harness.record import Cell, Scalar
+from benchmarks.harness.settings import SettingsError
+
+Axes = Mapping[str, Sequence[Scalar]]
+"""Parameter names and their values, in the order asv shows them."""
+
+
+def key(cell: Cell) -> str:
+    """Return the cell's name, such as `duration=30,batch=1`; a selection may name the cell by it."""
+    return ",".join(f"{name}={value}" for name, value in cell.items())
+
+
+def grid(axes: Axes, **fixed: Scalar) -> list[Cell]:
+    """Return every combination of *axes*, the last axis running fastest, each led by *fixed*."""
+    return [{**fixed, **dict(zip(axes, values, strict=True))} for values in product(*axes.values())]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """All cells of one setup_cache; `name` is that of the module asv finds the benchmarks in."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    quick: tuple[Cell, ...]
+
+    def __post_init__(self) -> None:
+        unknown = [key(cell) for cell in self.quick if cell not in self.cells]
+        if unknown:
+            raise ValueError(f"quick cells of {self.name} that are not cells of it: {unknown}")
+
+
+class Selection:
+    """A choice of cells: `quick`, `full`, or conditions.
+
+    Conditions are `name=value` joined by commas, all of which a cell must meet; several such lists are joined
+    by semicolons, and a cell that meets one of them is chosen. A cell without a parameter of that name does
+    not meet the condition; `matrix` is a parameter of every cell. `duration=30,batch=1;stage=VAEDecode`
+    chooses the music of 30 s and batch 1, the stages of 30 s and batch 1, and every decode.
+    """
+
+    def __init__(self, text: str, matrices: Iterable[Matrix]) -> None:
+        """Raises SettingsError if *text* names a parameter or a value that none of *matrices* has."""
+        self.text = text.strip()
+        self._known = _known_values(matrices)
+        self._alternatives = [] if self.text in ("quick", "full") else self._parse()
+
+    def of(self, matrix: Matrix) -> list[Cell]:
+        """Return the chosen cells of *matrix*, in its order."""
+        if self.text == "full":
+            return list(matrix.cells)
+        if self.text == "quick":
+            return [cell for cell in matrix.cells if cell in matrix.quick]
+        return [cell for cell in matrix.cells if self._chooses(matrix, cell)]
+
+    def _chooses(self, matrix: Matrix, cell: Cell) -> bool:
+        described = {"matrix": matrix.name, **{name: str(value) for name, value in cell.items()}}
+        return any(wanted.items() <= described.items() for wanted in self._alternatives)
+
+    def _parse(self) -> list[dict[str, str]]:
+        alternatives = [self._parse_list(part) for part in self.text.split(";") if part.strip()]
+        if not alternatives:
+            raise SettingsError("ACESTEP_BENCH_CELLS is empty: give quick, full, or duration=30,batch=1.")
+        return alternatives
+
+    def _parse_list(self, text: str) -> dict[str, str]:
+        wanted = {}
+        for condition in text.split(","):
+            name, equals, value = (part.strip() for part in condition.partition("="))
+            if not equals or name not in self._known:
+                raise SettingsError(
+                    f"ACESTEP_BENCH_CELLS={self.text!r}: {condition.strip()!r} is neither quick nor full nor "
+                    f"a condition such as duration=30; parameters are {', '.join(sorted(self._known))}."
+                )
+            if value not in self._known[name]:
+                raise SettingsError(
+                    f"ACESTEP_BENCH_CELLS={self.text!r}: no cell has {name}={value}; "
+                    f"its values are {', '.join(self._known[name])}."
+                )
+            wanted[name] = value
+        return wanted
+
+
+def _known_values(matrices: Iterable[Matrix]) -> dict[str, list[str]]:
+    """Return the values of every parameter as text, in order of appearance."""
+    known: dict[str, dict[str, None]] = {}
+    for matrix in matrices:
+        known.setdefault("matrix", {})[matrix.name] = None
+        for cell in matrix.cells:
+            for name, value in cell.items():
+                known.setdefault(name, {})[str(value)] = None
+    return {name: list(values) for name, values in known.items()}

@@ -1,0 +1,50 @@
+"""Keeps each record the moment it is measured, so that an interrupted run goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from benchmarks.harness.cells import key
+from benchmarks.harness.files import read_lines, write_lines
+from benchmarks.harness.record import Record
+from benchmarks.harness.settings import Settings
+
+LONGEST_NAME = 128
+"""asv, too, replaces the name of an environment in a file's name when it gets as long as this."""
+
+
+class Journal:
+    """The records of one commit, environment and matrix, one a line, after a line with the definition.
+
+    What an earlier run left counts only under the same definition, and only if it is newer than *saved_unix*,
+    the moment of asv's last results: a run that asv completed is measured anew when somebody asks for it
+    again. Failures are tried again. A working tree has no name, so nothing of it is taken up again.
+    """
+
+    def __init__(self, settings: Settings, matrix: str, definition: str, saved_unix: float) -> None:
+        self._path = Path(settings.journal) / _file_name(settings, matrix)
+        self._header = {"definition": definition, "commit": settings.commit}
+        left = self._read() if settings.commit else []
+        useful = [record for record in left if record.status in ("ok", "skip")]
+        self.records = {key(record.cell): record for record in useful if record.ended_unix > saved_unix}
+        kept = [record.to_dict() for record in self.records.values()]
+        write_lines(self._path, [self._header, *kept], "w")
+
+    def append(self, record: Record) -> None:
+        """Have *record* on the disk before returning; raises NotWritable if that fails."""
+        write_lines(self._path, [record.to_dict()], "a")
+
+    def _read(self) -> list[Record]:
+        lines = read_lines(self._path)
+        if not lines or lines[0] != self._header:
+            return []
+        return [Record.from_dict(line) for line in lines[1:]]
+
+
+def _file_name(settings: Settings, matrix: str) -> str:
+    environment = settings.environment.replace(os.sep, "_")
+    if len(environment) >= LONGEST_NAME:
+        environment = "env-" + hashlib.md5(environment.encode()).hexdigest()
+    return f"{settings.commit[:8] or 'worktree'}-{environment}-{matrix}.jsonl"

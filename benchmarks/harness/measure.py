@@ -1,0 +1,131 @@
+"""Takes the samples of one cell."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import statistics
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.harness.record import Cell, Record, Scalar, Status
+from benchmarks.harness.workload import Sample, TakeSample, Unsupported, Workload
+
+SHORT_S = 1.0
+SHORT_SAMPLES = 10
+"""Samples of a cell that takes up to SHORT_S."""
+LONG_SAMPLES = 7
+"""Samples of a longer one: with 6 against 6, asv's test can never find a difference."""
+TARGET_S = 1.0
+MOST_SAMPLES = 30
+"""A cell of milliseconds gets more samples, until they fill TARGET_S or are this many."""
+
+
+class CellFailed(Exception):
+    """A cell did not do what was asked of it; the message says what it did."""
+
+
+class CellTimeout(Exception):
+    """A cell would need longer than it may take."""
+
+
+def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell) -> Record:
+    """Warm up with the very cell, sample it, and return the record; whatever it raises becomes the reason."""
+    _release_free_memory()
+    try:
+        take = workload.prepare(state, cell)
+        warmup_s = _warm_up(take, workload.limit_s)
+        return _record(matrix, cell, warmup_s, take_samples(take))
+    except Exception as error:  # noqa: BLE001 - a failing cell must not take the others with it
+        status, reason = classify(error)
+        return Record(matrix, cell, status, reason, ended_unix=time.time())
+
+
+def take_samples(take: TakeSample) -> list[Sample]:
+    """Sample until there are enough; raises CellFailed if one did other work than those before it."""
+    samples: list[Sample] = []
+    while not enough([sample.timed_s for sample in samples]):
+        sample = _without_garbage_collector(take)
+        samples.append(sample)
+        _check_same_work(samples[0].work, sample.work)
+    return samples
+
+
+def enough(timed_s: list[float]) -> bool:
+    """Say whether these samples, in seconds, are as many as a cell of their length needs."""
+    if len(timed_s) < LONG_SAMPLES:
+        return False
+    if statistics.median(timed_s) > SHORT_S:
+        return True
+    return len(timed_s) >= SHORT_SAMPLES and (sum(timed_s) >= TARGET_S or len(timed_s) >= MOST_SAMPLES)
+
+
+def classify(error: Exception) -> tuple[Status, str]:
+    """Return the status and the reason that *error* gives a cell."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, Unsupported):
+        return "skip", str(error)
+    if isinstance(error, CellTimeout):
+        return "timeout", str(error)
+    if _is_out_of_memory(error):
+        return "oom", reason
+    return "fail", str(error) if isinstance(error, CellFailed) else reason
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Know MemoryError, torch.OutOfMemoryError and the allocators' RuntimeErrors, without importing torch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
+
+
+def _warm_up(take: TakeSample, limit_s: float) -> float:
+    """Run once and return its seconds; raises CellTimeout if the samples cannot fit in the limit."""
+    start = time.perf_counter()
+    timed_s = take().timed_s
+    if timed_s * LONG_SAMPLES > limit_s:
+        raise CellTimeout(
+            f"one run took {timed_s:.1f} s, so {LONG_SAMPLES} exceed the limit of {limit_s:.0f} s"
+        )
+    return time.perf_counter() - start
+
+
+def _release_free_memory() -> None:
+    """Give freed memory back to the system: a cell's peak must not depend on the cells before it."""
+    if sys.platform != "linux":
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+    if trim is not None:
+        trim(0)
+
+
+def _without_garbage_collector(take: TakeSample) -> Sample:
+    gc.collect()
+    gc.disable()
+    try:
+        return take()
+    finally:
+        gc.enable()
+
+
+def _check_same_work(first: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> None:
+    changed = {name for name in first.keys() | now.keys() if first.get(name) != now.get(name)}
+    if changed:
+        told = ", ".join(f"{name} {first.get(name)} then {now.get(name)}" for name in sorted(changed))
+        raise CellFailed(f"the samples did different work: {told}")
+
+
+def _record(matrix: str, cell: Cell, warmup_s: float, samples: list[Sample]) -> Record:
+    return Record(
+        matrix,
+        cell,
+        "ok",
+        samples={name: [float(sample.series[name]) for sample in samples] for name in samples[0].series},
+        work=samples[0].work,
+        warmup_s=warmup_s,
+        measuring_s=sum(sample.timed_s for sample in samples),
+        ended_unix=time.time(),
+    )

@@ -1,0 +1,142 @@
+"""A worker process as its parent sees it: started with a clean import path, asked, watched, killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import asdict
+from inspect import getsourcefile
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
+
+from benchmarks.harness.host import usable_cores
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import Workload
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_BOOT = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("benchmarks", sys.argv[1])
+sys.modules["benchmarks"] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+from benchmarks.harness.worker import main
+main()
+"""
+"""Loads this package alone: its parent folder on the path would put the working tree's `acestep` first."""
+
+_ENDED = object()
+
+
+class WorkerDied(Exception):
+    """The worker ended before it answered; the message says how."""
+
+
+class WorkerTimeout(Exception):
+    """The worker did not answer in time."""
+
+
+class WorkerProcess:
+    """A running worker; use it as a context manager, which kills it at the end."""
+
+    def __init__(self, matrix: str, workload: type[Workload], settings: Settings) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `kill` closes it, with the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-c", _BOOT, str(_PACKAGE / "__init__.py")],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            text=True,
+            env=worker_environment(),
+            start_new_session=True,  # Ctrl-C ends the parent, which then ends the worker
+        )
+        self._answers: SimpleQueue[Any] = SimpleQueue()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+        reference = {
+            "module": workload.__module__,
+            "file": getsourcefile(workload) or "",
+            "name": workload.__qualname__,
+        }
+        self._send({"matrix": matrix, "workload": reference, "settings": asdict(settings)})
+
+    def __enter__(self) -> WorkerProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def ask(self, cell: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        """Have *cell* measured; return its record as plain data. Raises as `answer` does."""
+        self._send(cell)
+        return self.answer(limit_s)
+
+    def answer(self, limit_s: float) -> dict[str, Any]:
+        """Wait for the next answer; raises WorkerTimeout after *limit_s*, WorkerDied if none can come."""
+        try:
+            line = self._answers.get(timeout=limit_s)
+        except Empty:
+            raise WorkerTimeout(f"it took longer than {limit_s:.0f} s") from None
+        if line is _ENDED:
+            raise WorkerDied(self._last_words())
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def kill(self) -> None:
+        """End the worker and everything that it started."""
+        with suppress(ProcessLookupError):  # it has ended by itself, and its children with it
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+        for stream in (self._process.stdin, self._process.stdout, self._log):
+            if stream is not None:
+                with suppress(BrokenPipeError):  # an order that the dead worker never read
+                    stream.close()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if self._process.stdin is None:
+            raise RuntimeError("the worker was started without an input pipe")
+        with suppress(BrokenPipeError):  # it is dead; waiting for the answer says how it died
+            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.flush()
+
+    def _read(self) -> None:
+        if self._process.stdout is not None:
+            for line in self._process.stdout:
+                self._answers.put(line)
+        self._answers.put(_ENDED)
+
+    def _last_words(self) -> str:
+        code = self._process.wait()
+        self._log.seek(0, os.SEEK_END)
+        self._log.seek(max(0, self._log.tell() - 2000))
+        said = self._log.read().decode(errors="replace").strip().splitlines()
+        return f"the worker {_manner_of_death(code)}" + (f"; its last line was: {said[-1]}" if said else "")
+
+
+def worker_environment() -> dict[str, str]:
+    """Return this process's environment with threads pinned, hashing fixed and downloads forbidden."""
+    threads = str(usable_cores())
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
+        "PYTHONHASHSEED": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+        "ACESTEP_DISABLE_TQDM": "1",
+    }
+
+
+def _manner_of_death(code: int) -> str:
+    if code >= 0:
+        return f"ended with exit status {code}"
+    name = signal.Signals(-code).name
+    hint = ", as the system does when memory runs out" if -code == signal.SIGKILL else ""
+    return f"was killed by {name}{hint}"

@@ -1,0 +1,105 @@
+"""How asv's classes read records: one `track_` function a series."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+from benchmarks.harness.cells import Axes, key
+from benchmarks.harness.matrix import WHOLE, Records
+from benchmarks.harness.record import Cell, Record, Scalar
+
+Tracked = dict[str, Any] | float
+SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
+
+
+class FromRecords:
+    """Base of the classes that asv runs on the records of a `setup_cache`.
+
+    A cell that was not chosen, or that the commit cannot run, is n/a; a cell that failed fails, with its
+    reason. `fixed` leads the parameters in the name of a cell.
+    """
+
+    version = "1"
+    timeout = 60.0
+    fixed: ClassVar[dict[str, Scalar]] = {}
+    params: ClassVar[list[list[Scalar]]]
+    param_names: ClassVar[list[str]]
+
+    def setup(self, records: Records, *params: Scalar) -> None:
+        """Raise NotImplementedError, asv's sign for n/a, or RuntimeError unless the cell was measured."""
+        self._fail_once(records, params)
+        record = self.record_of(records, params)
+        if record is None:
+            raise NotImplementedError("this cell was not measured")
+        if record.status == "skip":
+            raise NotImplementedError(record.reason)
+        if record.status != "ok":
+            raise _failure(record)
+
+    def record_of(self, records: Records, params: tuple[Scalar, ...]) -> Record | None:
+        """Return the record of the cell of *params*; None if the cell was not chosen."""
+        cell: Cell = {**self.fixed, **dict(zip(self.param_names, params, strict=True))}
+        data = records.get(key(cell))
+        return None if data is None else Record.from_dict(data)
+
+    def _fail_once(self, records: Records, params: tuple[Scalar, ...]) -> None:
+        """Let the first cell stand for all of them where the whole matrix failed."""
+        if WHOLE in records and params == tuple(values[0] for values in self.params):
+            raise _failure(Record.from_dict(records[WHOLE]))
+
+
+def _failure(record: Record) -> RuntimeError:
+    sys.tracebacklimit = 0  # asv prints what `setup` raises, and the reason says it all
+    return RuntimeError(f"{record.status}: {record.reason}")
+
+
+def for_whole_matrix(setup_cache: SetupCache) -> SetupCache:
+    """Let asv wait two hours for the next line of *setup_cache*: it prints one a cell."""
+    setattr(setup_cache, "timeout", 7200.0)  # noqa: B010 - asv reads the attribute of the function
+    return setup_cache
+
+
+@dataclass(frozen=True)
+class Series:
+    """A name in the records, its unit, and its title on asv's pages."""
+
+    name: str
+    unit: str
+    title: str
+
+
+TrackedClass = TypeVar("TrackedClass", bound=type[FromRecords])
+
+
+def tracks(axes: Axes, *series: Series) -> Callable[[TrackedClass], TrackedClass]:
+    """Give a class the parameters *axes* and, for each of *series*, the function `track_<name>`."""
+
+    def decorate(cls: TrackedClass) -> TrackedClass:
+        cls.param_names = list(axes)
+        cls.params = [list(values) for values in axes.values()]
+        for one in series:
+            setattr(cls, f"track_{one.name}", _track_function(one))
+        return cls
+
+    return decorate
+
+
+def _track_function(series: Series) -> Callable[..., Tracked]:
+    def track(self: FromRecords, records: Records, *params: Scalar) -> Tracked:
+        record = self.record_of(records, params)
+        values = None if record is None else record.samples.get(series.name)
+        return math.nan if values is None else {"samples": values, "number": 1}
+
+    track.__name__ = f"track_{series.name}"
+    track.__doc__ = f"{series.title}, in {series.unit}."
+    for attribute, value in (
+        ("unit", series.unit),
+        ("pretty_name", series.title),
+        ("pretty_source", f"{series.title}: the series {series.name!r} of the records"),
+    ):
+        setattr(track, attribute, value)
+    return track

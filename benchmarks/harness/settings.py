@@ -1,0 +1,73 @@
+"""What the environment says about a run: model scale, device, cells, and where asv stands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SCALES = ("tiny", "full")
+DEVICES = ("cpu", "cuda", "mps")
+DIT_FOLDER = "acestep-v15-turbo"
+LM_FOLDER = "acestep-5Hz-lm-0.6B"
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class SettingsError(ValueError):
+    """A setting cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One run's surroundings.
+
+    `scale` is "tiny", "full" or a checkpoints folder; `cells` a selection (see `cells.Selection`); `commit`
+    the full hash, or "" for a working tree; `environment` asv's name of it; `conf_dir` the folder of
+    asv.conf.json; `journal` the folder of the journal.
+    """
+
+    scale: str
+    device: str
+    cells: str
+    commit: str
+    environment: str
+    conf_dir: str
+    journal: str
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the ACESTEP_BENCH_* and ASV_* variables; raises SettingsError for an unknown one."""
+        conf_dir = environ.get("ASV_CONF_DIR", str(REPOSITORY))
+        return cls(
+            scale=_scale(environ.get("ACESTEP_BENCH_SCALE", "tiny")),
+            device=_device(environ.get("ACESTEP_BENCH_DEVICE", "cpu")),
+            cells=environ.get("ACESTEP_BENCH_CELLS", "quick"),
+            commit=environ.get("ASV_COMMIT", ""),
+            environment=environ.get("ASV_ENV_NAME", "none"),
+            conf_dir=conf_dir,
+            journal=environ.get("ACESTEP_BENCH_JOURNAL") or str(Path(conf_dir) / ".asv" / "journal"),
+        )
+
+
+def _scale(scale: str) -> str:
+    if scale in SCALES:
+        return scale
+    folder = Path(scale).expanduser()
+    if not folder.is_absolute():
+        raise SettingsError(
+            f"ACESTEP_BENCH_SCALE={scale!r} is no scale: give tiny, full, or the absolute path of a folder "
+            f"that holds {DIT_FOLDER}, vae and Qwen3-Embedding-0.6B."
+        )
+    if not (folder / DIT_FOLDER / "config.json").is_file():
+        raise SettingsError(
+            f"ACESTEP_BENCH_SCALE={scale!r} is not a checkpoints folder: it has no {DIT_FOLDER}/config.json. "
+            f"Give the folder that holds {DIT_FOLDER}, vae and Qwen3-Embedding-0.6B, or tiny, or full."
+        )
+    return str(folder)
+
+
+def _device(device: str) -> str:
+    if device not in DEVICES:
+        raise SettingsError(f"ACESTEP_BENCH_DEVICE={device!r} is no device: give {', '.join(DEVICES)}.")
+    return device

@@ -1,0 +1,94 @@
+"""The process that loads the models and measures cells, one after the other, until its input ends.
+
+It talks in lines of JSON: the first one in names workload and settings, each further one a cell; the first
+one out tells how loading went, each further one is a record.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import threading
+import time
+from queue import SimpleQueue
+from typing import IO, Any
+
+from benchmarks.harness.host import describe, usable_cores
+from benchmarks.harness.measure import classify, measure_cell
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import Workload
+
+
+def main() -> None:
+    """Answer the lines of standard input; whatever else the models print goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    lines = _read_lines()
+    order = json.loads(lines.get())
+    settings = Settings(**order["settings"])
+    workload, state, answer = _load(order["workload"], settings)
+    _send(answers, answer)
+    if workload is None:
+        threading.Event().wait()  # there is nothing to do until the parent ends this process
+        return
+    gc.collect()
+    gc.freeze()  # the loaded models never become garbage: collecting between samples need not visit them
+    while True:
+        cell = json.loads(lines.get())
+        _send(answers, measure_cell(order["matrix"], workload, state, cell).to_dict())
+
+
+def _read_lines() -> SimpleQueue[str]:
+    """Read standard input in a thread that ends the process, at work or not, when the parent is gone."""
+    lines: SimpleQueue[str] = SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _load(reference: dict[str, str], settings: Settings) -> tuple[Workload | None, Any, dict[str, Any]]:
+    """Create the workload and load its models; the answer says how long that took, or why it failed."""
+    start = time.perf_counter()
+    try:
+        workload: Workload = find_workload(**reference)()
+        state = workload.load(settings)
+        _pin_threads()
+        host = {**describe(settings), **workload.facts(state)}
+    except Exception as error:  # noqa: BLE001 - the parent records whatever kept the models from loading
+        status, reason = classify(error)
+        return None, None, {"status": status, "reason": reason}
+    return workload, state, {"status": "ok", "host": host, "loading_s": time.perf_counter() - start}
+
+
+def find_workload(module: str, file: str, name: str) -> type[Workload]:
+    """Import the class *name*: from the package of benchmarks by *module*, from anywhere else by *file*."""
+    if not module.startswith("benchmarks."):
+        spec = importlib.util.spec_from_file_location(module, file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"cannot load the workload {name} from {file}")
+        sys.modules[module] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[module])
+    found: type[Workload] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def _pin_threads() -> None:
+    """Hold torch, if the workload uses it, to one thread a core, whatever its own default is."""
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads(usable_cores())
+
+
+def _send(answers: IO[str], answer: dict[str, Any]) -> None:
+    answers.write(json.dumps(answer) + "\n")
+    answers.flush()

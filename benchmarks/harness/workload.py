@@ -1,0 +1,83 @@
+"""The interface between the harness and what it measures."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from benchmarks.harness.record import Cell, Scalar
+from benchmarks.harness.settings import Settings
+
+
+class Unsupported(Exception):
+    """The commit under measurement is older than what a cell needs: n/a, not a failure."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run: its value in every series, the work it did, and the seconds inside the timed region."""
+
+    series: Mapping[str, float]
+    work: Mapping[str, Scalar]
+    timed_s: float
+
+
+TakeSample = Callable[[], Sample]
+
+
+class Workload(Protocol):
+    """Loads models once, then turns cells into functions that run them.
+
+    The class is created without arguments, in the parent process (for `limit_s` and `weight`) and again in
+    the worker (for the rest), so its module must import neither torch nor `acestep` at its top. `limit_s` is
+    the seconds that a cell may take, warm-up and all samples together.
+    """
+
+    limit_s: float
+
+    def load(self, settings: Settings) -> Any:
+        """Do what all cells share and return it."""
+
+    def facts(self, state: Any) -> Mapping[str, Scalar]:
+        """Say what the records shall keep about the loaded *state*: dtype, engine, attention."""
+
+    def prepare(self, state: Any, cell: Cell) -> TakeSample:
+        """Return a function that runs *cell* once."""
+
+    def weight(self, cell: Cell) -> float:
+        """How long *cell* takes compared with others; only the estimate of the time left depends on it."""
+
+
+def require(module: str, *names: str) -> Any:
+    """Return `module.names[0]` (a list if there are several); Unsupported if the commit has no such name.
+
+    Only a missing part of `acestep` itself counts: a missing dependency is a failure.
+    """
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("acestep"):
+            raise
+        raise Unsupported(f"this commit has no module {error.name}") from error
+    values = [require_attribute(found, name) for name in names]
+    return values[0] if len(values) == 1 else values
+
+
+def require_attribute(owner: object, name: str) -> Any:
+    """Return the attribute *name* of *owner*; Unsupported if the commit does not have it."""
+    try:
+        return getattr(owner, name)
+    except AttributeError as error:
+        label = getattr(owner, "__name__", type(owner).__name__)
+        raise Unsupported(f"{label} has no {name} at this commit") from error
+
+
+def require_keywords(function: Callable[..., Any], *keywords: str) -> None:
+    """Raise Unsupported if *function* does not take one of *keywords*."""
+    accepted = inspect.signature(function).parameters
+    missing = [keyword for keyword in keywords if keyword not in accepted]
+    if missing:
+        raise Unsupported(f"{function.__name__} does not take {', '.join(missing)} at this commit")

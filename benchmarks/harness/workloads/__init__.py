@@ -1,0 +1,1 @@
+"""What is measured: each module here drives one part of `acestep` through its public names."""

@@ -1,0 +1,38 @@
+"""Loads the handlers of the commit under measurement from the checkpoints of the chosen scale."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, SCALES, Settings
+from benchmarks.harness.workload import Unsupported, require
+
+
+def checkpoints(settings: Settings) -> Path:
+    """Return the checkpoints folder of the scale, built first if it is a synthetic one."""
+    if settings.scale not in SCALES:
+        return Path(settings.scale)
+    return Path(require("acestep.synthetic", "cached")(settings.scale))
+
+
+def load_dit(settings: Settings, root: Path) -> Any:
+    """Return an initialised AceStepHandler; RuntimeError with its report if it cannot load."""
+    os.environ["ACESTEP_CHECKPOINTS_DIR"] = str(root)
+    handler = require("acestep.handler", "AceStepHandler")()
+    report, loaded = handler.initialize_service(str(root.parent), DIT_FOLDER, device=settings.device)
+    if not loaded:
+        raise RuntimeError(report)
+    return handler
+
+
+def load_lm(settings: Settings, root: Path) -> Any:
+    """Return an initialised LLMHandler; Unsupported where the commit or the checkpoints have no planner."""
+    handler = require("acestep.llm_inference", "LLMHandler")()
+    if not (root / LM_FOLDER).is_dir():
+        raise Unsupported(f"{root} has no {LM_FOLDER}")
+    report, loaded = handler.initialize(str(root), LM_FOLDER, backend="pt", device=settings.device)
+    if not loaded:
+        raise RuntimeError(report)
+    return handler
