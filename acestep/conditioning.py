@@ -1,0 +1,122 @@
+"""Text conditions of the synthesizer: the two prompts, their tokens, and the text encoder's states."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
+from acestep.constants import MAX_CAPTION_TOKENS, MAX_LYRIC_TOKENS
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What the caption prompt says about the piece; `None` and empty print as ``N/A``."""
+
+    bpm: int | None = None
+    timesignature: str = ""
+    keyscale: str = ""
+    duration_s: float | None = None
+
+    def block(self) -> str:
+        """Four lines, each ended by a newline; an unknown duration prints as 30 seconds."""
+        duration = 30 if self.duration_s is None else int(self.duration_s)
+        return (
+            f"- bpm: {self.bpm or 'N/A'}\n- timesignature: {self.timesignature or 'N/A'}\n"
+            f"- keyscale: {self.keyscale or 'N/A'}\n- duration: {duration} seconds\n"
+        )
+
+
+def caption_prompt(instruction: str, caption: str, metadata: Metadata) -> str:
+    """The text encoder's prompt for one caption.
+
+    A caption that already is such a prompt gives only its caption section.
+    """
+    if not instruction.endswith(":"):
+        instruction += ":"
+    section = re.search(r"# Caption\n(.*?)(?:# Metas|\Z)", caption, re.DOTALL)
+    if "# Instruction" in caption and section:
+        caption = section.group(1).strip()
+    return f"# Instruction\n{instruction}\n\n# Caption\n{caption}\n\n# Metas\n{metadata.block()}<|endoftext|>\n"
+
+
+def lyric_prompt(language: str, lyrics: str) -> str:
+    """The lyric encoder's prompt for one text."""
+    return f"# Languages\n{language}\n\n# Lyric\n{lyrics}<|endoftext|>"
+
+
+@dataclass(frozen=True)
+class TextStates:
+    """Text conditions of a batch.
+
+    Attributes:
+        text: states of the caption prompts, ``[B, Lt, H]``.
+        text_mask: true where a caption prompt has a token, bool ``[B, Lt]``.
+        lyrics: embeddings of the lyric prompts, ``[B, Ll, H]``.
+        lyrics_mask: the same for lyrics, bool ``[B, Ll]``.
+        lyric_ids: token ids of the lyric prompts, int64 ``[B, Ll]``.
+    """
+
+    text: Tensor
+    text_mask: Tensor
+    lyrics: Tensor
+    lyrics_mask: Tensor
+    lyric_ids: Tensor
+
+
+def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Load the Qwen3 text encoder of *folder* and its tokenizer.
+
+    Raises:
+        CheckpointError: the folder is incomplete or damaged.
+    """
+    from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
+
+    config = read_config(folder)
+    if config.get("model_type") != "qwen3":
+        raise CheckpointError(f"{folder}: model_type is {config.get('model_type')!r}, expected 'qwen3'.")
+    encoder: Any = build_empty(lambda: Qwen3Model(Qwen3Config(**config)))
+    tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
+    fill(encoder, tensors, folder, device=device, dtype=dtype)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{folder} holds no tokenizer that can be read: {error}") from error
+    return encoder, tokenizer
+
+
+def encode_text(
+    encoder: Any, tokenizer: Any, captions: Sequence[str], lyrics: Sequence[str], *, device: str
+) -> TextStates:
+    """Tokenize and encode prompts (as `caption_prompt` and `lyric_prompt` make them), padded to the longest.
+
+    The encoder is causal and sees no mask: padding stands on the right and takes real states, which the diffusion
+    transformer attends to. Lyrics are looked up in the embedding table only.
+    """
+    text_ids, text_mask = _tokenize(tokenizer, captions, MAX_CAPTION_TOKENS, device)
+    lyric_ids, lyrics_mask = _tokenize(tokenizer, lyrics, MAX_LYRIC_TOKENS, device)
+    return TextStates(
+        text=encoder(input_ids=text_ids, use_cache=False).last_hidden_state,
+        text_mask=text_mask,
+        lyrics=encoder.embed_tokens(lyric_ids),
+        lyrics_mask=lyrics_mask,
+        lyric_ids=lyric_ids,
+    )
+
+
+def _tokenize(tokenizer: Any, texts: Sequence[str], limit: int, device: str) -> tuple[Tensor, Tensor]:
+    batch = tokenizer(
+        list(texts),
+        padding="longest",
+        padding_side="right",
+        truncation=True,
+        max_length=limit,
+        return_tensors="pt",
+    )
+    return batch["input_ids"].to(device), batch["attention_mask"].bool().to(device)

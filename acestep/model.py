@@ -1,0 +1,202 @@
+"""The diffusion model of a checkpoint: diffusers' ACE-Step modules under the original checkpoint's keys.
+
+`AceStepModel` holds the four parts that users of ACE-Step reach for (``decoder``, ``encoder``, ``tokenizer``,
+``detokenizer``) and the silence latent; `load_model` fills them from a folder in the original layout.
+"""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderOobleck
+from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
+from diffusers.pipelines.ace_step.modeling_ace_step import (
+    AceStepAudioTokenDetokenizer,
+    AceStepAudioTokenizer,
+    AceStepConditionEncoder,
+)
+from torch import Tensor, nn
+from torch.nn.utils import remove_weight_norm
+
+from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
+from acestep.constants import LATENT_CHANNELS
+
+_LAYER_FIELDS = (
+    "hidden_size",
+    "intermediate_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "rope_theta",
+    "attention_bias",
+    "attention_dropout",
+    "rms_norm_eps",
+    "sliding_window",
+)
+_RENAMES = (
+    (".proj_in.1.", ".proj_in_conv."),
+    (".proj_out.1.", ".proj_out_conv."),
+    (".q_proj.", ".to_q."),
+    (".k_proj.", ".to_k."),
+    (".v_proj.", ".to_v."),
+    (".o_proj.", ".to_out.0."),
+    (".q_norm.", ".norm_q."),
+    (".k_norm.", ".norm_k."),
+)
+
+DEFAULTS: dict[str, Any] = {
+    "hidden_size": 2048,
+    "intermediate_size": 6144,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "rope_theta": 1_000_000,
+    "attention_bias": False,
+    "attention_dropout": 0.0,
+    "rms_norm_eps": 1e-6,
+    "use_sliding_window": True,
+    "sliding_window": 128,
+    "layer_types": None,
+    "text_hidden_dim": 1024,
+    "num_lyric_encoder_hidden_layers": 8,
+    "num_timbre_encoder_hidden_layers": 4,
+    "timbre_hidden_dim": LATENT_CHANNELS,
+    "audio_acoustic_hidden_dim": LATENT_CHANNELS,
+    "in_channels": 3 * LATENT_CHANNELS,
+    "patch_size": 2,
+    "pool_window_size": 5,
+    "num_attention_pooler_hidden_layers": 2,
+    "fsq_dim": 2048,
+    "fsq_input_levels": [8, 8, 8, 5, 5, 5],
+    "fsq_input_num_quantizers": 1,
+}
+"""What a ``config.json`` that leaves a field out means: the released 2B model."""
+
+
+class AceStepModel(nn.Module):
+    """The parts of one checkpoint.
+
+    Attributes:
+        decoder: diffusion transformer; predicts the velocity ``noise - data`` of latents ``[B, T, 64]``.
+        encoder: condition encoder; packs lyrics, timbre and caption into one sequence ``[B, S, H]``.
+        tokenizer: 25 Hz latents ``[B, T, 64]`` to 5 Hz codes.
+        detokenizer: 5 Hz embeddings ``[B, n, H]`` to 25 Hz latents ``[B, 5n, 64]``.
+        silence_latent: the latents of silence, ``[1, T, 64]``.
+        config: the checkpoint's ``config.json`` over `DEFAULTS`.
+    """
+
+    silence_latent: Tensor
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__()
+        self.config = DEFAULTS | config
+
+        def pick(*names: str) -> dict[str, Any]:
+            return {name: self.config[name] for name in (*_LAYER_FIELDS, *names)}
+
+        channels = "audio_acoustic_hidden_dim"
+        pooler = ("pool_window_size", "num_attention_pooler_hidden_layers")
+        self.decoder = AceStepTransformer1DModel(
+            **pick("num_hidden_layers", "in_channels", channels, "patch_size"), is_turbo=True
+        )
+        self.encoder = AceStepConditionEncoder(
+            **pick(
+                "text_hidden_dim",
+                "timbre_hidden_dim",
+                "num_lyric_encoder_hidden_layers",
+                "num_timbre_encoder_hidden_layers",
+            )
+        )
+        del self.encoder.silence_latent  # the checkpoint keeps it in a file of its own
+        fsq = ("fsq_dim", "fsq_input_levels", "fsq_input_num_quantizers")
+        self.tokenizer = AceStepAudioTokenizer(**pick(channels, *pooler, *fsq))
+        self.detokenizer = AceStepAudioTokenDetokenizer(**pick(channels, *pooler))
+
+
+def module_key(key: str) -> str:
+    """The name in `AceStepModel` of the tensor that the original checkpoint calls *key*."""
+    if key == "null_condition_emb":
+        return "encoder.null_condition_emb"
+    for original, ours in _RENAMES:
+        key = key.replace(original, ours)
+    return key
+
+
+def original_key(key: str) -> str:
+    """The inverse of `module_key`: what the original checkpoint calls the tensor *key* of `AceStepModel`."""
+    if key == "encoder.null_condition_emb":
+        return "null_condition_emb"
+    for original, ours in _RENAMES:
+        key = key.replace(ours, original)
+    return key
+
+
+def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> AceStepModel:
+    """Load a turbo checkpoint folder (``config.json``, weights, ``silence_latent.pt``).
+
+    Raises:
+        CheckpointError: the folder is incomplete or damaged, or holds a model that cannot be run.
+    """
+    config = read_config(folder)
+    _check_supported(config, folder)
+    silence = _read_silence(folder)
+    model: AceStepModel = build_empty(lambda: AceStepModel(config))
+    tensors = {module_key(key): tensor for key, tensor in read_tensors(folder).items()}
+    fill(model, tensors, folder, device=device, dtype=dtype)
+    model.register_buffer("silence_latent", silence.transpose(1, 2).contiguous().to(device, dtype), persistent=False)
+    return model
+
+
+def _check_supported(config: dict[str, Any], folder: Path) -> None:
+    kind = config.get("model_type")
+    if kind != "acestep":
+        raise CheckpointError(f"{folder}: model_type is {kind!r}, expected 'acestep'.")
+    if not config.get("is_turbo", False):
+        raise CheckpointError(f"{folder}: is_turbo is not true; this version runs turbo checkpoints only.")
+    if config.get("encoder_hidden_size"):
+        raise CheckpointError(f"{folder}: this is an XL checkpoint; this version runs the 2B family only.")
+    merged = DEFAULTS | config
+    alternating = [("sliding_attention", "full_attention")[i % 2] for i in range(merged["num_hidden_layers"])]
+    if (merged["layer_types"] or alternating) != alternating or not merged["use_sliding_window"]:
+        raise CheckpointError(f"{folder}: only alternating sliding and full attention layers are supported.")
+
+
+def _read_silence(folder: Path) -> Tensor:
+    """``silence_latent.pt`` as stored: fp32 ``[1, 64, T]``."""
+    path = folder / "silence_latent.pt"
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing. It is part of every released checkpoint: download it again.")
+    try:
+        silence = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Download it again.") from error
+    if not isinstance(silence, Tensor) or silence.ndim != 3 or silence.shape[:2] != (1, LATENT_CHANNELS):
+        shape = list(silence.shape) if isinstance(silence, Tensor) else type(silence).__name__
+        raise CheckpointError(f"{path} holds {shape}, expected a tensor [1, {LATENT_CHANNELS}, frames].")
+    return silence
+
+
+def load_vae(folder: Path, *, device: str, dtype: torch.dtype) -> AutoencoderOobleck:
+    """Load the Oobleck VAE of *folder*, its weight norms folded into plain weights.
+
+    Raises:
+        CheckpointError: the folder is incomplete or damaged.
+    """
+    config = {key: value for key, value in read_config(folder).items() if not key.startswith("_")}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # the stored keys are those of the old weight_norm
+            vae: AutoencoderOobleck = build_empty(lambda: AutoencoderOobleck(**config))
+    except TypeError as error:
+        raise CheckpointError(f"{folder}/config.json is not an AutoencoderOobleck configuration: {error}.") from error
+    fill(vae, read_tensors(folder), folder, device=device, dtype=dtype)
+    for module in vae.modules():
+        if hasattr(module, "weight_g"):
+            remove_weight_norm(module)
+    vae.requires_grad_(False)
+    return vae

@@ -1,0 +1,155 @@
+"""The synthesizer's stages, each a method that can be called, and timed, alone.
+
+In order: `Synthesizer.encode_text`, `encode_condition`, `decode_codes`, `context_latents`, `diffuse`,
+`decode_latents`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acestep.clock import Clock
+from acestep.conditioning import TextStates, encode_text, load_text_encoder
+from acestep.constants import LATENT_CHANNELS, TIMBRE_FRAMES
+from acestep.diffusion import Correction, sample, seeded_noise
+from acestep.model import load_model, load_vae
+
+VAE_TILE_FRAMES = 512
+VAE_OVERLAP_FRAMES = 16
+"""Wider than the decoder's receptive field (about 9 frames a side): tiles join without a seam."""
+
+
+class Synthesizer:
+    """The models that turn prompts and audio codes into waveforms; empty before `load`.
+
+    Attributes:
+        model: the `AceStepModel`, or None.
+        vae: the Oobleck autoencoder, or None.
+        text_encoder: the Qwen3 encoder, or None.
+        text_tokenizer: its tokenizer, or None.
+        config: the checkpoint's configuration, or None.
+        silence_latent: latents of silence ``[1, T, 64]``, or None.
+        device: where the models are.
+        dtype: the number format they compute in.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Drop every model."""
+        self.model: Any = None
+        self.vae: Any = None
+        self.text_encoder: Any = None
+        self.text_tokenizer: Any = None
+        self.config: dict[str, Any] | None = None
+        self.silence_latent: Tensor | None = None
+        self.device = "cpu"
+        self.dtype = torch.float32
+
+    def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, *, device: str, dtype: torch.dtype) -> None:
+        """Load every model.
+
+        Raises:
+            CheckpointError: a folder is incomplete or damaged.
+        """
+        self.model = load_model(model_folder, device=device, dtype=dtype)
+        self.vae = load_vae(vae_folder, device=device, dtype=dtype)
+        self.vae.tile_latent_min_length = VAE_TILE_FRAMES
+        self.vae.tile_latent_overlap = VAE_OVERLAP_FRAMES
+        self.text_encoder, self.text_tokenizer = load_text_encoder(text_folder, device=device, dtype=dtype)
+        self.config = self.model.config
+        self.silence_latent = self.model.silence_latent
+        self.device, self.dtype = device, dtype
+
+    @torch.inference_mode()
+    def encode_text(self, captions: Sequence[str], lyrics: Sequence[str]) -> TextStates:
+        """Tokenize and encode caption and lyric prompts (`caption_prompt`, `lyric_prompt`), one an item."""
+        return encode_text(self.text_encoder, self.text_tokenizer, captions, lyrics, device=self.device)
+
+    @torch.inference_mode()
+    def encode_condition(self, text: TextStates) -> tuple[Tensor, Tensor]:
+        """Condition sequence ``[B, S, H]`` and its mask ``[B, S]``, with silence as the timbre reference."""
+        batch = len(text.text)
+        silence = self._silence(TIMBRE_FRAMES)
+        return self.model.encoder(  # type: ignore[no-any-return]
+            text.text,
+            text.text_mask,
+            text.lyrics,
+            text.lyrics_mask,
+            silence.expand(batch, -1, -1),
+            torch.arange(batch, device=self.device),
+        )
+
+    @torch.inference_mode()
+    def decode_codes(self, codes: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Latents ``[5n, 64]`` of each list of n audio codes (0..63999); lists of one length run as a batch."""
+        nothing = torch.empty(0, LATENT_CHANNELS, device=self.device, dtype=self.dtype)
+        by_item = dict.fromkeys(range(len(codes)), nothing)
+        for length in {len(item) for item in codes} - {0}:
+            items = [index for index, item in enumerate(codes) if len(item) == length]
+            indices = torch.tensor([codes[index] for index in items], device=self.device)
+            quantized = self.model.tokenizer.quantizer.get_output_from_indices(indices.unsqueeze(-1))
+            by_item.update(zip(items, self.model.detokenizer(quantized.to(self.dtype)), strict=True))
+        return list(by_item.values())
+
+    def context_latents(self, sources: Sequence[Tensor], frames: int) -> Tensor:
+        """Context ``[B, frames, 128]``: source latents ``[n, 64]`` filled up with silence, then a mask of ones."""
+        silence = self._silence(frames)[0]
+        latents = torch.stack([torch.cat([item[:frames], silence[: max(0, frames - len(item))]]) for item in sources])
+        return torch.cat([latents, torch.ones_like(latents)], dim=-1)
+
+    @torch.inference_mode()
+    def diffuse(
+        self,
+        condition: Tensor,
+        context: Tensor,
+        seeds: Sequence[int],
+        schedule: Sequence[float],
+        correction: Correction | None = None,
+        clock: Clock | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Sample latents ``[B, T, 64]``.
+
+        Args:
+            condition: condition sequences ``[B, S, H]``.
+            context: context latents ``[B, T, 128]``.
+            seeds: one an item.
+            schedule: flow times, see `turbo_schedule`.
+            correction: wavelet correction, or None.
+            clock: takes the visits of stage ``dit_step``.
+            on_step: called with the step done and the number of steps.
+        """
+
+        def velocity(latents: Tensor, times: Tensor) -> Tensor:
+            return self.model.decoder(  # type: ignore[no-any-return]
+                latents, times, times, condition, context, return_dict=False
+            )[0]
+
+        noise = seeded_noise(seeds, context.shape[1], LATENT_CHANNELS, device=self.device, dtype=self.dtype)
+        clock = clock or Clock(self.device)
+        return sample(velocity, noise, schedule, correction=correction, clock=clock, on_step=on_step)
+
+    @torch.inference_mode()
+    def decode_latents(self, latents: Tensor, tiled: bool = True) -> Tensor:
+        """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of latents ``[B, T, 64]``; one item at a time.
+
+        Args:
+            latents: what `diffuse` returns.
+            tiled: decode windows of `VAE_TILE_FRAMES`, so that memory does not grow with the length.
+        """
+        self.vae.use_tiling = tiled
+        items = latents.transpose(1, 2).to(self.vae.dtype).contiguous()
+        return torch.cat([self.vae.decode(item.unsqueeze(0)).sample.float().cpu() for item in items])
+
+    def _silence(self, frames: int) -> Tensor:
+        """Latents of silence ``[1, frames, 64]``, repeated where the stored ones end."""
+        assert self.silence_latent is not None
+        stored = self.silence_latent.shape[1]
+        return self.silence_latent.repeat(1, -(-frames // stored), 1)[:, :frames]

@@ -1,0 +1,86 @@
+"""Synthetic checkpoints: seeded random weights in the layout of the released ones.
+
+``tiny`` keeps every mechanism of the models alive and is built in seconds; ``full`` has the released shapes, so its
+speed and memory are a real checkpoint's. `write` makes a folder of checkpoints, `cached` one that is shared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, get_args
+
+from acestep.checkpoints import CheckpointError
+from acestep.constants import DEFAULT_DIT, TEXT_ENCODER_FOLDER, VAE_FOLDER
+from acestep.synthetic.planner import Size
+from acestep.synthetic.tokenizer import Scale
+
+SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
+PLANNER_SIZES: Final[tuple[Size, ...]] = get_args(Size)
+
+
+def write(scale: Scale, folder: Path, planners: Iterable[Size] = ("0.6B",), seed: int = 0) -> list[Path]:
+    """Write the checkpoints of *scale* into *folder* and return their folders.
+
+    Args:
+        scale: ``tiny`` or ``full``.
+        folder: is made if it is not there.
+        planners: sizes of the planner checkpoints.
+        seed: the same seed gives the same bytes.
+
+    Raises:
+        CheckpointError: *folder* already holds one of them; nothing is overwritten.
+        OSError: the folder cannot be written.
+    """
+    from acestep.synthetic.planner import write_planner
+    from acestep.synthetic.synthesizer import write_model, write_text_encoder, write_vae
+
+    sizes = {folder / f"acestep-5Hz-lm-{size}": size for size in planners}
+    targets = [folder / name for name in (DEFAULT_DIT, VAE_FOLDER, TEXT_ENCODER_FOLDER)] + list(sizes)
+    taken = [target.name for target in targets if target.exists()]
+    if taken:
+        raise CheckpointError(f"{folder} already holds {', '.join(taken)}; choose an empty folder.")
+    write_model(targets[0], scale, seed)
+    write_vae(targets[1], scale, seed)
+    write_text_encoder(targets[2], scale, seed)
+    for target, size in sizes.items():
+        write_planner(target, size, scale, seed)
+    return targets
+
+
+def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",)) -> Path:
+    """A folder with the checkpoints of *scale*, built the first time it is asked for.
+
+    It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by the recipe, so a changed recipe gets a
+    folder of its own. Processes that ask at once wait for the one that builds; a folder that is there is complete.
+
+    Raises:
+        OSError: the cache folder cannot be written.
+    """
+    from filelock import FileLock
+
+    wanted = sorted(set(planners))
+    cache = Path(os.environ.get("ACESTEP_CACHE_DIR") or Path.home() / ".cache" / "acestep") / "synthetic"
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = cache / "-".join([scale, *wanted, _recipe()])
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            building = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
+            try:
+                write(scale, building, wanted)
+                building.rename(folder)
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _recipe() -> str:
+    """Short digest of the code that writes the checkpoints."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]

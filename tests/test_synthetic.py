@@ -1,0 +1,119 @@
+"""Synthetic checkpoints: the released layout, the same bytes for the same seed, shared safely."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+from acestep.checkpoints import CheckpointError
+from acestep.handler import AceStepHandler
+from acestep.synthetic import cached, write
+from acestep.synthetic.__main__ import main
+
+
+def digests(root: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_tiny_has_the_released_layout(tiny_root: Path) -> None:
+    names = {folder.name for folder in tiny_root.iterdir()}
+    assert names == {"acestep-v15-turbo", "vae", "Qwen3-Embedding-0.6B", "acestep-5Hz-lm-0.6B"}
+    model = tiny_root / "acestep-v15-turbo"
+    assert {path.name for path in model.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "silence_latent.pt",
+    }
+    with safe_open(model / "model.safetensors", "pt") as file:
+        keys = set(file.keys())
+    assert {"null_condition_emb", "decoder.proj_in.1.weight", "tokenizer.quantizer.project_in.bias"} <= keys
+    assert sum(path.stat().st_size for path in tiny_root.rglob("*") if path.is_file()) < 25_000_000
+
+
+def test_tiny_keeps_every_mechanism_alive(handler: AceStepHandler) -> None:
+    config = handler.config
+    assert config is not None
+    assert config["num_attention_heads"] > config["num_key_value_heads"] > 1
+    assert config["num_hidden_layers"] >= 2  # one sliding, one full
+    assert config["sliding_window"] < 128 // config["patch_size"] * 2
+    assert handler.vae.hop_length == 1920
+    assert handler.vae.config.sampling_rate == 48_000
+    audio = torch.randn(1, 2, 1920 * 3, generator=torch.Generator().manual_seed(0))
+    assert handler.vae.encode(audio).latent_dist.mode().shape == (1, 64, 3)
+
+
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        write("tiny", tmp_path / name, seed=seed)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    weights = "acestep-v15-turbo/model.safetensors"
+    assert digests(tmp_path / "a")[weights] != digests(tmp_path / "c")[weights]
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    with pytest.raises(CheckpointError, match="already holds vae"):
+        write("tiny", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["vae"]
+
+
+def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    target = tmp_path / "new" / "folder"
+    assert main(["tiny", str(target), "--planner", "0.6B", "--planner", "4B"]) == 0
+    assert (target / "acestep-5Hz-lm-4B" / "config.json").is_file()
+    assert str(target / "vae") in capsys.readouterr().out
+    assert main(["tiny", str(target)]) == 1
+    assert "choose an empty folder" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as usage:
+        main(["huge", str(target)])
+    assert usage.value.code == 2
+
+
+def test_full_has_the_released_shapes() -> None:
+    from acestep.checkpoints import build_empty
+    from acestep.model import AceStepModel, original_key
+
+    model = build_empty(lambda: AceStepModel({"model_type": "acestep", "is_turbo": True}))
+    shapes = {original_key(key): list(tensor.shape) for key, tensor in model.state_dict().items()}
+    assert len(shapes) == 677
+    assert sum(parameter.numel() for parameter in model.parameters()) == 2_393_872_518
+    assert shapes["decoder.layers.23.cross_attn.k_proj.weight"] == [1024, 2048]
+
+
+def test_two_processes_that_ask_at_once_share_one_build(tmp_path: Path) -> None:
+    ask = "from acestep.synthetic import cached; print(cached('tiny'))"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", ask],
+            env={"ACESTEP_CACHE_DIR": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    answers = {process.communicate(timeout=120)[0].strip() for process in processes}
+    assert [process.returncode for process in processes] == [0, 0]
+    (folder,) = (Path(answer) for answer in answers)
+    built = [path for path in folder.parent.iterdir() if path.is_dir()]
+    assert built == [folder]
+    assert json.loads((folder / "vae" / "config.json").read_text())["sampling_rate"] == 48_000
+
+
+def test_cache_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACESTEP_CACHE_DIR", str(tmp_path))
+    folder = cached("tiny")
+    marker = folder / "marker"
+    marker.touch()
+    assert cached("tiny") == folder
+    assert marker.exists()
