@@ -188,9 +188,7 @@ def _write_weights(
         placed = {prefix + key: name for name, shard in zip(names, shards, strict=True) for key in shard}
         total = sum(sum(shard.values()) for shard in shards)
         index = {"metadata": {"total_size": total}, "weight_map": placed}
-        (folder / "model.safetensors.index.json").write_text(
-            json.dumps(index, indent=2) + "\n", encoding="utf-8"
-        )
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
     stream = iter(tensors)
     for name, shard in zip(names, shards, strict=True):
         header: dict[str, Any] = {"__metadata__": {"format": "pt"}}

@@ -159,9 +159,7 @@ def _trained(entries: int) -> tuple[dict[str, int], list[tuple[str, str]]]:
     model = json.loads(tokenizer.to_str())["model"]
     vocabulary: dict[str, int] = model["vocab"]
     if len(vocabulary) != entries:
-        raise AssertionError(
-            f"the phrases yield {len(vocabulary)} tokens, not {entries}: add words to _phrases"
-        )
+        raise AssertionError(f"the phrases yield {len(vocabulary)} tokens, not {entries}: add words to _phrases")
     return vocabulary, [(left, right) for left, right in model["merges"]]
 
 
@@ -173,8 +171,8 @@ def _phrases() -> Iterator[str]:
         yield f"\nbpm: {60 + turn}\ncaption: A {caption}.\nduration: {10 + turn}\ngenres: pop\n"
         yield f"keyscale: {keyscale}\nlanguage: {language}\ntimesignature: 4\n\n"
         yield f"# Instruction\n{INSTRUCTION_PLANNER}\n\n# Caption\n{caption}\n\n# Lyric\n[Verse 1]\n"
-        yield "[Chorus]\n[Instrumental]\n\ninstrumental: true\n# Languages\n# Metas\n- N/A\nsystem\nuser\nassistant\n"
-        yield f"{NO_USER_INPUT}\n{INSTRUCTION_TEXT2MUSIC}\nseconds\n"
+        yield "[Chorus]\n[Instrumental]\n\ninstrumental: true\n# Languages\n# Metas\n- N/A\nsystem\nuser\n"
+        yield f"assistant\n{NO_USER_INPUT}\n{INSTRUCTION_TEXT2MUSIC}\nseconds\n"
 
 
 def _extended(

@@ -1,0 +1,131 @@
+"""A checkpoint's tokenizer without its audio codes, and what the planner needs of it.
+
+The 65,535 code tokens make loading and every vocabulary-sized structure several times slower, and code
+numbers follow from token ids by subtraction; so they are dropped from the tokenizer when it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from acestep.checkpoints import CheckpointError
+from acestep.planner.codes import CODE_TOKEN, CodeRange
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+
+class Vocabulary:
+    """Text and control tokens of a planner, and the range of its codes.
+
+    Attributes:
+        codes: the range of the audio codes. size: one more than the largest id of a text or control token;
+        the rows of the head that write text. end: id of ``<|im_end|>``, which ends every output. think,
+        end_think: ids of ``<think>`` and ``</think>``. tokenizer: the Hugging Face tokenizer, with the chat
+        template and without the code tokens. plain_json: the tokenizer without any control or code token,
+        in the ``tokenizers`` library's JSON format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read ``tokenizer.json`` and the chat template of *folder*.
+
+        Raises:
+            CheckpointError: a file or a token is missing, or the audio codes are not as expected.
+        """
+        from tokenizers import Tokenizer
+        from transformers import PreTrainedTokenizerFast
+
+        content, token_ids = _read(folder)
+        self.codes = CodeRange.find(token_ids, str(folder / "tokenizer.json"))
+        _drop_codes(content)
+        self.controls: dict[str, int] = {token["content"]: token["id"] for token in content["added_tokens"]}
+        self.size = 1 + max(*content["model"]["vocab"].values(), *self.controls.values())
+        self.end, self.think, self.end_think, pad = (
+            self._control(text, folder) for text in ("<|im_end|>", "<think>", "</think>", "<|endoftext|>")
+        )
+        self.stops = frozenset((self.end, pad))
+        self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+            tokenizer_object=Tokenizer.from_str(json.dumps(content)),
+            chat_template=_chat_template(folder),
+            eos_token="<|im_end|>",
+            pad_token="<|endoftext|>",
+        )
+        self._plain = Tokenizer.from_str(json.dumps(content | {"added_tokens": [], "post_processor": None}))
+        disguised = [token | {"content": f"\0{token['content']}"} for token in content["added_tokens"]]
+        self.grammar_json = json.dumps(content | {"added_tokens": disguised, "post_processor": None})
+        self._split = re.compile("|".join(re.escape(text) for text in sorted(self.controls, key=len, reverse=True)))
+
+    def _control(self, text: str, folder: Path) -> int:
+        if text not in self.controls:
+            raise CheckpointError(f"{folder / 'tokenizer.json'} lacks the token {text}: it is no planner's tokenizer.")
+        return self.controls[text]
+
+    def encode(self, pieces: Sequence[str]) -> list[int]:
+        """Token ids of *pieces* that are alternately ours (from index 0) and somebody else's.
+
+        In ours, control tokens become tokens. In the others everything is text, so that a caption which
+        spells ``<|im_end|>`` ends nothing. Text that continues across pieces is tokenised as if it were one
+        piece.
+        """
+        ids: list[int] = []
+        text = ""
+        for index, piece in enumerate(pieces):
+            if index % 2:
+                text += piece
+                continue
+            start = 0
+            for match in self._split.finditer(piece):
+                ids += self.encode_text(text + piece[start : match.start()])
+                ids.append(self.controls[match[0]])
+                text, start = "", match.end()
+            text += piece[start:]
+        return ids + self.encode_text(text)
+
+    def encode_text(self, text: str) -> list[int]:
+        """Token ids of *text*, in which nothing is a control token."""
+        return list(self._plain.encode(text, add_special_tokens=False).ids) if text else []
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of *ids*, control tokens included."""
+        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
+
+
+def _read(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """``tokenizer.json`` of *folder*, and the id of every token in it."""
+    path = folder / "tokenizer.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        added = {token["content"]: token["id"] for token in content["added_tokens"]}
+        return content, content["model"]["vocab"] | added
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing: {folder} is not a complete checkpoint.") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} cannot be read: {error!r}. Download it again.") from error
+
+
+def _drop_codes(content: dict[str, Any]) -> None:
+    content["added_tokens"] = [token for token in content["added_tokens"] if not CODE_TOKEN.fullmatch(token["content"])]
+    vocabulary = content["model"]["vocab"]
+    for text in [text for text in vocabulary if CODE_TOKEN.fullmatch(text)]:
+        del vocabulary[text]
+
+
+def _chat_template(folder: Path) -> str:
+    """The template in ``chat_template.jinja``, else the one in ``tokenizer_config.json``."""
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    settings = folder / "tokenizer_config.json"
+    try:
+        template = json.loads(settings.read_text(encoding="utf-8"))["chat_template"]
+    except (OSError, ValueError, KeyError):
+        raise CheckpointError(f"{folder} has no chat template: chat_template.jinja is missing.") from None
+    if isinstance(template, list):
+        template = next((entry["template"] for entry in template if entry["name"] == "default"), None)
+    if not isinstance(template, str):
+        raise CheckpointError(f"{settings}: chat_template is not text.")
+    return template
