@@ -1,0 +1,1 @@
+"""What a person runs: each works as ``python -m scripts.x`` or as a shell file."""

@@ -1,0 +1,43 @@
+"""Conditions that asv meets with a traceback, named before it gets there."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from asv.repo import get_repo
+from asv.results import iter_results
+from asv.util import UserError
+
+from scripts.site.commits import is_shallow, missing_commits
+
+
+def require_writable(folder: str, setting: str) -> None:
+    """Raise `UserError` unless files can be made in *folder*, creating it if needed; *setting* names it."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UserError(
+            f'Cannot write into "{folder}" ({error.strerror}). Make it writable, free some space, '
+            f"or set {setting} in asv.conf.json to a folder that is."
+        ) from error
+
+
+def require_history(conf: Any) -> None:
+    """Raise `UserError` if results were measured at commits that the repository does not have."""
+    repo = get_repo(conf)
+    repo.pull()
+    repository = repo._path
+    missing = missing_commits(repository, {result.commit_hash for result in iter_results(conf.results_dir)})
+    if not missing:
+        return
+    count = f"{len(missing)} measured commit{'s' if len(missing) > 1 else ''} ({missing[0][:8]}…)"
+    if is_shallow(repository):
+        raise UserError(f"This is a shallow clone without {count}. Fetch the whole history: git fetch --unshallow")
+    raise UserError(
+        f"The repository does not have {count}. Fetch the branch they are on, or delete their files "
+        f"({missing[0][:8]}-*.json) from {conf.results_dir}."
+    )

@@ -1,0 +1,233 @@
+"""Everything the overview page shows, as one JSON-ready value."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from scripts.site.changes import Change
+from scripts.site.commits import Commit, read_commits
+from scripts.site.history import Environment, Series, read_environments
+from scripts.site.missing import Gaps, cell_text, find_gaps
+from scripts.site.names import GENERATE, OUTPUT_UNIT, STAGES, series_label, stage_label
+from scripts.site.reasons import Reasons
+from scripts.site.regressions import JumpFinder, JumpGroup
+
+Json = dict[str, Any]
+
+_AXES = {
+    "env-ACESTEP_BENCH_SCALE": "{}",
+    "env-ACESTEP_BENCH_DEVICE": "{}",
+    "pip+torch": "torch {}",
+    "torch": "torch {}",
+}
+_MACHINE_FACTS = ("cpu", "num_cpu", "ram", "os", "arch")
+
+
+class Payload:
+    """Builds the page's data from what asv hands to a publisher, and the benchmarks' *journal* folder."""
+
+    def __init__(
+        self,
+        conf: Any,
+        repo: Any,
+        benchmarks: Mapping[str, Any],
+        graphs: Any,
+        revisions: Mapping[str, int],
+        journal: Path,
+    ) -> None:
+        self._conf = conf
+        self._journal = journal
+        self._benchmarks = benchmarks
+        self._environments = read_environments(conf.results_dir, benchmarks, graphs, revisions)
+        self._hashes = {revision: commit for commit, revision in revisions.items()}
+        self._jumps = JumpFinder(conf, repo, benchmarks, revisions)
+        measured = sorted({revision for e in self._environments for revision in e.revisions()})
+        self._position = {revision: position for position, revision in enumerate(measured)}
+        self._commits = read_commits(repo._path, [self._hashes[revision] for revision in measured])
+        self._range_length = cache(
+            lambda a, b: len(repo.get_hashes_from_range(repo.get_range_spec(self._hashes[a], self._hashes[b])))
+        )
+
+    def build(self, asv_pages_note: str | None) -> Json:
+        """The whole page; *asv_pages_note* says why asv's own pages need a network, None if they do not."""
+        url = self._conf.show_commit_url
+        return {
+            "project": self._conf.project,
+            "published": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "commit_url": url if url.startswith(("https://", "http://")) else None,
+            "asv_pages_note": asv_pages_note,
+            "choices": self._choices(),
+            "stages": [{"key": key, "label": label} for key, label in STAGES.items()],
+            "commits": [
+                _commit(self._commits[self._hashes[revision]], self._conf.hash_length) for revision in self._position
+            ],
+            "environments": [self._environment(environment) for environment in self._environments],
+        }
+
+    def _choices(self) -> Json:
+        """Every value of the parameters of whole generations, measured or not."""
+        for name, benchmark in self._benchmarks.items():
+            if name.startswith(GENERATE):
+                return dict(zip(benchmark["param_names"], benchmark["params"], strict=True))
+        return {}
+
+    def _environment(self, environment: Environment) -> Json:
+        revisions = environment.revisions()
+        varying = varying_parameters(self._environments)
+        reasons = Reasons(self._journal, environment.latest)
+        index = {id(series): number for number, series in enumerate(environment.series)}
+        return {
+            "label": environment_label(environment, varying),
+            "machine": environment.machine,
+            "facts": {name: environment.parameters.get(name) for name in _MACHINE_FACTS},
+            "commits": [self._position[revision] for revision in revisions],
+            "series": [self._series(series, revisions) for series in environment.series],
+            "regressions": [self._group(g, index) for g in self._jumps.regressions(environment)],
+            "improvements": [self._group(g, index) for g in self._jumps.improvements(environment)],
+            "exact_changes": self._exact_changes(environment),
+            "gaps": [_gaps(gaps) for gaps in find_gaps(environment.latest, self._benchmarks, reasons)],
+        }
+
+    def _series(self, series: Series, revisions: Sequence[int]) -> Json:
+        points = [series.points.get(revision) for revision in revisions]
+        change = series.last_change()
+        values: Json = {"y": [None if p is None else p.value for p in points]}
+        if series.unit == OUTPUT_UNIT:
+            values["y"] = ordinals(values["y"], series.tolerance)
+        elif not series.exact:
+            values = {
+                "y": [None if p is None else significant(p.value) for p in points],
+                "low": [None if p is None or p.low is None else significant(p.low) for p in points],
+                "high": [None if p is None or p.high is None else significant(p.high) for p in points],
+            }
+        generated = series.benchmark.startswith(GENERATE)
+        return {
+            "benchmark": series.benchmark,
+            "metric": series.benchmark.removeprefix(GENERATE) if generated else None,
+            "label": series_label(series.benchmark),
+            "stage": stage_label(series.benchmark),
+            "unit": series.unit,
+            "cell": [{"name": name, "value": value} for name, value in series.cell],
+            "cell_text": cell_text(series.cell),
+            **values,
+            "change": None if change is None else self._change(change),
+        }
+
+    def _change(self, change: Change) -> Json:
+        return {
+            "before": change.before,
+            "after": change.after,
+            "noise": change.noise,
+            "real": change.real,
+            **self._where(change.since, change.revision),
+        }
+
+    def _where(self, since: int, revision: int) -> Json:
+        """The commit of a change; *since* is given too if commits between the two were not measured."""
+        alone = self._range_length(since, revision) == 1
+        return {"at": self._position[revision], "since": None if alone else self._position[since]}
+
+    def _group(self, group: JumpGroup, index: Mapping[int, int]) -> Json:
+        return {
+            "label": series_label(group.benchmark),
+            "stage": stage_label(group.benchmark),
+            "ratio": group.ratio,
+            "clear": group.clear,
+            **self._where(group.since, group.revision),
+            "jumps": [
+                {
+                    "series": index[id(jump.series)],
+                    "before": jump.before,
+                    "after": jump.after,
+                    "clear": jump.clear,
+                }
+                for jump in group.jumps
+            ],
+        }
+
+    def _exact_changes(self, environment: Environment) -> list[Json]:
+        """Changes of output and of work, one entry for each series name and commit, newest first."""
+        found: dict[tuple[str, int, int], Json] = {}
+        measured: dict[str, int] = {}
+        for series in filter(lambda s: s.exact, environment.series):
+            measured[series.benchmark] = measured.get(series.benchmark, 0) + 1
+            for change in series.exact_changes():
+                entry = found.setdefault(
+                    (series.benchmark, change.since, change.revision),
+                    {"unit": series.unit, "cells": [], **self._where(change.since, change.revision)},
+                )
+                entry["cells"].append({"text": cell_text(series.cell), "before": change.before, "after": change.after})
+        for (benchmark, _, _), entry in found.items():
+            entry["label"], entry["measured_cells"] = series_label(benchmark), measured[benchmark]
+        return sorted(found.values(), key=lambda entry: -entry["at"])
+
+
+def environment_label(environment: Environment, varying: Iterable[str]) -> str:
+    """Machine, scale, device and torch, and whatever else tells the environments apart."""
+    parts = [environment.machine]
+    for name, text in _AXES.items():
+        value = environment.parameters.get(name)
+        if value:
+            parts.append(text.format(value))
+    others = [name for name in varying if name not in {*_AXES, "machine"}]
+    parts += [f"{name.removeprefix('env-').removeprefix('pip+')} {environment.parameters.get(name)}" for name in others]
+    return " · ".join(parts)
+
+
+def varying_parameters(environments: Sequence[Environment]) -> list[str]:
+    """Names of the parameters that tell environments of the same machine apart."""
+    by_machine: dict[str, list[Environment]] = {}
+    for environment in environments:
+        by_machine.setdefault(environment.machine, []).append(environment)
+    names = {
+        name
+        for same in by_machine.values()
+        for name in same[0].parameters
+        if len({environment.parameters.get(name) for environment in same}) > 1
+    }
+    return sorted(names)
+
+
+def significant(value: float, digits: int = 5) -> float:
+    """*value* rounded to significant digits, to keep the page small."""
+    return float(f"{value:.{digits}g}") if math.isfinite(value) else value
+
+
+def ordinals(values: Sequence[float | None], tolerance: float) -> list[int | None]:
+    """Values that differ by no more than the relative *tolerance* as one number, in the order they appear."""
+    known: list[float] = []
+    numbers: list[int | None] = []
+    for value in values:
+        if value is None:
+            numbers.append(None)
+            continue
+        same = [n for n, other in enumerate(known) if abs(value - other) <= tolerance * abs(other)]
+        numbers.append(same[0] if same else len(known))
+        if not same:
+            known.append(value)
+    return numbers
+
+
+def _commit(commit: Commit, hash_length: int) -> Json:
+    return {
+        "hash": commit.hash,
+        "short": commit.hash[:hash_length],
+        "subject": commit.subject,
+        "date": commit.date,
+        "author": commit.author,
+    }
+
+
+def _gaps(gaps: Gaps) -> Json:
+    return {
+        "name": gaps.name,
+        "cells": gaps.cells,
+        "failures": [vars(failure) for failure in gaps.failures],
+        "absent": [{"reason": reason, "cells": cells} for reason, cells in gaps.absent.items()],
+        "partly": [{"cells": cells, "series": series} for cells, series in gaps.partly.items()],
+    }

@@ -1,0 +1,178 @@
+// Regressions, improvements, changes of output and work, the last change of every series, and gaps.
+
+function blank(text) {
+  return element("div", { className: "card blank" }, text);
+}
+
+function table(headings, bodies, className = "") {
+  return element("div", { className: `card table ${className}` }, element("table", {},
+    element("thead", {}, element("tr", {}, headings.map((heading) => element("th", { scope: "col" }, heading)))),
+    bodies));
+}
+
+function labelled(label, ...children) {
+  return element("td", { "data-label": label }, element("div", {}, children));
+}
+
+function drawJumps(node, environment, groups, nothing) {
+  if (!groups.length) return node.replaceChildren(blank(nothing));
+  const bodies = [...new Set(groups.map((group) => `${group.at} ${group.since}`))].map((key) => {
+    const same = groups.filter((group) => `${group.at} ${group.since}` === key);
+    return element("tbody", {},
+      element("tr", { className: "commit-row" }, element("th", { colSpan: 4, scope: "rowgroup" },
+        commitElement(same[0]), element("span", { className: "quiet" }, data.commits[same[0].at].date))),
+      same.map((group) => element("tr", {},
+        labelled("Stage", group.stage),
+        labelled("Series", group.label),
+        labelled("Size", sizeElement(group.ratio, group.clear)),
+        labelled("Where", jumpsElement(environment, group)))));
+  });
+  return node.replaceChildren(table(["Stage", "Series", "Size", "Where"], bodies, "by-commit"));
+}
+
+// One cell in full, several as a list to open.
+function jumpsElement(environment, group) {
+  const lines = group.jumps.map((jump) => {
+    const series = environment.series[jump.series];
+    return [
+      element("button", { className: "tag", onclick: () => showHistory(environment, series) }, series.cell_text || "history"), " ",
+      element("span", { className: "number" }, `${amount(jump.before, series.unit)} → ${amount(jump.after, series.unit)} `),
+      sizeElement(jump.after / jump.before, jump.clear),
+    ];
+  });
+  if (lines.length === 1) return element("div", {}, lines[0].slice(0, 3));
+  return element("details", {},
+    element("summary", {}, `${plural(lines.length, "cell")}, ${jumpRange(group)}`),
+    element("ul", {}, lines.map((line) => element("li", {}, line))));
+}
+
+function jumpRange(group) {
+  const ratios = group.jumps.map((jump) => jump.after / jump.before);
+  const [least, most] = [relative(Math.min(...ratios)), relative(Math.max(...ratios))];
+  return least === most ? least : `${least} to ${most}`;
+}
+
+function drawWork(environment) {
+  const node = byId("work");
+  const changes = environment.exact_changes;
+  if (!changes.length) {
+    const known = environment.series.some((series) => series.unit === "fingerprint");
+    const since = data.commits[environment.commits[0]].short;
+    return node.replaceChildren(blank(known
+      ? `Every commit since ${since} does the same work and gives the same output.`
+      : "Neither the output nor the amount of work is recorded here."));
+  }
+  const rows = changes.map((change) => element("tr", {},
+    labelled("Commit", commitElement(change)),
+    labelled("What", change.unit === "fingerprint" ? "The output changed here" : `${change.label} changed here`),
+    labelled("Where", exactCells(change))));
+  return node.replaceChildren(table(["Commit", "What", "Where"], element("tbody", {}, rows), "of-work"));
+}
+
+function exactCells(change) {
+  const summary = `${change.cells.length} of ${plural(change.measured_cells, "cell")}`;
+  return element("details", {}, element("summary", {}, summary), element("ul", {}, change.cells.map((cell) =>
+    element("li", {}, element("span", { className: "tag" }, cell.text || "all"), " ", change.unit === "fingerprint" ? ""
+      : element("span", { className: "number" }, `${amount(cell.before, change.unit)} → ${amount(cell.after, change.unit)}`)))));
+}
+
+const ROWS_AT_FIRST = matchMedia("(max-width: 720px)").matches ? 12 : 40;
+const order = { column: 1, descending: true };
+
+const COLUMNS = [
+  { name: "Series", key: (row) => row.series.label },
+  { name: "Change", key: (row) => row.weight },
+  { name: "Before → latest", key: (row) => row.latest },
+  { name: "Spread", key: (row) => row.spread },
+  { name: "Changed at", key: (row) => (row.change?.real ? row.change.at : -1) },
+  { name: "History", key: null },
+];
+
+function seriesRow(environment, series, number) {
+  const change = series.change;
+  const last = series.y.findLastIndex((value) => value !== null);
+  const latest = series.y[last];
+  const ratio = change ? change.after / change.before : null;
+  const exact = series.unit === "fingerprint" || series.unit === "tokens";
+  const distance = ratio > 0 && Number.isFinite(ratio) ? Math.abs(Math.log(ratio)) : 0;
+  return {
+    series, number, change, latest, last, ratio, exact,
+    weight: change ? (change.real ? 1000 : 0) + (exact ? 0 : 1 + distance) : -1,
+    spread: series.low && series.low[last] !== null ? (series.high[last] - series.low[last]) / latest : 0,
+    words: [series.label, series.cell_text, series.stage, series.benchmark,
+      change?.real ? `${data.commits[change.at].short} ${data.commits[change.at].subject}` : "steady"].join(" ").toLowerCase(),
+  };
+}
+
+function changeElement({ change, ratio, exact }) {
+  if (!change) return element("span", { className: "quiet" }, "first value");
+  if (exact) return element("span", { className: change.real ? "size" : "quiet" }, change.real ? "changed" : "same");
+  return sizeElement(ratio, change.real);
+}
+
+function valuesElement({ series, change, latest }) {
+  if (series.unit === "fingerprint" && !change?.real) return "same output";
+  const today = amount(change?.real ? change.after : latest, series.unit);
+  return change ? `${amount(change.before, series.unit)} → ${today}` : today;
+}
+
+function seriesElement(environment, row) {
+  const { series, change, last } = row;
+  const first = series.y.findIndex((value) => value !== null);
+  const since = data.commits[environment.commits[first]].short;
+  const history = `History of ${series.label}, ${series.cell_text}`;
+  return element("tr", {},
+    element("td", {}, series.label, element("span", { className: "cell" }, series.cell_text || "\u00a0")),
+    labelled("Change", changeElement(row)),
+    labelled("Values", element("span", { className: "number" }, valuesElement(row))),
+    labelled("Spread", element("span", { className: "number quiet" }, spread(series.low?.[last], series.high?.[last], series.y[last]) || "–")),
+    labelled("Commit", change?.real ? commitElement(change) : element("span", { className: "quiet" }, change ? `steady since ${since}` : since)),
+    labelled("History", element("button", { className: "spark", title: history, "aria-label": history, onclick: () => showHistory(environment, series) }, sparkline(series))));
+}
+
+function drawSeries(environment, everything = false) {
+  const wanted = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const all = environment.series.map((series, number) => seriesRow(environment, series, number));
+  const rows = all.filter((row) => wanted.every((word) => row.words.includes(word)) && (row.change?.real || !byId("only-real").checked));
+  const { key } = COLUMNS[order.column];
+  const sign = order.descending ? -1 : 1;
+  rows.sort((a, b) => sign * (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0) || a.number - b.number);
+  const visible = everything ? rows : rows.slice(0, ROWS_AT_FIRST);
+  byId("shown").textContent = `${visible.length} of ${plural(all.length, "series").replace("seriess", "series")}`;
+  if (!rows.length) return byId("series").replaceChildren(blank("No series matches."));
+  const shown = table(COLUMNS.map(({ name, key: sortable }, column) => (sortable
+    ? element("button", { onclick: () => sortBy(environment, column) }, name) : name)),
+  element("tbody", {}, visible.map((row) => seriesElement(environment, row))), "of-series");
+  shown.querySelectorAll("th")[order.column].setAttribute("aria-sort", order.descending ? "descending" : "ascending");
+  const more = element("button", { className: "more", onclick: () => drawSeries(environment, true) }, `Show all ${rows.length}`);
+  return byId("series").replaceChildren(shown, ...(visible.length < rows.length ? [more] : []));
+}
+
+function sortBy(environment, column) {
+  order.descending = order.column === column ? !order.descending : column > 0;
+  order.column = column;
+  drawSeries(environment);
+}
+
+function drawGaps(environment) {
+  const node = byId("gaps");
+  if (!environment.gaps.length) return node.replaceChildren(blank("Every series has a value."));
+  const tag = (text, kind) => [element("span", { className: `tag ${kind}` }, text), " "];
+  const items = environment.gaps.flatMap((gaps) => [
+    ...gaps.failures.map(({ cell, series, every, reason }) => element("li", {}, tag("failed", "worse"),
+      element("b", {}, [gaps.name, cell].filter(Boolean).join(" · ")),
+      every ? "" : ` in ${series.join(", ")}`, reason ? `: ${reason}` : "")),
+    ...gaps.absent.map(({ reason, cells }) => element("li", {}, tag("n/a", ""), absentElement(gaps, cells, reason))),
+    ...gaps.partly.map(({ series, cells }) => element("li", {}, tag("n/a", ""), element("b", {}, gaps.name),
+      `: ${series.join(", ")}, in ${plural(cells, "measured cell")}`)),
+  ]);
+  return node.replaceChildren(element("ul", { className: "card list" }, items));
+}
+
+function absentElement(gaps, cells, reason) {
+  const name = element("b", {}, gaps.name);
+  if (gaps.cells === 1) return element("span", {}, name, `: ${reason}`);
+  return element("details", { className: "inline" },
+    element("summary", {}, name, `: ${cells.length} of ${plural(gaps.cells, "cell")}, ${reason}`),
+    element("ul", {}, cells.map((cell) => element("li", {}, cell))));
+}
