@@ -70,7 +70,7 @@ class Form:
         """The grammar, in llguidance's Lark dialect, of what stands between ``<think>`` and ``</think>``."""
         forced = dict(self.forced)
         written = (f'"\\n{name}: " {json.dumps(forced[name]) if name in forced else name}' for name in self.fields)
-        return "\n".join((f'start: {" ".join(written)} "\\n" </think>', *self._rules()))
+        return "\n".join((f'start: {" ".join(written)} "\\n"', *self._rules()))
 
     def _rules(self) -> list[str]:
         return [

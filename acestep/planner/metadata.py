@@ -133,4 +133,4 @@ def _unquoted(lines: list[str]) -> str:
             loaded = None  # a model's text that merely begins with a quotation mark
         if isinstance(loaded, dict) and isinstance(loaded.get("value"), str):
             joined = loaded["value"]
-    return " ".join(joined.split())
+    return " ".join(stripped for line in joined.split("\n") if (stripped := line.strip()))

@@ -1,0 +1,180 @@
+"""Incremental decoding with a Qwen3 model of transformers and a preallocated key/value cache.
+
+The weights stay in transformers' modules; this calls them with tables and slices that are made once, where
+transformers makes masks, positions and a longer cache for every token. The arithmetic is that of
+``transformers.models.qwen3.modeling_qwen3``: pre-norm layers, a norm on every head's query and key, rotary
+positions, keys and values shared by groups of query heads, a gated MLP.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import Qwen3ForCausalLM
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
+
+
+class Cache:
+    """Keys and values of G prompts, each continued by N samples: G·N rows, all samples of a prompt together.
+
+    Prompts of different length are aligned at their end, so that all rows write the same slot at every step.
+
+    Attributes:
+        keys, values: one ``[G·N, kv heads, slots, head dim]`` a layer.
+        starts, used: first slot of each prompt, and the next one to be written.
+        cos, sin: rotary tables ``[slots, G·N or 1, 1, head dim]`` at each row's own positions.
+        mask: ``[G·N, 1, 1, slots]``, True from a row's first slot on; None where all rows start at slot 0.
+    """
+
+    def __init__(self, decoder: Decoder, lengths: list[int], samples: int, new_tokens: int) -> None:
+        """Room for prompts of *lengths* tokens and *new_tokens* more."""
+        slots, rows = max(lengths) + new_tokens, len(lengths) * samples
+        shape = (decoder.layers, rows, decoder.kv_heads, slots, decoder.head_dim)
+        self.keys = torch.zeros(shape, device=decoder.device, dtype=decoder.dtype).unbind()
+        self.values = torch.zeros(shape, device=decoder.device, dtype=decoder.dtype).unbind()
+        self.samples = samples
+        self.starts = [max(lengths) - length for length in lengths]
+        self.used = list(self.starts)
+        self.mask: Tensor | None = None
+        self.cos, self.sin = (self._per_row(table) for table in decoder.rotary_tables(slots))
+        if any(self.starts):
+            begins = torch.tensor(self.starts).repeat_interleave(samples)
+            self.mask = (torch.arange(slots) >= begins[:, None])[:, None, None].to(decoder.device)
+
+    def _per_row(self, table: Tensor) -> Tensor:
+        if not any(self.starts):
+            return table[:, None, None]
+        shifted = torch.stack([table.roll(start, 0) for start in self.starts], 1)
+        return shifted.repeat_interleave(self.samples, 1)[:, :, None]
+
+
+class Decoder:
+    """Runs the layers of *model* over new tokens only.
+
+    Query, key and value weights of a layer are laid side by side in memory, and gate and up; the model's own
+    parameters become views of them.
+    """
+
+    def __init__(self, model: Qwen3ForCausalLM) -> None:
+        config = model.config
+        self.device, self.dtype = model.device, model.dtype
+        self.layers: int = config.num_hidden_layers
+        self.head_dim: int = config.head_dim
+        self.kv_heads: int = model.model.layers[0].self_attn.k_proj.out_features // self.head_dim
+        self._groups: int = config.num_attention_heads // self.kv_heads
+        self._eps: float = config.rms_norm_eps
+        self._embedding: Tensor = model.model.embed_tokens.weight
+        self._norm: Tensor = model.model.norm.weight
+        self._rotary = model.model.rotary_emb
+        self._blocks = [_Block(layer, self.head_dim, self._eps) for layer in model.model.layers]
+
+    def rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
+        """Cosines and sines ``[positions, head dim]``, the first half of the sines negated."""
+        cos, sin = self._rotary(self._embedding, torch.arange(positions, device=self.device)[None])
+        half = self.head_dim // 2
+        return cos[0], torch.cat((-sin[0, :, :half], sin[0, :, half:]), -1)
+
+    def read(self, tokens: list[int], cache: Cache, prompt: int = 0) -> Tensor:
+        """Run *tokens* behind what *cache* holds of *prompt*, once for all its samples.
+
+        Returns:
+            The last token's hidden state, ``[1, hidden]``.
+        """
+        start, first = cache.starts[prompt], cache.used[prompt]
+        last = cache.used[prompt] = first + len(tokens)
+        rows = slice(prompt * cache.samples, (prompt + 1) * cache.samples)
+        row = 0 if cache.cos.shape[1] == 1 else rows.start
+        cos, sin = cache.cos[first:last, row], cache.sin[first:last, row]
+        hidden = functional.embedding(torch.tensor(tokens, device=self.device), self._embedding)
+        mask = None if first == start else _causal(len(tokens), last - start, self.device)
+        for block, keys, values in zip(self._blocks, cache.keys, cache.values, strict=True):
+            query, key, value = block.project(hidden, cos, sin)
+            keys[rows, :, first:last] = key.transpose(0, 1)
+            values[rows, :, first:last] = value.transpose(0, 1)
+            attended = functional.scaled_dot_product_attention(
+                query.transpose(0, 1)[None],
+                keys[rows.start, None, :, start:last].repeat_interleave(self._groups, 1),
+                values[rows.start, None, :, start:last].repeat_interleave(self._groups, 1),
+                attn_mask=mask,
+                is_causal=mask is None,
+            )
+            hidden = block.finish(hidden, attended[0].transpose(0, 1).flatten(1))
+        return self._normalise(hidden[-1:])
+
+    def step(self, tokens: Tensor, cache: Cache) -> Tensor:
+        """Run one new token of every row, ``[G·N]``.
+
+        Returns:
+            Hidden states ``[G·N, hidden]``.
+        """
+        slot = cache.used[0]
+        cache.used = [slot + 1] * len(cache.used)
+        cos, sin = cache.cos[slot], cache.sin[slot]
+        mask = None if cache.mask is None else cache.mask[..., : slot + 1]
+        grouped = (len(tokens), self.kv_heads, self._groups, self.head_dim)
+        hidden = functional.embedding(tokens, self._embedding)
+        for block, keys, values in zip(self._blocks, cache.keys, cache.values, strict=True):
+            query, key, value = block.project(hidden, cos, sin)
+            keys[:, :, slot] = key
+            values[:, :, slot] = value
+            attended = functional.scaled_dot_product_attention(
+                query.reshape(grouped), keys[:, :, : slot + 1], values[:, :, : slot + 1], attn_mask=mask
+            )
+            hidden = block.finish(hidden, attended.flatten(1))
+        return self._normalise(hidden)
+
+    def _normalise(self, hidden: Tensor) -> Tensor:
+        return functional.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
+
+
+class _Block:
+    """One layer, split where attention happens."""
+
+    def __init__(self, layer: Qwen3DecoderLayer, head_dim: int, eps: float) -> None:
+        attention, mlp = layer.self_attn, layer.mlp
+        self._query_key_value = _side_by_side(attention.q_proj, attention.k_proj, attention.v_proj)
+        self._gate_up = _side_by_side(mlp.gate_proj, mlp.up_proj)
+        self._out, self._down = attention.o_proj.weight.t(), mlp.down_proj.weight.t()
+        self._before, self._between = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
+        self._heads = attention.q_proj.out_features // head_dim
+        self._kv_heads = attention.k_proj.out_features // head_dim
+        self._split = [self._heads + self._kv_heads, self._kv_heads]
+        self._shape = (-1, self._heads + 2 * self._kv_heads, head_dim)
+        self._scale = torch.cat(
+            (
+                attention.q_norm.weight.expand(self._heads, -1),
+                attention.k_norm.weight.expand(self._kv_heads, -1),
+            )
+        )
+        self._eps = eps
+
+    def project(self, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries ``[n, heads, head dim]`` and keys, and values, of *hidden* ``[n, hidden]``."""
+        normed = functional.rms_norm(hidden, hidden.shape[-1:], self._before, self._eps)
+        projected = functional.linear(normed, self._query_key_value).view(self._shape)
+        rotating, value = torch.split(projected, self._split, 1)
+        rotating = functional.rms_norm(rotating, rotating.shape[-1:], None, self._eps) * self._scale
+        swapped = rotating.roll(rotating.shape[-1] // 2, -1)
+        rotated = torch.addcmul(rotating * cos, swapped, sin)
+        return rotated[:, : self._heads], rotated[:, self._heads :], value
+
+    def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
+        """*hidden* behind the layer, given the heads' outputs ``[n, heads · head dim]``."""
+        hidden = torch.addmm(hidden, attended, self._out)
+        normed = functional.rms_norm(hidden, hidden.shape[-1:], self._between, self._eps)
+        gate, up = functional.linear(normed, self._gate_up).chunk(2, -1)
+        return torch.addmm(hidden, functional.silu(gate) * up, self._down)
+
+
+def _side_by_side(*layers: nn.Linear) -> Tensor:
+    """One weight made of those of *layers*, which become views of it."""
+    joined = torch.cat([layer.weight.detach() for layer in layers])
+    for layer, part in zip(layers, torch.split(joined, [layer.out_features for layer in layers]), strict=True):
+        layer.weight = nn.Parameter(part, requires_grad=False)
+    return joined
+
+
+def _causal(queries: int, keys: int, device: torch.device) -> Tensor:
+    """Mask ``[queries, keys]`` for the last *queries* of *keys* tokens."""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)

@@ -1,0 +1,196 @@
+"""The PyTorch engine: transformers' Qwen3 on any device torch knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
+
+from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
+from acestep.planner import PlannerError
+from acestep.planner.engines.base import MAX_FREE_TOKENS, MAX_POSITIONS, CodesRequest, CodesRun, TextRun
+from acestep.planner.engines.decoder import Cache, Decoder
+from acestep.planner.grammar import Constraint
+from acestep.planner.sampling import Sampler, Sampling, guide, uniforms
+from acestep.planner.timing import Laps
+from acestep.planner.vocabulary import Vocabulary
+
+END_CHECK_INTERVAL = 16
+"""Steps between two looks at whether all samples have ended, where their length is free."""
+
+
+class PtEngine:
+    """A planner checkpoint in memory.
+
+    Attributes:
+        model: the `Qwen3ForCausalLM`; its weights may be read, not replaced.
+    """
+
+    name = "pt"
+
+    def __init__(self, folder: Path, vocabulary: Vocabulary, *, device: str, dtype: torch.dtype) -> None:
+        """Load the weights of *folder*.
+
+        Raises:
+            CheckpointError: the folder is incomplete or damaged, or holds another model.
+        """
+        self.model = load_model(folder, device=device, dtype=dtype)
+        head, codes = self.model.lm_head.weight, vocabulary.codes
+        if len(head) < max(vocabulary.size, codes.first_id + codes.count):
+            raise CheckpointError(
+                f"{folder}: the model knows {len(head)} tokens, the tokenizer more: they are of different checkpoints."
+            )
+        self.max_positions: int = min(self.model.config.max_position_embeddings, MAX_POSITIONS)
+        self._device = device
+        self._vocabulary = vocabulary
+        self._decoder = Decoder(self.model)
+        self._text_head = head[: vocabulary.size]
+        self._codes_head = head[codes.first_id : codes.first_id + codes.count]
+        self._end_head = head[vocabulary.end : vocabulary.end + 1]
+
+    @torch.inference_mode()
+    def write_text(self, prompt: list[int], constraint: Constraint | None, sampling: Sampling, seed: int) -> TextRun:
+        """Continue *prompt*, see `Engine.write_text`. Tokens that must follow cost no call of their own."""
+        limit = constraint.max_tokens if constraint else MAX_FREE_TOKENS
+        self._check_length(len(prompt), limit)
+        cache = Cache(self._decoder, [len(prompt)], 1, limit)
+        sampler = Sampler(sampling, uniforms([seed], limit, phase=1), self._vocabulary.size, self._device)
+        sampler.saw(torch.tensor([prompt], device=self._device).clamp(max=self._vocabulary.size - 1))
+        tokens: list[int] = []
+        unread, forwards = list(prompt), 0
+        stops = self._vocabulary.stops | {self._vocabulary.end_think}
+        while True:
+            forced = constraint.forced() if constraint else []
+            if forced:
+                sampler.saw(torch.tensor([forced], device=self._device))
+            tokens += forced
+            unread += forced
+            if (tokens and tokens[-1] in stops) or len(tokens) >= limit:
+                break
+            hidden = self._decoder.read(unread, cache)
+            forwards += 1
+            logits = functional.linear(hidden, self._text_head).float()
+            token = int(sampler.draw(_masked(logits, constraint)).item())
+            if constraint:
+                constraint.accept(token)
+            tokens.append(token)
+            unread = [token]
+        finish = "stop" if tokens[-1] in stops else "length"
+        return TextRun(tokens, finish, forwards, constraint.seconds if constraint else 0.0)
+
+    @torch.inference_mode()
+    def write_codes(self, request: CodesRequest) -> CodesRun:
+        """Write codes, see `Engine.write_codes`: every step runs all samples, guided or not, as one batch.
+
+        Guidance costs the call that reads the unconditional prompt, half of every later call (half its
+        rows) and the mixing; that is ``guidance_s``.
+        """
+        steps = request.limit if request.count is None else request.count
+        prompts = [request.prompt] if request.unconditional is None else [request.prompt, request.unconditional]
+        self._check_length(max(map(len, prompts)), steps)
+        guided, samples, first_id = len(prompts) == 2, len(request.seeds), self._vocabulary.codes.first_id
+        columns = len(self._codes_head) + (request.count is None)
+        laps = Laps(self._device)
+        cache = Cache(self._decoder, [len(prompt) for prompt in prompts], samples, steps)
+        sampler = Sampler(request.sampling, uniforms(request.seeds, steps, phase=2), columns, self._device)
+        drawn: list[Tensor] = []
+        laps.mark("setup")
+        hidden = self._read_prompts(prompts, cache, laps)
+        while True:
+            logits = self._code_logits(hidden, free=request.count is None, first=not drawn)
+            laps.mark("forward")
+            if guided:
+                logits = guide(logits[:samples], logits[samples:], request.scale)
+                laps.mark("mix")
+            drawn.append(sampler.draw(logits))
+            laps.mark("draw")
+            if len(drawn) == steps or (request.count is None and self._all_ended(drawn)):
+                break
+            tokens = drawn[-1] + first_id
+            if request.count is None:
+                tokens = tokens.where(drawn[-1] < columns - 1, self._vocabulary.end)
+            hidden = self._decoder.step(tokens.repeat(len(prompts)), cache)
+        seconds = laps.seconds()
+        guidance_s = seconds["read unconditional"] + seconds["forward"] / 2 + seconds["mix"] if guided else 0.0
+        codes = [self._until_end(row) for row in torch.stack(drawn, 1).tolist()]
+        return CodesRun(codes, len(prompts) + len(drawn) - 1, guidance_s)
+
+    def _read_prompts(self, prompts: list[list[int]], cache: Cache, laps: Laps) -> Tensor:
+        """Hidden states ``[prompts · samples, hidden]`` behind *prompts*, each of which is read once."""
+        hidden = []
+        for index, (prompt, lap) in enumerate(zip(prompts, ("read", "read unconditional"), strict=False)):
+            hidden.append(self._decoder.read(prompt, cache, index))
+            laps.mark(lap)
+        return torch.cat(hidden).repeat_interleave(cache.samples, 0)
+
+    def _code_logits(self, hidden: Tensor, *, free: bool, first: bool) -> Tensor:
+        """Float32 logits of all valid codes; with *free* length the end's in one more column, but not at *first*."""
+        logits = functional.linear(hidden, self._codes_head).float()
+        if not free:
+            return logits
+        end = functional.linear(hidden, self._end_head).float()
+        return torch.cat((logits, torch.full_like(end, -torch.inf) if first else end), -1)
+
+    def _all_ended(self, drawn: list[Tensor]) -> bool:
+        """Whether every sample has drawn the end; looked at every `END_CHECK_INTERVAL` steps."""
+        if len(drawn) % END_CHECK_INTERVAL:
+            return False
+        return bool((torch.stack(drawn, 1) == len(self._codes_head)).any(1).all())
+
+    def _until_end(self, row: list[int]) -> list[int]:
+        end = len(self._codes_head)
+        return row[: row.index(end)] if end in row else row
+
+    def _check_length(self, prompt: int, new: int) -> None:
+        if prompt + new > self.max_positions:
+            raise PlannerError(
+                f"the prompt has {prompt} tokens and up to {new} follow, but there is room for {self.max_positions}: "
+                "shorten caption or lyrics."
+            )
+
+
+def _masked(logits: Tensor, constraint: Constraint | None) -> Tensor:
+    if constraint is None:
+        return logits
+    allowed = torch.from_numpy(constraint.allowed()).to(logits.device)
+    return logits.masked_fill(~allowed, -torch.inf)
+
+
+def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> Qwen3ForCausalLM:
+    """A Qwen3 causal language model from *folder*; keys may have the prefix ``model.`` or not, the head be
+    tied.
+
+    Raises:
+        CheckpointError: the folder is incomplete or damaged, or holds another model.
+    """
+    config = _read_architecture(folder)
+    tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
+    head = tensors.pop("lm_head.weight", None)
+    layers: Qwen3Model = build_empty(lambda: Qwen3Model(config))
+    fill(layers, tensors, folder, device=device, dtype=dtype)
+    model: Qwen3ForCausalLM = build_empty(lambda: Qwen3ForCausalLM(config))  # type: ignore[no-untyped-call]
+    model.model = layers
+    if config.tie_word_embeddings:
+        model.lm_head.weight = layers.embed_tokens.weight
+    else:
+        heads: Mapping[str, Tensor] = {} if head is None else {"weight": head}
+        fill(model.lm_head, heads, folder, device=device, dtype=dtype)
+    for module in (layers, model):
+        module.train(False)
+        module.requires_grad_(False)
+    return model
+
+
+def _read_architecture(folder: Path) -> Qwen3Config:
+    values: dict[str, Any] = read_config(folder)
+    if values.get("model_type") != "qwen3":
+        raise CheckpointError(f"{folder}: model_type is {values.get('model_type')!r}, a planner's is 'qwen3'.")
+    for option in ("attention_bias", "use_sliding_window"):
+        if values.get(option):
+            raise CheckpointError(f"{folder}: {option} is set, which no released planner has and this one cannot run.")
+    return Qwen3Config.from_dict(values)
