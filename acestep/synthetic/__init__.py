@@ -1,7 +1,8 @@
 """Synthetic checkpoints: seeded random weights in the layout of the released ones.
 
-``tiny`` keeps every mechanism of the models alive and is built in seconds; ``full`` has the released shapes, so its
-speed and memory are a real checkpoint's. `write` makes a folder of checkpoints, `cached` one that is shared.
+``tiny`` keeps every mechanism of the models alive and is built in seconds; ``full`` has the released
+shapes, so its speed and memory are a real checkpoint's. `write` makes a folder of checkpoints, `cached` one
+that is shared.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ def write(scale: Scale, folder: Path, planners: Iterable[Size] = ("0.6B",), seed
 def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",)) -> Path:
     """A folder with the checkpoints of *scale*, built the first time it is asked for.
 
-    It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by the recipe, so a changed recipe gets a
-    folder of its own. Processes that ask at once wait for the one that builds; a folder that is there is complete.
+    It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by the recipe, so a changed
+    recipe gets a folder of its own. Processes that ask at once wait for the one that builds; a folder that
+    is there is complete.
 
     Raises:
         OSError: the cache folder cannot be written.

@@ -64,8 +64,8 @@ _DTYPES: Final[dict[Scale, torch.dtype]] = {"tiny": torch.float32, "full": torch
 def write_model(folder: Path, scale: Scale, seed: int = 0) -> None:
     """Write a turbo diffusion model: ``config.json``, ``model.safetensors``, ``silence_latent.pt``.
 
-    Weights are normal with variance 1 / fan-in and norms near 1, so that every layer keeps its signal's size; the
-    stored number format is fp32 (tiny) or bf16 (full). The same *seed* gives the same bytes.
+    Weights are normal with variance 1 / fan-in and norms near 1, so that every layer keeps its signal's
+    size; the stored number format is fp32 (tiny) or bf16 (full). The same *seed* gives the same bytes.
     """
     config = DEFAULTS | (TINY_MODEL if scale == "tiny" else {})
     described = {

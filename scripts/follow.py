@@ -1,0 +1,135 @@
+"""Shows how far a run of asv is: its steps, the cells the benchmarks report, and an estimate of the time left."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+_STEPS = {
+    "Creating environments": "making asv's environment (once; installing torch takes a few minutes)",
+    "Installing requirements": "installing what the package needs",
+    "Building": "building the package",
+    "Discovering benchmarks": "looking for benchmarks",
+}
+_COMMIT = re.compile(r"For \S+ commit ([0-9a-f]{8})")
+POLL_S = 0.5
+
+
+class Follower:
+    """Prints a line for each step of asv and for each cell that the benchmarks have finished.
+
+    Args:
+        commits: subjects of the commits that are measured, by hash.
+        cells: number of cells of each commit.
+        journal: folder in which the benchmarks keep progress.jsonl.
+    """
+
+    def __init__(self, commits: Mapping[str, str], cells: int, journal: Path) -> None:
+        self._subjects = {commit[:8]: subject for commit, subject in commits.items()}
+        self._cells = cells
+        self._progress = journal / "progress.jsonl"
+        self._offset = self._progress.stat().st_size if self._progress.is_file() else 0
+        self._start = time.monotonic()
+        self._first_cell: float | None = None
+        self._commits_begun = 0
+        self._cells_done = 0
+        self._said: set[str] = set()
+
+    def line(self, text: str) -> None:
+        """Take in a line that asv printed."""
+        commit = _COMMIT.search(text)
+        if commit:
+            self._begin(commit.group(1))
+            return
+        step = next((meaning for mark, meaning in _STEPS.items() if mark in text), None)
+        if step is not None and step not in self._said:
+            self._said.add(step)
+            self._say(step)
+
+    def poll(self) -> None:
+        """Take in what the benchmarks have reported since the last call."""
+        if not self._progress.is_file():
+            return
+        with self._progress.open(encoding="utf-8") as file:
+            file.seek(self._offset)
+            for row in file:
+                if not row.endswith("\n"):
+                    break
+                self._offset += len(row.encode())
+                self._cell(json.loads(row)["text"])
+
+    def _begin(self, commit: str) -> None:
+        self._commits_begun += 1
+        self._said.discard(_STEPS["Building"])
+        subject = self._subjects.get(commit, "")
+        self._say(f"commit {self._commits_begun}/{len(self._subjects)} {commit} {subject}")
+
+    def _cell(self, text: str) -> None:
+        finished = re.match(r"\[\d+/\d+\] (.*), about [^,]*$", text)
+        if not finished:
+            self._say(f"  {text}")
+            return
+        if self._first_cell is None:
+            self._first_cell = time.monotonic()
+        self._cells_done += 1
+        total = self._cells * len(self._subjects)
+        self._say(f"  {self._cells_done}/{total} {finished.group(1)}{self._estimate(total)}")
+
+    def _estimate(self, total: int) -> str:
+        """The time left if the cells to come take as long as those so far; nothing before the second cell."""
+        if self._first_cell is None or self._cells_done < 2:
+            return ""
+        left_s = (time.monotonic() - self._first_cell) / (self._cells_done - 1) * (total - self._cells_done)
+        return f"  (about {left_s / 60:.0f} min left)" if left_s >= 90 else f"  (about {left_s:.0f} s left)"
+
+    def _say(self, text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self._start), 60)
+        print(f"{minutes:3d}:{seconds:02d}  {text}", flush=True)
+
+
+def run_followed(
+    command: list[str], stdin: str, follower: Follower, log: Path, root: Path, environment: Mapping[str, str]
+) -> int:
+    """Run *command* in *root* with *stdin*, its output into *log* and to *follower*; returns its exit status."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            cwd=root,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(stdin)
+        process.stdin.close()
+        ended = threading.Event()
+        watcher = threading.Thread(target=_watch, args=(follower, ended), daemon=True)
+        watcher.start()
+        try:
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                follower.line(line)
+                if line.startswith("Measuring took"):
+                    print(line, end="", flush=True)
+        finally:
+            ended.set()
+            watcher.join()
+        return process.wait()
+
+
+def _watch(follower: Follower, ended: threading.Event) -> None:
+    while not ended.wait(POLL_S):
+        follower.poll()
+    follower.poll()

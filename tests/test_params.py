@@ -1,0 +1,79 @@
+"""A value that is unknown or out of range is an error that names field, value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from acestep.params import GenerationConfig, GenerationParams
+
+
+def test_defaults_are_valid() -> None:
+    GenerationParams().validate()
+    GenerationConfig().validate()
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "expected"),
+    [
+        ("task_type", "karaoke", "expected one of: text2music"),
+        ("caption", None, "expected text"),
+        ("lyrics", b"la", "expected text"),
+        ("vocal_language", "tlh", "expected one of: ar, az"),
+        ("keyscale", "H major", "expected one of: A major"),
+        ("timesignature", "5", "expected one of: 2, 3, 4, 6"),
+        ("bpm", 29, "expected a whole number from 30 to 300"),
+        ("bpm", 120.5, "expected a whole number"),
+        ("bpm", True, "expected a whole number"),
+        ("duration", 601, "expected a number from 10 to 600"),
+        ("duration", 9.9, "expected a number from 10 to 600"),
+        ("duration", float("nan"), "expected a number"),
+        ("duration", "30", "expected a number"),
+        ("normalization_db", 1, "expected a number from -inf to 0"),
+        ("fade_in_duration", -1, "expected a number from 0"),
+        ("latent_rescale", float("inf"), "expected a number"),
+        ("inference_steps", 0, "expected a whole number from 1 to 200"),
+        ("seed", -2, "expected a whole number from -1"),
+        ("shift", 0, "expected a number above 0"),
+        ("timesteps", [], "1 to 20"),
+        ("timesteps", [1.0] * 21, "1 to 20"),
+        ("timesteps", [0.5, 0.6], "descending"),
+        ("timesteps", [1.5], "expected a number above 0 to 1"),
+        ("dcw_mode", "triple", "expected one of: low, high, double, pix"),
+        ("lm_temperature", 2.1, "expected a number from 0 to 2"),
+        ("lm_cfg_scale", 0.5, "expected a number from 1"),
+        ("lm_top_k", -1, "expected a whole number"),
+        ("lm_top_p", 1.1, "expected a number from 0 to 1"),
+    ],
+)
+def test_params(field: str, value: Any, expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)) as error:
+        GenerationParams(**{field: value}).validate()
+    assert field in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"batch_size": 9}, "batch_size is 9, expected a whole number from 1 to 8"),
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"seeds": [1, "x"]}, "seeds is 'x'"),
+        ({"seeds": [1, 2, 3]}, "seeds has 3 entries for batch_size=2"),
+        ({"audio_format": "aac"}, "audio_format is 'aac', expected one of: flac"),
+        ({"mp3_bitrate": "64k"}, "mp3_bitrate is '64k'"),
+        ({"mp3_sample_rate": 8000}, "mp3_sample_rate is 8000"),
+        ({"lm_batch_chunk_size": -1}, "lm_batch_chunk_size is -1"),
+    ],
+)
+def test_config(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        GenerationConfig(**changes).validate()
+
+
+@pytest.mark.parametrize("duration", [None, -1, 0])
+def test_an_open_duration(duration: float | None) -> None:
+    params = GenerationParams(duration=duration)
+    params.validate()
+    assert params.requested_duration is None
