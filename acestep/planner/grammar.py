@@ -39,7 +39,8 @@ class Form:
         forced: values that the user decided, by field.
         skipped: fields that are left out, unless they are forced.
         max_duration_s: largest duration that the planner may choose.
-        max_caption_tokens: where a caption is cut off.
+        max_caption_tokens: where a caption that the planner writes is cut off. Not part of the grammar: llguidance's
+            ``max_tokens`` cannot choose between another line of the caption and the next field.
     """
 
     forced: tuple[tuple[str, str], ...] = ()
@@ -60,6 +61,13 @@ class Form:
         return [name for name in FIELDS if name in dict(self.forced) or name not in self.skipped]
 
     @property
+    def field_after_caption(self) -> str | None:
+        """The field behind a caption that the planner writes; None without one."""
+        if "caption" in self.skipped or "caption" in dict(self.forced):
+            return None
+        return self.fields[self.fields.index("caption") + 1]
+
+    @property
     def max_tokens(self) -> int:
         """No text of this form has more tokens."""
         forced = dict(self.forced)
@@ -75,7 +83,7 @@ class Form:
     def _rules(self) -> list[str]:
         return [
             f"bpm: /{'|'.join(map(str, range(BPM_MIN, BPM_MAX + 1)))}/",
-            f"caption[max_tokens={self.max_caption_tokens}]: LINE MORE*",
+            "caption: LINE MORE*",
             f"LINE: /{_TEXT}/",
             rf"MORE: /\n[ \t]+{_TEXT}/",
             f"duration: /{'|'.join(map(str, range(DURATION_MIN_S, self.max_duration_s + 1)))}/",
@@ -101,7 +109,7 @@ class Grammar:
         """
         started = perf_counter()
         matcher = self._compiled(form).deep_copy()
-        return Constraint(matcher, self._vocabulary, form.max_tokens, perf_counter() - started)
+        return Constraint(matcher, self._vocabulary, form, perf_counter() - started)
 
     def _compile(self, form: Form) -> Any:
         matcher = LLMatcher(self._tokenizer, form.lark())
@@ -118,13 +126,18 @@ class Constraint:
         seconds: time spent here so far.
     """
 
-    def __init__(self, matcher: Any, vocabulary: Vocabulary, max_tokens: int, seconds: float) -> None:
-        self.max_tokens = max_tokens
+    def __init__(self, matcher: Any, vocabulary: Vocabulary, form: Form, seconds: float) -> None:
+        self.max_tokens = form.max_tokens
         self.seconds = seconds
         self._matcher = matcher
-        self._size = vocabulary.size
+        self._vocabulary = vocabulary
         self._opening, self._closing = [vocabulary.think], [vocabulary.end_think]
-        self._bits = np.zeros((self._size + 31) // 32, dtype=np.int32)
+        self._bits = np.zeros((vocabulary.size + 31) // 32, dtype=np.int32)
+        after = form.field_after_caption
+        self._caption_end = vocabulary.encode_text(f"\n{after}:") if after else []
+        self._max_caption_tokens = form.max_caption_tokens
+        self._before_caption: list[int] = []
+        self._caption_tokens = -1 if after else 0
 
     @property
     def done(self) -> bool:
@@ -135,7 +148,7 @@ class Constraint:
         """The tokens that must follow now, already accepted; empty where there is a choice."""
         started = perf_counter()
         tokens, self._opening = self._opening, []
-        following = list(self._matcher.compute_ff_tokens())
+        following = list(self._matcher.compute_ff_tokens()) or self._cut_caption()
         if following:
             self._consume(following)
         tokens += following
@@ -150,7 +163,7 @@ class Constraint:
         started = perf_counter()
         self._matcher.unsafe_compute_mask_ptr(self._bits.ctypes.data, self._bits.nbytes)
         self._check()
-        mask = np.unpackbits(self._bits.view(np.uint8), bitorder="little", count=self._size).view(np.bool_)
+        mask = np.unpackbits(self._bits.view(np.uint8), bitorder="little", count=self._vocabulary.size).view(np.bool_)
         self.seconds += perf_counter() - started
         return mask
 
@@ -163,6 +176,19 @@ class Constraint:
     def _consume(self, tokens: list[int]) -> None:
         self._matcher.consume_tokens(tokens)
         self._check()
+        if self._caption_tokens >= 0:
+            self._caption_tokens += len(tokens)
+        else:
+            self._before_caption += tokens
+            if "caption:" in self._vocabulary.decode(self._before_caption):
+                self._caption_tokens = 0
+
+    def _cut_caption(self) -> list[int]:
+        """The tokens that end a caption that is too long; none elsewhere, and none inside a character."""
+        if not self._caption_end or self._caption_tokens < self._max_caption_tokens:
+            return []
+        fits = self._matcher.validate_tokens(self._caption_end) == len(self._caption_end)
+        return self._caption_end if fits else []
 
     def _check(self) -> None:
         if self._matcher.is_error():

@@ -32,6 +32,14 @@ EMBEDDING = "embed_tokens.weight"
 LINE_ENDS: Final = ("\n", "<|im_end|>")
 SHARED: Final = 8.0
 """What every token's embedding holds in channel 0: most of a hidden state's energy, so the norms' scale."""
+MARK: Final = 2.0
+"""What a line's end and a field's name hold in channels 1 and 2."""
+FIELD_BONUS: Final = 9.0
+"""How much likelier (nats) `FIELD` is behind a line's end, where the hidden state is no larger than elsewhere."""
+FIELD: Final = "duration"
+"""The field behind the caption."""
+MARKED: Final = 3
+"""Number of channels that no layer touches."""
 SELF_BONUS: Final = 2.0
 """How much likelier (nats) a tied model's last token is: its own embedding is still in the hidden state."""
 
@@ -74,7 +82,7 @@ def write_planner(folder: Path, size: Size, scale: Scale, seed: int = 0) -> None
     config = _config(architecture, tokenizer, dtype, 40_960 if scale == "full" else 8192)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     shapes = _shapes(architecture, vocabulary)
-    tensors = _tensors(architecture, shapes, _line_ends(tokenizer), dtype, seed)
+    tensors = _tensors(architecture, shapes, tokenizer, dtype, seed)
     _write_weights(folder, shapes, tensors, dtype, prefix="model." if size == "0.6B" else "")
 
 
@@ -126,12 +134,8 @@ def _shapes(architecture: Architecture, vocabulary: int) -> Shapes:
     return shapes | {"norm.weight": (hidden,)}
 
 
-def _line_ends(tokenizer: Tokenizer) -> list[int]:
-    return [tokenizer.encode(text, add_special_tokens=False).ids[0] for text in LINE_ENDS]
-
-
 def _tensors(
-    architecture: Architecture, shapes: Shapes, line_ends: list[int], dtype: str, seed: int
+    architecture: Architecture, shapes: Shapes, tokenizer: Tokenizer, dtype: str, seed: int
 ) -> Iterator[tuple[str, torch.Tensor]]:
     """Key and tensor of each weight, made one at a time."""
     import torch
@@ -147,20 +151,32 @@ def _tensors(
         std = residual_std if into_residual else WEIGHT_STD
         weight = torch.empty(shape, dtype=kind).normal_(0.0, std, generator=generator)
         if into_residual:
-            weight[0] = 0.0
+            weight[:MARKED] = 0.0
         elif key == EMBEDDING:
-            weight[:, 0] = SHARED
-            weight[line_ends, 0] += architecture.line_end_bonus
+            _mark(weight, tokenizer, architecture.line_end_bonus)
         yield key, weight
+
+
+def _mark(embedding: torch.Tensor, tokenizer: Tokenizer, line_end_bonus: float) -> None:
+    """Fill the untouched channels of *embedding* ``[vocabulary, hidden]``, see `_norm_weight`."""
+    import torch
+
+    newline, end, field = (tokenizer.encode(text).ids[0] for text in (*LINE_ENDS, FIELD))
+    embedding[:, 0] = SHARED
+    embedding[[newline, end], 0] += line_end_bonus
+    embedding[:, 1:MARKED] = 0.0
+    embedding[newline, 1:MARKED] = MARK
+    embedding[field, 1:MARKED] = torch.tensor([MARK, -MARK], dtype=embedding.dtype)
 
 
 def _norm_weight(key: str, width: int, architecture: Architecture) -> torch.Tensor:
     """The scale of a norm, undoing that channel 0 holds most of the energy of what is normalised.
 
-    A hidden state has a root mean square of about ``SHARED / sqrt(hidden)``. Layers see channel 0 as zero
-    and project the others to a standard deviation of about 0.2 at every width, which keeps deep models from
-    blowing up. The head sees channel 0 as one, so that `Architecture.line_end_bonus` is in nats, and the
-    others such that the last token's own logit rises by `SELF_BONUS`.
+    A hidden state has a root mean square of about ``SHARED / sqrt(hidden)``. Layers see the untouched channels as zero
+    and project the others to a standard deviation of about 0.2 at every width, which keeps deep models from blowing
+    up. The head sees channel 0 as one, so that `Architecture.line_end_bonus` is in nats; channels 1 and 2 with opposite
+    signs, so that a line's end favours the field, and neither itself; and the others such that the last token's own
+    logit rises by `SELF_BONUS`.
     """
     import torch
 
@@ -169,10 +185,11 @@ def _norm_weight(key: str, width: int, architecture: Architecture) -> torch.Tens
     rms, hidden = SHARED / math.sqrt(architecture.hidden), architecture.hidden
     if key == "norm.weight":
         weight = torch.full((width,), SELF_BONUS * rms / (hidden * WEIGHT_STD**2))
-        weight[0] = rms / SHARED
+        signed = rms * FIELD_BONUS / (2 * MARK**2)
+        weight[:MARKED] = torch.tensor([rms / SHARED, signed, -signed])
     else:
         weight = torch.full((width,), rms**2 / WEIGHT_STD)
-        weight[0] = 0.0
+        weight[:MARKED] = 0.0
     return weight
 
 
