@@ -37,7 +37,7 @@ from acestep.synthesizer import Synthesizer
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[..., object]
+Progress = Callable[..., None]
 """Called as ``progress(fraction, desc=text)``."""
 
 

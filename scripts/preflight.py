@@ -39,11 +39,11 @@ def require_history(root: Path) -> None:
 
 def require_clean(root: Path) -> None:
     """Raise `RefusalError` if tracked files differ from the last commit: commits are measured, not the tree."""
-    changed = git(root, "status", "--porcelain", "--untracked-files=no").splitlines()
+    changed = git(root, "diff", "--name-only", "HEAD").splitlines()
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise RefusalError(
-            f"Uncommitted changes ({changed[0][3:]}{more}) would not be measured: only commits are. "
+            f"Uncommitted changes ({changed[0]}{more}) would not be measured: only commits are. "
             "Commit or stash them, or pass --allow-dirty to measure the commits as they are."
         )
 
