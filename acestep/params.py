@@ -26,6 +26,16 @@ from acestep.constants import (
 from acestep.diffusion import MAX_TIMESTEPS, Correction, strip_zeros
 
 TASKS = ("text2music",)
+MAX_SEED = (1 << 63) - 1
+
+_SWITCHES = (
+    "enable_normalization",
+    "dcw_enabled",
+    "thinking",
+    "use_cot_metas",
+    "use_cot_caption",
+    "use_cot_language",
+)
 
 
 @dataclass
@@ -127,6 +137,8 @@ class GenerationParams:
         _one_of("task_type", self.task_type, TASKS)
         for name in ("instruction", "audio_codes", "caption", "lyrics", "lm_negative_prompt"):
             _text(name, getattr(self, name))
+        for name in _SWITCHES:
+            _flag(name, getattr(self, name))
         _one_of("vocal_language", self.vocal_language, LANGUAGES)
         _one_of("keyscale", self.keyscale, KEYSCALES, or_empty=True)
         _one_of("timesignature", self.timesignature, TIME_SIGNATURES, or_empty=True)
@@ -191,6 +203,7 @@ class GenerationConfig:
         Raises:
             ValueError: a value is unknown or out of range; the message names field, value and what is allowed.
         """
+        _flag("use_random_seed", self.use_random_seed)
         _whole("batch_size", self.batch_size, 1, MAX_BATCH, or_none=True)
         given = self.seeds if isinstance(self.seeds, list) else [] if self.seeds is None else [self.seeds]
         for seed in given:
@@ -227,7 +240,9 @@ class GenerationResult:
         return copy.deepcopy(vars(self))
 
 
-MAX_SEED = (1 << 63) - 1
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}, expected True or False.")
 
 
 def _text(name: str, value: object) -> None:
@@ -236,7 +251,7 @@ def _text(name: str, value: object) -> None:
 
 
 def _one_of(name: str, value: object, allowed: Collection[object], *, or_empty: bool = False) -> None:
-    if value in allowed or (or_empty and value == ""):
+    if any(value == choice for choice in allowed) or (or_empty and value == ""):
         return
     shown = ", ".join(str(choice) for choice in allowed)
     raise ValueError(f"{name} is {value!r}, expected one of: {shown}{' (or empty)' if or_empty else ''}.")

@@ -45,6 +45,8 @@ def test_defaults_are_valid() -> None:
         ("lm_temperature", 2.1, "expected a number from 0 to 2"),
         ("lm_cfg_scale", 0.5, "expected a number from 1"),
         ("lm_top_k", -1, "expected a whole number"),
+        ("thinking", "no", "expected True or False"),
+        ("keyscale", ["C major"], "expected one of: A major"),
         ("lm_top_p", 1.1, "expected a number from 0 to 1"),
     ],
 )
@@ -62,6 +64,8 @@ def test_params(field: str, value: Any, expected: str) -> None:
         ({"seeds": [1, "x"]}, "seeds is 'x'"),
         ({"seeds": [1, 2, 3]}, "seeds has 3 entries for batch_size=2"),
         ({"audio_format": "aac"}, "audio_format is 'aac', expected one of: flac"),
+        ({"mp3_bitrate": ["128k"]}, "mp3_bitrate is ['128k']"),
+        ({"use_random_seed": 1}, "use_random_seed is 1, expected True or False"),
         ({"mp3_bitrate": "64k"}, "mp3_bitrate is '64k'"),
         ({"mp3_sample_rate": 8000}, "mp3_sample_rate is 8000"),
         ({"lm_batch_chunk_size": -1}, "lm_batch_chunk_size is -1"),
