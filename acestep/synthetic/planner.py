@@ -81,7 +81,7 @@ def write_planner(folder: Path, size: Size, scale: Scale, seed: int = 0) -> None
     dtype = "bfloat16" if scale == "full" else "float32"
     config = _config(architecture, tokenizer, dtype, 40_960 if scale == "full" else 8192)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    shapes = _shapes(architecture, vocabulary)
+    shapes = tensor_shapes(architecture, vocabulary)
     tensors = _tensors(architecture, shapes, tokenizer, dtype, seed)
     _write_weights(folder, shapes, tensors, dtype, prefix="model." if size == "0.6B" else "")
 
@@ -111,7 +111,7 @@ def _config(architecture: Architecture, tokenizer: Tokenizer, dtype: str, positi
     }
 
 
-def _shapes(architecture: Architecture, vocabulary: int) -> Shapes:
+def tensor_shapes(architecture: Architecture, vocabulary: int) -> Shapes:
     """Every stored tensor's shape, in file order, by its key without prefix."""
     hidden, inner = architecture.hidden, architecture.intermediate
     queries, keys = architecture.heads * architecture.head_dim, architecture.kv_heads * architecture.head_dim

@@ -114,7 +114,7 @@ class PtEngine:
             tokens = drawn[-1] + first_id
             if request.count is None:
                 tokens = tokens.where(drawn[-1] < columns - 1, self._vocabulary.end)
-            hidden = self._decoder.step(tokens.repeat(len(prompts)), cache)
+            hidden = self._decoder.step(torch.cat([tokens] * len(prompts)), cache)
         seconds = laps.seconds()
         guidance_s = seconds["read unconditional"] + seconds["forward"] / 2 + seconds["mix"] if guided else 0.0
         codes = [self._until_end(row) for row in torch.stack(drawn, 1).tolist()]

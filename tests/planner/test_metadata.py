@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from acestep.constants import KEYSCALES, LANGUAGES
+from acestep.planner import PlannerError
+from acestep.planner.metadata import clamp_duration, clean_metadata, has_all_metas, read_yaml, write_yaml
+
+captions = st.text(st.characters(exclude_categories=["Cs"]), max_size=300).map(lambda text: " ".join(text.split()))
+thoughts = st.fixed_dictionaries(
+    {"bpm": st.integers(30, 300), "duration": st.integers(10, 600), "keyscale": st.sampled_from(KEYSCALES)},
+    optional={
+        "caption": captions.filter(lambda text: text and not text.isdigit()),
+        "language": st.sampled_from(LANGUAGES),
+        "timesignature": st.sampled_from(("2", "3", "4", "6", "6/8")),
+    },
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(thoughts)
+def test_what_is_written_is_read_back(metadata: dict[str, Any]) -> None:
+    assert read_yaml(write_yaml(metadata)) == metadata
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "line"),
+    [
+        ("caption", "plain words", "caption: plain words"),
+        ("caption", "mood: calm", "caption: 'mood: calm'"),
+        ("caption", "# loud", "caption: '# loud'"),
+        ("caption", "- a list", "caption: '- a list'"),
+        ("caption", "[Verse]", "caption: '[Verse]'"),
+        ("language", "no", "language: 'no'"),
+        ("keyscale", "F# minor", "keyscale: F# minor"),
+        ("keyscale", "B♭ major", "keyscale: B♭ major"),
+        ("timesignature", "6/8", "timesignature: 6/8"),
+        ("timesignature", "3/4", "timesignature: 3"),
+        ("timesignature", 4, "timesignature: 4"),
+        ("bpm", "120", "bpm: 120"),
+        ("genres", "pop", ""),
+        ("caption", None, ""),
+    ],
+)
+def test_values_are_quoted_as_in_training(field: str, value: Any, line: str) -> None:
+    assert write_yaml({field: value}) == line
+
+
+def test_a_long_caption_is_folded_at_80_columns_and_unfolded() -> None:
+    caption = " ".join(["word"] * 40)
+    text = write_yaml({"caption": caption, "bpm": 90})
+    assert text.startswith("bpm: 90\ncaption: word")
+    assert all(line.startswith("  word") and len(line) <= 84 for line in text.split("\n")[2:])
+    assert read_yaml(text)["caption"] == caption
+
+
+def test_what_a_model_writes_is_read() -> None:
+    text = "\nBPM: fast\ncaption: 'quoted'\n  and more:\n\t words\nmood: x\n  y\nduration: 120 \ngenres:pop\n<bpm: 3\nnothing\n"
+    expected = {"bpm": "fast", "caption": "'quoted' and more: words", "duration": 120, "genres": "pop"}
+    assert read_yaml(text) == expected
+
+
+def test_a_caption_loses_the_quotes_that_yaml_gave_it() -> None:
+    assert read_yaml("caption: 'it''s: here'") == {"caption": "it's: here"}
+    assert read_yaml('caption: "Smooth" jazz') == {"caption": '"Smooth" jazz'}
+
+
+def test_user_metadata_are_cleaned() -> None:
+    given_by_user = {"bpm": "120", "duration": 700.5, "timesignature": "3/4", "caption": " two\nlines\0", "keyscale": None}
+    assert clean_metadata(given_by_user) == {
+        "bpm": 120,
+        "duration": 600,
+        "timesignature": "3",
+        "caption": "two lines",
+    }
+
+
+@pytest.mark.parametrize("wrong", [{"bpm": "fast"}, {"duration": "long"}, {"tempo": 3}, {"bpm": math.inf}])
+def test_wrong_metadata_are_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(PlannerError, match=str(next(iter(wrong)))):
+        clean_metadata(wrong)
+
+
+@pytest.mark.parametrize(("given_s", "clamped_s"), [(3, 10.0), ("12.4", 12.4), (1e9, 600.0)])
+def test_durations_are_clamped(given_s: Any, clamped_s: float) -> None:
+    assert clamp_duration(given_s) == clamped_s
+
+
+def test_all_metas_must_have_values() -> None:
+    given_by_user = {"bpm": 1, "keyscale": "C major", "timesignature": "4", "duration": 10}
+    assert has_all_metas(given_by_user)
+    assert not has_all_metas(given_by_user | {"bpm": None})
+    assert not has_all_metas(None)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from acestep.planner import PlannerError
+from acestep.planner.sampling import Sampler, Sampling, guide, uniforms
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, -math.inf]])
+
+
+def frequencies(sampling: Sampling, logits: Tensor = LOGITS, draws: int = 4000) -> Tensor:
+    """How often each token is drawn."""
+    sampler = Sampler(sampling, uniforms(range(draws), 1, phase=2), logits.shape[1], "cpu")
+    return torch.bincount(sampler.draw(logits.expand(draws, -1)), minlength=logits.shape[1]) / draws
+
+
+def test_guidance_moves_away_from_the_unconditional_in_float32() -> None:
+    conditional, unconditional = torch.randn(2, 3, 7).bfloat16()
+    mixed = guide(conditional, unconditional, 2.5)
+    expected = unconditional.float() + 2.5 * (conditional.float() - unconditional.float())
+    torch.testing.assert_close(mixed, expected)
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(guide(conditional, unconditional, 1.0), conditional.float())
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_tokens_are_drawn_by_their_probability(temperature: float) -> None:
+    expected = (LOGITS[0] / temperature).softmax(0)
+    torch.testing.assert_close(frequencies(Sampling(temperature)), expected, atol=0.025, rtol=0)
+
+
+def test_zero_temperature_takes_the_likeliest() -> None:
+    assert frequencies(Sampling(0.0, top_k=3, top_p=0.5), draws=5).tolist() == [1, 0, 0, 0, 0]
+
+
+def test_top_k_keeps_the_k_likeliest() -> None:
+    expected = torch.tensor([2.0, 1.0, -math.inf, -math.inf, -math.inf]).softmax(0)
+    torch.testing.assert_close(frequencies(Sampling(1.0, top_k=2)), expected, atol=0.025, rtol=0)
+
+
+def test_top_p_keeps_the_smallest_set_that_reaches_it_after_the_temperature() -> None:
+    at_1, at_3 = LOGITS[0].softmax(0), (LOGITS[0] / 3).softmax(0)
+    assert at_1[0] + at_1[1] > 0.85 > at_3[0] + at_3[1]
+    assert (frequencies(Sampling(1.0, top_p=0.85)) > 0).tolist() == [True, True, False, False, False]
+    assert (frequencies(Sampling(3.0, top_p=0.85)) > 0).tolist() == [True, True, True, False, False]
+    assert (frequencies(Sampling(1.0, top_p=1e-9)) > 0).tolist() == [True, False, False, False, False]
+
+
+def test_top_p_counts_among_what_top_k_left() -> None:
+    kept = frequencies(Sampling(1.0, top_k=2, top_p=0.7))
+    assert (kept > 0).tolist() == [True, False, False, False, False]
+
+
+def test_a_masked_token_is_never_drawn_even_at_the_end_of_the_stream() -> None:
+    logits = torch.full((1, 1000), -math.inf)
+    logits[0, 3], logits[0, 700] = 0.0, -30.0
+    for edge in (0.0, 1.0):
+        streams = torch.full((1, 1), edge).clamp(max=1 - 1e-6)
+        for sampling in (Sampling(1.0), Sampling(1.0, top_p=0.99), Sampling(1.0, top_k=5)):
+            assert Sampler(sampling, streams, 1000, "cpu").draw(logits).item() in (3, 700)
+
+
+def test_a_repeated_token_is_penalised_by_sign() -> None:
+    logits = torch.tensor([[1.0, 0.9, -1.0, -1.1]])
+    sampler = Sampler(Sampling(0.0, repetition_penalty=1.5), torch.zeros(1, 4), 4, "cpu")
+    assert [sampler.draw(logits).item() for _ in range(2)] == [0, 1]
+    sampler.saw(torch.tensor([[2]]))
+    assert sampler.draw(torch.tensor([[-9.0, -9.0, -1.0, -1.1]])).item() == 3
+
+
+def test_a_stream_depends_on_its_seed_and_phase_alone() -> None:
+    together = uniforms([5, 6], 10, phase=2)
+    assert torch.equal(together[1:], uniforms([6], 10, phase=2))
+    assert not torch.equal(together[0], together[1])
+    assert not torch.equal(uniforms([6], 10, phase=1), uniforms([6], 10, phase=2))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"temperature": math.nan}, {"top_k": 0}, {"top_p": 0.0}, {"top_p": 1.5}, {"repetition_penalty": 0.0}]
+)
+def test_impossible_settings_are_named(wrong: dict[str, float]) -> None:
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(PlannerError, match=f"{name} {value}"):
+        Sampling(**wrong)  # type: ignore[arg-type]
