@@ -39,7 +39,7 @@ class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no
         try:
             assets.make_self_contained(html_dir)
         except assets.AssetsUnavailable as error:
-            cls.unavailable = f"asv's own pages load their libraries from the network: {error}."
+            cls.unavailable = f"asv's own pages need a network and a web server (asv preview), because {error}."
             log.warning(cls.unavailable)
         else:
             cls.unavailable = None
@@ -60,9 +60,8 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
         html_dir = Path(conf.html_dir)
         journal = ledger.journal_folder(Path.cwd())
         payload = Payload(conf, repo, benchmarks, graphs, revisions, journal)
-        (html_dir / "overview.html").write_text(
-            page.render(payload.build(SelfContainedPages.unavailable)), encoding="utf-8"
-        )
+        text = page.render(payload.build(SelfContainedPages.unavailable))
+        (html_dir / "overview.html").write_text(text, encoding="utf-8")
         navigation.link_overview(html_dir / "index.html")
 
 
@@ -70,7 +69,7 @@ def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
     _wrap(Publish, before=_before_publish, after=_after_publish)
     _wrap(Run, before=lambda conf: checks.require_writable(conf.results_dir, "results_dir"))
-    atexit.register(_report_time_spent, time.time(), os.getpid(), ledger.journal_folder(Path.cwd()) / "ledger.jsonl")
+    atexit.register(_report_time_spent, time.time(), os.getpid(), ledger.journal_folder(Path.cwd()))
 
 
 def _before_publish(conf: Any) -> None:
@@ -90,8 +89,9 @@ def _wrap(command: Any, before: Callable[[Any], None], after: Callable[[Any], No
     @functools.wraps(original)
     def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
         before(conf)
-        status = original(conf, *args, **kwargs)
-        after(conf)
+        with checks.write_errors_named():
+            status = original(conf, *args, **kwargs)
+            after(conf)
         return status
 
     command.run = staticmethod(run)

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 from statistics import median
 
 SMALLEST_CHANGE = 0.01
 """Relative change below which a measured value counts as unchanged, however narrow its interval is."""
+
+SMALLEST_CHANGE_OF_FEW = 0.05
+"""The same while the noise from commit to commit is unknown; asv's threshold for a regression, too."""
+
+COMMITS_FOR_JITTER = 5
+"""From so many commits on, the noise from commit to commit is estimated."""
 
 SAME_OUTPUT = 1e-4
 """Relative difference up to which two fingerprints stand for one output.
@@ -61,27 +68,46 @@ class Change:
 
 
 def run_to_run(values: Sequence[float]) -> float:
-    """Standard deviation from one commit to the next, in the unit of the values.
+    """Standard deviation from commit to commit on one level, in the unit of the values.
 
-    It is taken from the median distance of neighbours, so that a few steps do not count as noise. With fewer than
-    four distances there is no such estimate: 0.0.
+    It is taken from the median distance of neighbours, so that a few steps do not count as noise.
     """
-    distances = [abs(b - a) for a, b in pairwise(values)]
-    return _MAD_TO_SIGMA * median(distances) / 2**0.5 if len(distances) >= 4 else 0.0
+    return _MAD_TO_SIGMA * median(abs(b - a) for a, b in pairwise(values)) / sqrt(2)
 
 
-def noise_between(points: Mapping[int, Point], before: Step, after: Step, jitter: float) -> float:
+def noise_between(points: Mapping[int, Point], before: Step, after: Step) -> float:
     """By how much the levels of two steps may differ by chance, in the unit of the values.
 
-    The largest of: the two sample intervals side by side (typical half width of each step), three standard
-    deviations from commit to commit (*jitter*), and `SMALLEST_CHANGE`.
+    The largest of: the sample intervals of both, half width beside half width; three standard deviations of the
+    difference, estimated from commit to commit; and `SMALLEST_CHANGE`. The first two shrink with the root of the
+    number of commits on each level. With fewer than `COMMITS_FOR_JITTER` points, `SMALLEST_CHANGE_OF_FEW` stands in
+    for the second.
     """
-    intervals = _typical_half_width(points, before) + _typical_half_width(points, after)
-    return max(intervals, _SIGMAS * jitter, SMALLEST_CHANGE * abs(before.value))
+    sides = [
+        [point.half_width for revision, point in points.items() if step.first <= revision <= step.last]
+        for step in (before, after)
+    ]
+    intervals = sum(median(side) / sqrt(len(side)) for side in sides)
+    if len(points) < COMMITS_FOR_JITTER:
+        return max(intervals, SMALLEST_CHANGE_OF_FEW * abs(before.value))
+    deviation = run_to_run([point.value for point in points.values()]) * sqrt(sum(1 / len(side) for side in sides))
+    return max(intervals, _SIGMAS * deviation, SMALLEST_CHANGE * abs(before.value))
 
 
-def _typical_half_width(points: Mapping[int, Point], step: Step) -> float:
-    return median(p.half_width for revision, p in points.items() if step.first <= revision <= step.last)
+def with_newest_apart(points: Mapping[int, Point], steps: Sequence[Step]) -> list[Step]:
+    """The *steps*, with the newest commit as a step of its own if it stands out of the noise of the last one.
+
+    asv's step detection waits for a second commit on the new level before it believes in a step.
+    """
+    *rest, last = steps
+    newest = max(points)
+    earlier = [revision for revision in points if last.first <= revision < newest]
+    if last.last != newest or not earlier:
+        return list(steps)
+    before = Step(last.first, max(earlier), median(points[revision].value for revision in earlier))
+    after = Step(newest, newest, points[newest].value)
+    apart = abs(after.value - before.value) > noise_between(points, before, after)
+    return [*rest, before, after] if apart else list(steps)
 
 
 def last_change(points: Mapping[int, Point], steps: Sequence[Step]) -> Change | None:
@@ -91,15 +117,15 @@ def last_change(points: Mapping[int, Point], steps: Sequence[Step]) -> Change | 
     """
     if len(points) < 2 or not steps:
         return None
-    jitter = run_to_run([point.value for point in points.values()])
+    steps = with_newest_apart(points, steps)
     present = steps[-1]
     for before, following in zip(reversed(steps[:-1]), reversed(steps[1:]), strict=True):
-        noise = noise_between(points, before, present, jitter)
+        noise = noise_between(points, before, present)
         if abs(present.value - before.value) > noise:
             return Change(before.value, present.value, before.last, following.first, noise, real=True)
     since, revision = list(points)[-2:]
     single = [Step(r, r, points[r].value) for r in (since, revision)]
-    noise = max(noise_between(points, single[0], single[1], jitter), abs(single[1].value - single[0].value))
+    noise = max(noise_between(points, single[0], single[1]), abs(single[1].value - single[0].value))
     return Change(single[0].value, single[1].value, since, revision, noise, real=False)
 
 

@@ -15,12 +15,12 @@ function baseLayout(positions, node, suffix) {
     showlegend: false,
     hovermode: "x",
     dragmode: false,
-    hoverlabel: { bgcolor: color("card"), bordercolor: color("line"), font: { color: color("ink"), size: 13 }, align: "left" },
+    hoverlabel: { bgcolor: color("card"), bordercolor: color("line"), font: { family: getComputedStyle(document.body).fontFamily, color: color("ink"), size: 13 }, align: "left" },
     xaxis: {
       tickvals: ticks,
       ticktext: ticks.map((at) => data.commits[positions[at]].short),
       tickangle: 0,
-      range: [-0.6, Math.max(positions.length, 4) - 0.4],
+      range: [Math.min(0, (positions.length - 4) / 2) - 0.6, Math.max(positions.length, (positions.length + 4) / 2) - 0.4],
       showgrid: false,
       zeroline: false,
       linecolor: line,
@@ -105,7 +105,7 @@ function stackMarks(environment, cell, factor, node) {
     const clearOf = Math.max(...tops.slice(Math.max(0, at - half), at + half + 1));
     return {
       x: at, y: tops[at] / factor, ax: 0, ay: (1.07 * clearOf) / factor, ayref: "y", arrowwidth: 1, arrowhead: 0, standoff: 4,
-      text: inert(text), arrowcolor: color(changeClass(ratio)), font: { color: color(changeClass(ratio)), size: 12 },
+      text: inert(text), bgcolor: color("card"), arrowcolor: color(changeClass(ratio)), font: { color: color(changeClass(ratio)), size: 12 },
     };
   });
   const shapes = [];

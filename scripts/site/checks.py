@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,3 +44,20 @@ def require_history(conf: Any) -> None:
         f"The repository does not have {count}. Fetch the branch they are on, or delete their files "
         f"({missing[0][:8]}-*.json) from {conf.results_dir}."
     )
+
+
+_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+@contextmanager
+def write_errors_named() -> Iterator[None]:
+    """Raise `UserError` for a full or protected disk that shows only while asv is writing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise UserError(
+            f"Cannot write {error.filename or 'a file'}: {error.strerror}. Free some space or make the folder "
+            "writable, then give the same command again."
+        ) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import groupby, product
 from typing import Any
 
 from asv.results import iter_results
@@ -55,21 +55,20 @@ class Series:
 
 @dataclass
 class Environment:
-    """All series of one machine and environment; *latest* is the result file of its newest revision."""
+    """All series of one machine and environment, and the *revisions* at which they were run, ascending.
+
+    *latest* is the result file of the newest revision.
+    """
 
     parameters: dict[str, str | None]
-    series: list[Series] = field(default_factory=list)
-    latest_revision: int = -1
-    latest: Any = None
+    series: list[Series]
+    revisions: list[int]
+    latest: Any
 
     @property
     def machine(self) -> str:
         """Name of the machine."""
         return self.parameters.get("machine") or "unknown machine"
-
-    def revisions(self) -> list[int]:
-        """Revisions with at least one value, ascending."""
-        return sorted({revision for series in self.series for revision in series.points})
 
 
 def read_environments(
@@ -79,27 +78,26 @@ def read_environments(
 
     The values and steps are those of asv's graphs; the sample intervals come from the result files.
     """
-    measured = [(path, graph) for path, graph in graphs if "summary" not in graph.params]
-    names = sorted({name for _, graph in measured for name in graph.params if name != "branch"})
+    measured = [graph for _, graph in graphs if "summary" not in graph.params and graph.benchmark_name in benchmarks]
+    names = sorted({name for graph in measured for name in graph.params if name != "branch"})
     results = [result for result in iter_results(results_dir) if result.commit_hash in revisions]
     intervals = _intervals(results, names, benchmarks, revisions)
-    found: dict[Key, Environment] = {}
-    for _, graph in measured:
-        benchmark = benchmarks.get(graph.benchmark_name)
-        if benchmark is None:
-            continue
-        environment = found.setdefault(_key(graph.params), Environment(dict(graph.params)))
-        environment.series.extend(_series_of(graph, benchmark, intervals))
-    for result in results:
-        revision = revisions[result.commit_hash]
-        for environment in found.values():
-            same = _result_key(result, names) == _without_branch(environment.parameters)
-            if same and revision > environment.latest_revision:
-                environment.latest_revision, environment.latest = revision, result
+    by_place = {(_result_key(result, names), revisions[result.commit_hash]): result for result in results}
     position = {name: number for number, name in enumerate(benchmarks)}
-    for environment in found.values():
-        environment.series.sort(key=lambda series: (position[series.benchmark], series.index or 0))
-    return sorted(found.values(), key=lambda e: (-e.latest_revision, str(_key(e.parameters))))
+    measured.sort(key=lambda graph: position[graph.benchmark_name])
+    environments = []
+    for _, group in groupby(sorted(measured, key=_place), key=_place):
+        curves = list(group)
+        run = sorted({revision for graph in curves for revision in graph.data_points})
+        series = [one for graph in curves for one in _series_of(graph, benchmarks[graph.benchmark_name], intervals)]
+        latest = by_place[_without_branch(curves[0].params), run[-1]]
+        environments.append(Environment(curves[0].params, series, run, latest))
+    return sorted(environments, key=lambda environment: -environment.revisions[-1])
+
+
+def _place(graph: Any) -> str:
+    """Machine, environment and branch of a graph, to group by."""
+    return str(sorted(graph.params.items()))
 
 
 def _series_of(graph: Any, benchmark: Mapping[str, Any], intervals: _Intervals) -> Iterator[Series]:
@@ -152,10 +150,6 @@ def _interval(stats: Mapping[str, float]) -> tuple[float, float] | None:
         if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
             return low, high
     return None
-
-
-def _key(parameters: Mapping[str, str | None]) -> Key:
-    return tuple(sorted(parameters.items()))
 
 
 def _without_branch(parameters: Mapping[str, str | None]) -> Key:

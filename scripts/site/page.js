@@ -101,7 +101,7 @@ function drawGlance() {
     }, { seconds: 0, label: "–" });
     cards.push(
       glanceCard(`Wall time at ${commit.short}`, [amount(value, "seconds"), " ", element("small", {}, spread(cell.wall.low[last], cell.wall.high[last], value))],
-        change?.real ? [sizeElement(change.after / change.before, true), ` at ${data.commits[change.at].short}`] : "steady"),
+        change?.real ? [sizeElement(change.after / change.before, true), ` at ${data.commits[change.at].short}`] : change ? "steady" : "the first value"),
       glanceCard("Largest stage", stage.label, `${amount(stage.seconds, "seconds")}, ${((100 * stage.seconds) / value).toFixed(0)} % of the wall time`));
   }
   cards.push(glanceCard("Regressions that stand", clear.length ? plural(clear.length, "series").replace("seriess", "series") : "none",

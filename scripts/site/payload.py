@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from scripts.site.changes import Change
 from scripts.site.commits import Commit, read_commits
+from scripts.site.environments import environment_label, varying_parameters
 from scripts.site.history import Environment, Series, read_environments
 from scripts.site.missing import Gaps, cell_text, find_gaps
 from scripts.site.names import GENERATE, OUTPUT_UNIT, STAGES, series_label, stage_label
@@ -19,12 +20,6 @@ from scripts.site.regressions import JumpFinder, JumpGroup
 
 Json = dict[str, Any]
 
-_AXES = {
-    "env-ACESTEP_BENCH_SCALE": "{}",
-    "env-ACESTEP_BENCH_DEVICE": "{}",
-    "pip+torch": "torch {}",
-    "torch": "torch {}",
-}
 _MACHINE_FACTS = ("cpu", "num_cpu", "ram", "os", "arch")
 
 
@@ -46,7 +41,7 @@ class Payload:
         self._environments = read_environments(conf.results_dir, benchmarks, graphs, revisions)
         self._hashes = {revision: commit for commit, revision in revisions.items()}
         self._jumps = JumpFinder(conf, repo, benchmarks, revisions)
-        measured = sorted({revision for e in self._environments for revision in e.revisions()})
+        measured = sorted({revision for e in self._environments for revision in e.revisions})
         self._position = {revision: position for position, revision in enumerate(measured)}
         self._commits = read_commits(repo._path, [self._hashes[revision] for revision in measured])
         self._range_length = cache(
@@ -77,7 +72,7 @@ class Payload:
         return {}
 
     def _environment(self, environment: Environment) -> Json:
-        revisions = environment.revisions()
+        revisions = environment.revisions
         varying = varying_parameters(self._environments)
         reasons = Reasons(self._journal, environment.latest)
         index = {id(series): number for number, series in enumerate(environment.series)}
@@ -85,6 +80,7 @@ class Payload:
             "label": environment_label(environment, varying),
             "machine": environment.machine,
             "facts": {name: environment.parameters.get(name) for name in _MACHINE_FACTS},
+            "latest": self._position[revisions[-1]],
             "commits": [self._position[revision] for revision in revisions],
             "series": [self._series(series, revisions) for series in environment.series],
             "regressions": [self._group(g, index) for g in self._jumps.regressions(environment)],
@@ -165,32 +161,6 @@ class Payload:
         for (benchmark, _, _), entry in found.items():
             entry["label"], entry["measured_cells"] = series_label(benchmark), measured[benchmark]
         return sorted(found.values(), key=lambda entry: -entry["at"])
-
-
-def environment_label(environment: Environment, varying: Iterable[str]) -> str:
-    """Machine, scale, device and torch, and whatever else tells the environments apart."""
-    parts = [environment.machine]
-    for name, text in _AXES.items():
-        value = environment.parameters.get(name)
-        if value:
-            parts.append(text.format(value))
-    others = [name for name in varying if name not in {*_AXES, "machine"}]
-    parts += [f"{name.removeprefix('env-').removeprefix('pip+')} {environment.parameters.get(name)}" for name in others]
-    return " · ".join(parts)
-
-
-def varying_parameters(environments: Sequence[Environment]) -> list[str]:
-    """Names of the parameters that tell environments of the same machine apart."""
-    by_machine: dict[str, list[Environment]] = {}
-    for environment in environments:
-        by_machine.setdefault(environment.machine, []).append(environment)
-    names = {
-        name
-        for same in by_machine.values()
-        for name in same[0].parameters
-        if len({environment.parameters.get(name) for environment in same}) > 1
-    }
-    return sorted(names)
 
 
 def significant(value: float, digits: int = 5) -> float:

@@ -10,7 +10,7 @@ from typing import Any
 from asv.plugins.regressions import _GraphDataFilter
 from asv.step_detect import detect_regressions
 
-from scripts.site.changes import Step, noise_between, run_to_run
+from scripts.site.changes import Step, noise_between
 from scripts.site.history import Environment, Series
 
 AsvStep = tuple[int, int, float, float, float]
@@ -88,10 +88,7 @@ def _jump(series: Series, position: tuple[int, int, float, float], *, invert: bo
     since, revision, before, after = position
     if invert:
         before, after = 1 / before, 1 / after
-    jitter = run_to_run([point.value for point in series.points.values()])
-    clear = abs(after - before) > noise_between(
-        series.points, _step_at(series, since), _step_at(series, revision), jitter
-    )
+    clear = abs(after - before) > noise_between(series.points, _step_at(series, since), _step_at(series, revision))
     return Jump(series, since, revision, before, after, clear)
 
 

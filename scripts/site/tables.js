@@ -36,7 +36,7 @@ function jumpsElement(environment, group) {
     const series = environment.series[jump.series];
     return [
       element("button", { className: "tag", onclick: () => showHistory(environment, series) }, series.cell_text || "history"), " ",
-      element("span", { className: "number" }, `${amount(jump.before, series.unit)} → ${amount(jump.after, series.unit)} `),
+      element("span", { className: "number" }, `${amount(jump.before, series.unit)} → ${amount(jump.after, series.unit)}`), " ",
       sizeElement(jump.after / jump.before, jump.clear),
     ];
   });
@@ -58,8 +58,9 @@ function drawWork(environment) {
   if (!changes.length) {
     const known = environment.series.some((series) => series.unit === "fingerprint");
     const since = data.commits[environment.commits[0]].short;
+    if (environment.commits.length === 1) return node.replaceChildren(blank("One commit is measured: nothing to compare it with."));
     return node.replaceChildren(blank(known
-      ? `Every commit since ${since} does the same work and gives the same output.`
+      ? `Since ${since}, every measured commit does the same work and gives the same output.`
       : "Neither the output nor the amount of work is recorded here."));
   }
   const rows = changes.map((change) => element("tr", {},
@@ -100,7 +101,7 @@ function seriesRow(environment, series, number) {
     weight: change ? (change.real ? 1000 : 0) + (exact ? 0 : 1 + distance) : -1,
     spread: series.low && series.low[last] !== null ? (series.high[last] - series.low[last]) / latest : 0,
     words: [series.label, series.cell_text, series.stage, series.benchmark,
-      change?.real ? `${data.commits[change.at].short} ${data.commits[change.at].subject}` : "steady"].join(" ").toLowerCase(),
+      change?.real ? `${data.commits[change.at].short} ${data.commits[change.at].subject}` : "steady"].join(" ").toLowerCase().split(/[^a-z0-9]+/),
   };
 }
 
@@ -131,9 +132,9 @@ function seriesElement(environment, row) {
 }
 
 function drawSeries(environment, everything = false) {
-  const wanted = byId("filter").value.toLowerCase().split(/\s+/).filter(Boolean);
+  const wanted = byId("filter").value.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
   const all = environment.series.map((series, number) => seriesRow(environment, series, number));
-  const rows = all.filter((row) => wanted.every((word) => row.words.includes(word)) && (row.change?.real || !byId("only-real").checked));
+  const rows = all.filter((row) => wanted.every((start) => row.words.some((word) => word.startsWith(start))) && (row.change?.real || !byId("only-real").checked));
   const { key } = COLUMNS[order.column];
   const sign = order.descending ? -1 : 1;
   rows.sort((a, b) => sign * (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0) || a.number - b.number);
@@ -156,6 +157,7 @@ function sortBy(environment, column) {
 
 function drawGaps(environment) {
   const node = byId("gaps");
+  byId("latest").replaceChildren(hashElement(data.commits[environment.latest]), ".");
   if (!environment.gaps.length) return node.replaceChildren(blank("Every series has a value."));
   const tag = (text, kind) => [element("span", { className: `tag ${kind}` }, text), " "];
   const items = environment.gaps.flatMap((gaps) => [

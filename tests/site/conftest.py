@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -70,7 +71,7 @@ class Project:
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "XDG_CACHE_HOME": str(self.root / "cache"),
-            "PATH": str(self.root / "bin") + ":/usr/bin:/bin",
+            "PATH": str(self.root / "bin"),
             **environment,
         }
         command = [sys.executable, "-m", "asv", *arguments]
@@ -208,6 +209,8 @@ def build_project(
     """A repository with one commit for each entry of *history*, measured on every (machine, device) of *where*."""
     root.mkdir(parents=True, exist_ok=True)
     project = Project(root)
+    (root / "bin").mkdir()
+    (root / "bin" / "git").symlink_to(shutil.which("git") or "/usr/bin/git")
     project.git("init", "-q", "-b", "main")
     conf = {
         "version": 1, "project": "acestep", "repo": ".", "branches": ["main"], "environment_type": "virtualenv",
@@ -260,8 +263,6 @@ def slower_vae(build: Build) -> Project:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[object]:
     """Debian's chromium, headless; the test is skipped where it is not installed."""
-    import shutil
-
     executable = shutil.which("chromium")
     if executable is None:
         pytest.skip("no chromium: apt-get install chromium")

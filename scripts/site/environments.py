@@ -1,0 +1,40 @@
+"""How machines and environments are called on the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from scripts.site.history import Environment
+
+_AXES = {
+    "env-ACESTEP_BENCH_SCALE": "{}",
+    "env-ACESTEP_BENCH_DEVICE": "{}",
+    "pip+torch": "torch {}",
+    "torch": "torch {}",
+}
+
+
+def environment_label(environment: Environment, varying: Iterable[str]) -> str:
+    """Machine, scale, device and torch, and whatever else tells the environments apart."""
+    parts = [environment.machine]
+    for name, text in _AXES.items():
+        value = environment.parameters.get(name)
+        if value:
+            parts.append(text.format(value))
+    others = [name for name in varying if name not in {*_AXES, "machine"}]
+    parts += [f"{name.removeprefix('env-').removeprefix('pip+')} {environment.parameters.get(name)}" for name in others]
+    return " · ".join(parts)
+
+
+def varying_parameters(environments: Sequence[Environment]) -> list[str]:
+    """Names of the parameters that tell environments of the same machine apart."""
+    by_machine: dict[str, list[Environment]] = {}
+    for environment in environments:
+        by_machine.setdefault(environment.machine, []).append(environment)
+    names = {
+        name
+        for same in by_machine.values()
+        for name in same[0].parameters
+        if len({environment.parameters.get(name) for environment in same}) > 1
+    }
+    return sorted(names)
