@@ -1,9 +1,10 @@
 """From logits to the next token.
 
 The order is fixed: guidance in float32, mask, repetition penalty, division by the temperature, top-k,
-top-p, draw. A draw inverts the cumulative distribution at a number that each sample takes from its own
-seeded stream; the streams are drawn up front, so a sample's tokens do not depend on its batch and nothing
-waits for the host.
+top-p, draw. A draw is a race: each token arrives at a random time, the sooner the likelier it is, and the
+first one wins. The times come from a seeded stream of each sample's own, so its tokens do not depend on its
+batch; and as no token's time depends on another's probability, a rounding difference between two batch sizes
+does not change who wins.
 """
 
 from __future__ import annotations
@@ -16,9 +17,6 @@ import torch
 from torch import Tensor
 
 from acestep.planner import PlannerError
-
-LARGEST_UNIFORM = 1.0 - 1e-6
-"""Keeps a draw below the total, whatever way float32 rounds it."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +46,9 @@ class Sampling:
             raise PlannerError(f"repetition_penalty {self.repetition_penalty} is not positive; 1 switches it off.")
 
 
-def uniforms(seeds: Sequence[int], count: int, phase: int) -> Tensor:
-    """*count* numbers in [0, 1) for each seed, float32 ``[len(seeds), count]`` on the CPU.
-
-    A row depends on its seed and on *phase* (1 or 2) alone.
-    """
-    rows = []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed((2 * seed + phase) % 2**63)
-        rows.append(torch.rand(count, generator=generator))
-    return torch.stack(rows).clamp_(max=LARGEST_UNIFORM)
+def streams(seeds: Sequence[int], phase: int, device: str) -> list[torch.Generator]:
+    """A stream of random numbers on *device* for each seed; it depends on that seed and *phase* (1 or 2) alone."""
+    return [torch.Generator(device).manual_seed((2 * seed + phase) % 2**63) for seed in seeds]
 
 
 def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
@@ -70,15 +61,15 @@ class Sampler:
 
     Args:
         sampling: how.
-        streams: ``[N, steps]``, see `uniforms`; moved to *device*.
+        streams: one a sample, see `streams`.
         vocabulary: number of columns of the logits.
         device: where the logits are.
     """
 
-    def __init__(self, sampling: Sampling, streams: Tensor, vocabulary: int, device: str) -> None:
+    def __init__(self, sampling: Sampling, streams: Sequence[torch.Generator], vocabulary: int, device: str) -> None:
         self._sampling = sampling
-        self._columns = streams.to(device).unsqueeze(2).unbind(1)
-        self._turn = 0
+        self._streams = streams
+        self._arrivals = torch.empty(len(streams), vocabulary, device=device)
         penalised = sampling.repetition_penalty != 1.0
         self._seen = torch.zeros(len(streams), vocabulary, dtype=torch.bool, device=device) if penalised else None
 
@@ -94,7 +85,6 @@ class Sampler:
             penalised = torch.where(logits > 0, logits / penalty, logits * penalty)
             logits = torch.where(self._seen, penalised, logits)
         tokens = self._pick(logits)
-        self._turn += 1
         self.saw(tokens.unsqueeze(1))
         return tokens
 
@@ -103,22 +93,20 @@ class Sampler:
         if sampling.temperature <= 0.0:
             return logits.argmax(-1)
         logits = logits / sampling.temperature
-        uniform = self._columns[self._turn]
-        nucleus = sampling.top_p if sampling.top_p is not None and sampling.top_p < 1.0 else None
-        if sampling.top_k is None and nucleus is None:
-            return _invert(logits.softmax(-1), uniform).squeeze(1)
-        if sampling.top_k is not None:
-            logits, order = logits.topk(min(sampling.top_k, logits.shape[-1]))
-        else:
-            logits, order = logits.sort(descending=True)
+        if sampling.top_k is not None and sampling.top_k < logits.shape[-1]:
+            least = logits.topk(sampling.top_k).values[:, -1:]
+            logits = logits.masked_fill(logits < least, -torch.inf)
         probabilities = logits.softmax(-1)
-        if nucleus is not None:
-            before = probabilities.cumsum(-1) - probabilities
-            probabilities = probabilities * (before < nucleus)
-        return order.gather(1, _invert(probabilities, uniform)).squeeze(1)
+        if sampling.top_p is not None and sampling.top_p < 1.0:
+            probabilities = _nucleus(probabilities, sampling.top_p)
+        for row, stream in zip(self._arrivals, self._streams, strict=True):
+            row.exponential_(generator=stream)
+        return (probabilities / self._arrivals).argmax(-1)
 
 
-def _invert(probabilities: Tensor, uniform: Tensor) -> Tensor:
-    """Column at which the cumulative *probabilities* pass *uniform* ``[N, 1]`` of their total, ``[N, 1]``."""
-    cumulative = probabilities.cumsum(-1)
-    return torch.searchsorted(cumulative, uniform * cumulative[:, -1:], right=True)
+def _nucleus(probabilities: Tensor, total: float) -> Tensor:
+    """*probabilities* ``[N, V]`` of the likeliest tokens that together reach *total*, and 0 for all others."""
+    ordered = probabilities.sort(descending=True).values
+    before = ordered.cumsum(-1) - ordered
+    least = ordered.masked_fill(before >= total, torch.inf).amin(-1, keepdim=True)
+    return probabilities.masked_fill(probabilities < least, 0.0)

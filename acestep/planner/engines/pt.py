@@ -16,7 +16,7 @@ from acestep.planner import PlannerError
 from acestep.planner.engines.base import MAX_FREE_TOKENS, MAX_POSITIONS, CodesRequest, CodesRun, TextRun
 from acestep.planner.engines.decoder import Cache, Decoder
 from acestep.planner.grammar import Constraint
-from acestep.planner.sampling import Sampler, Sampling, guide, uniforms
+from acestep.planner.sampling import Sampler, Sampling, guide, streams
 from acestep.planner.timing import Laps
 from acestep.planner.vocabulary import Vocabulary
 
@@ -59,7 +59,7 @@ class PtEngine:
         limit = constraint.max_tokens if constraint else MAX_FREE_TOKENS
         self._check_length(len(prompt), limit)
         cache = Cache(self._decoder, [len(prompt)], 1, limit)
-        sampler = Sampler(sampling, uniforms([seed], limit, phase=1), self._vocabulary.size, self._device)
+        sampler = Sampler(sampling, streams([seed], 1, self._device), self._vocabulary.size, self._device)
         sampler.saw(torch.tensor([prompt], device=self._device).clamp(max=self._vocabulary.size - 1))
         tokens: list[int] = []
         unread, forwards = list(prompt), 0
@@ -97,7 +97,7 @@ class PtEngine:
         columns = len(self._codes_head) + (request.count is None)
         laps = Laps(self._device)
         cache = Cache(self._decoder, [len(prompt) for prompt in prompts], samples, steps)
-        sampler = Sampler(request.sampling, uniforms(request.seeds, steps, phase=2), columns, self._device)
+        sampler = Sampler(request.sampling, streams(request.seeds, 2, self._device), columns, self._device)
         drawn: list[Tensor] = []
         laps.mark("setup")
         hidden = self._read_prompts(prompts, cache, laps)
