@@ -169,13 +169,12 @@ class LLMHandler:
             ``time_costs`` (seconds), ``counts`` (tokens, forwards), ``codes_count`` or ``codes_counts`` and
             ``total_codes``, ``seeds``. A request that cannot be fulfilled is a failure with the reason in ``error``.
         """
-        samples = max(1, batch_size or 1)
-        chosen = (list(seeds or ()) + [random.getrandbits(32) for _ in range(samples)])[:samples]
-        clock = Clock(self.device)
         from acestep.planner.procedure import Request, Result
         from acestep.planner.sampling import Sampling
 
-        result = Result(clock)
+        samples = max(1, batch_size or 1)
+        chosen = (list(seeds or ()) + [random.getrandbits(32) for _ in range(samples)])[:samples]
+        result = Result(Clock(self.device))
         error: str | None = None
         try:
             if infer_type.strip().lower() not in MODES:

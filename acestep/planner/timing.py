@@ -17,21 +17,18 @@ class Laps:
     """
 
     def __init__(self, device: str) -> None:
+        self._device = device
         self._cuda = device.startswith("cuda")
         self._events: list[tuple[str, torch.cuda.Event]] = []
         self._totals: defaultdict[str, float] = defaultdict(float)
         self._last = 0.0
-        self.start()
-
-    def start(self) -> None:
-        """Forget the time since the last mark."""
         self.mark("")
 
     def mark(self, name: str) -> None:
         """Count the time since the last mark as *name*."""
         if self._cuda:
             event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-            event.record()
+            event.record(torch.cuda.current_stream(self._device))
             self._events.append((name, event))
             return
         now = perf_counter()
@@ -41,7 +38,7 @@ class Laps:
     def seconds(self) -> dict[str, float]:
         """Seconds by name; waits for the device."""
         if self._events:
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(self._device)
             for (_, before), (name, after) in zip(self._events, self._events[1:], strict=False):
                 self._totals[name] += before.elapsed_time(after) / 1000.0
             self._events = self._events[-1:]

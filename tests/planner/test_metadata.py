@@ -60,7 +60,8 @@ def test_a_long_caption_is_folded_at_80_columns_and_unfolded() -> None:
 
 
 def test_what_a_model_writes_is_read() -> None:
-    text = "\nBPM: fast\ncaption: 'quoted'\n  and more:\n\t words\nmood: x\n  y\nduration: 120 \ngenres:pop\n<bpm: 3\nnothing\n"
+    text = "\nBPM: fast\ncaption: 'quoted'\n  and more:\n\t words\nmood: x\n  y\nduration: 120 \n"
+    text += "genres:pop\n<bpm: 3\nnothing\n"
     expected = {"bpm": "fast", "caption": "'quoted' and more: words", "duration": 120, "genres": "pop"}
     assert read_yaml(text) == expected
 
@@ -71,7 +72,13 @@ def test_a_caption_loses_the_quotes_that_yaml_gave_it() -> None:
 
 
 def test_user_metadata_are_cleaned() -> None:
-    given_by_user = {"bpm": "120", "duration": 700.5, "timesignature": "3/4", "caption": " two\nlines\0", "keyscale": None}
+    given_by_user = {
+        "bpm": "120",
+        "duration": 700.5,
+        "timesignature": "3/4",
+        "caption": " two\nlines\0",
+        "keyscale": None,
+    }
     assert clean_metadata(given_by_user) == {
         "bpm": 120,
         "duration": 600,

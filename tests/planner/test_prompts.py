@@ -11,7 +11,8 @@ from acestep.planner.vocabulary import Vocabulary
 
 @pytest.fixture(params=range(3))
 def case(request: pytest.FixtureRequest, rendered: list[dict[str, Any]]) -> dict[str, Any]:
-    return rendered[request.param]
+    chosen: int = request.param
+    return rendered[chosen]
 
 
 def test_phase_1_prompt_is_the_references(vocabulary: Vocabulary, case: dict[str, Any]) -> None:
