@@ -150,7 +150,8 @@ function comparison(series, at) {
   const before = series.y.findLastIndex((value, earlier) => earlier < at && value !== null);
   if (series.y[at] === null) return "Not measured at this commit.";
   if (before < 0) return "The first measured commit.";
-  const overlap = series.low[at] <= series.high[before] && series.high[at] >= series.low[before];
+  const [low, high] = [series.low, series.high].map((bounds) => (index) => bounds[index] ?? series.y[index]);
+  const overlap = low(at) <= high(before) && high(at) >= low(before);
   return `${overlap ? "≈ " : ""}${relative(series.y[at] / series.y[before])} against the commit before`;
 }
 

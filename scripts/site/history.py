@@ -109,7 +109,7 @@ def _series_of(graph: Any, benchmark: Mapping[str, Any], intervals: _Intervals) 
         points = {}
         for revision, values, *_ in data:
             value = values[index] if parametrised else values
-            if value is not None and not math.isnan(value):
+            if value is not None and math.isfinite(value):
                 low, high = intervals.get((environment, revision, benchmark["name"], index), (None, None))
                 points[revision] = Point(value, low, high)
         if not points:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
@@ -17,6 +16,7 @@ from scripts.site.missing import Gaps, cell_text, find_gaps
 from scripts.site.names import GENERATE, OUTPUT_UNIT, STAGES, series_label, stage_label
 from scripts.site.reasons import Reasons
 from scripts.site.regressions import JumpFinder, JumpGroup
+from scripts.site.values import finite, ordinals, significant
 
 Json = dict[str, Any]
 
@@ -132,7 +132,7 @@ class Payload:
         return {
             "label": series_label(group.benchmark),
             "stage": stage_label(group.benchmark),
-            "ratio": group.ratio,
+            "ratio": finite(group.ratio),
             "clear": group.clear,
             **self._where(group.since, group.revision),
             "jumps": [
@@ -161,26 +161,6 @@ class Payload:
         for (benchmark, _, _), entry in found.items():
             entry["label"], entry["measured_cells"] = series_label(benchmark), measured[benchmark]
         return sorted(found.values(), key=lambda entry: -entry["at"])
-
-
-def significant(value: float, digits: int = 5) -> float:
-    """*value* rounded to significant digits, to keep the page small."""
-    return float(f"{value:.{digits}g}") if math.isfinite(value) else value
-
-
-def ordinals(values: Sequence[float | None], tolerance: float) -> list[int | None]:
-    """Values that differ by no more than the relative *tolerance* as one number, in the order they appear."""
-    known: list[float] = []
-    numbers: list[int | None] = []
-    for value in values:
-        if value is None:
-            numbers.append(None)
-            continue
-        same = [n for n, other in enumerate(known) if abs(value - other) <= tolerance * abs(other)]
-        numbers.append(same[0] if same else len(known))
-        if not same:
-            known.append(value)
-    return numbers
 
 
 def _commit(commit: Commit, hash_length: int) -> Json:

@@ -24,7 +24,7 @@ function drawJumps(node, environment, groups, nothing) {
       same.map((group) => element("tr", {},
         labelled("Stage", group.stage),
         labelled("Series", group.label),
-        labelled("Size", sizeElement(group.ratio, group.clear)),
+        labelled("Size", sizeElement(group.ratio ?? Infinity, group.clear)),
         labelled("Where", jumpsElement(environment, group)))));
   });
   return node.replaceChildren(table(["Stage", "Series", "Size", "Where"], bodies, "by-commit"));

@@ -11,8 +11,8 @@ from asv.step_detect import detect_steps
 from benchmarks.harness.progress import LedgerLine
 from scripts.site import ledger, names
 from scripts.site.changes import Point, Step, exact_changes, last_change, run_to_run
-from scripts.site.payload import ordinals
 from scripts.site.regressions import inverted
+from scripts.site.values import ordinals
 
 
 def series(*values: float, spread: float = 0.01) -> dict[int, Point]:

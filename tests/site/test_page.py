@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -9,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import STAGES, Build, Measured, Project
 
 from scripts.site.assets import ASSETS, FOLDER, cache_folder
+from tests.site.conftest import Build
+from tests.site.project import STAGES, Measured, Project
 
 WIDE, NARROW = (1280, 900), (390, 844)
 TRACES = "document.getElementById('stack').data.map(trace => trace.name)"
@@ -49,6 +51,12 @@ class Visit:
         else:
             self.requested.append(route.request.url)
             route.abort()
+
+
+def wall_seconds(tab: Any) -> float:
+    """The wall time of the first commit in the chart, whatever the unit of its axis."""
+    unit = tab.evaluate("document.getElementById('stack').layout.yaxis.ticksuffix").strip()
+    return float(tab.evaluate(WALL)[0] * {"s": 1.0, "ms": 1e-3}[unit])
 
 
 @pytest.fixture
@@ -89,9 +97,9 @@ def test_the_chart_stacks_every_stage_up_to_the_wall_time(visit: Visit, slower_v
 
 def test_another_cell_changes_chart_and_breakdown(visit: Visit, slower_vae: Project) -> None:
     tab = visit.open(slower_vae.html / "overview.html")
-    before, said = tab.evaluate(WALL), tab.locator("#breakdown").inner_text()
+    before, said = wall_seconds(tab), tab.locator("#breakdown").inner_text()
     tab.locator("#cell label", has_text="60 s").click()
-    assert tab.evaluate(WALL)[0] > 4 * before[0] / 1000
+    assert wall_seconds(tab) > 4 * before
     assert tab.locator("#breakdown").inner_text() != said
     assert tab.locator('#cell input[name="steps"]:checked').input_value() == "16", "the measured cell with 60 s"
     assert tab.locator('#cell input[value="240"]').is_disabled()
@@ -175,6 +183,23 @@ def test_the_page_works_with_hardly_anything_measured(visit: Visit, build: Build
         assert tab.get_by_text("Nothing has been measured yet").is_visible()
         assert not tab.locator("#main").is_visible()
     assert tab.evaluate("document.documentElement.scrollWidth") <= NARROW[0]
+
+
+def test_values_without_samples_and_stages_that_begin_at_zero_are_shown(visit: Visit, build: Build) -> None:
+    project = build([Measured(), Measured(), Measured(), Measured()])
+    for number, commit in enumerate(project.commits):
+        [path] = (project.results / "bench-1").glob(f"{commit[:8]}-*.json")
+        result = json.loads(path.read_text())
+        columns = result["result_columns"]
+        for name in ("other", "wall"):
+            row = result["results"][f"generate.GenerateMusic.track_{name}"]
+            row[columns.index("result")] = [0.0 if number < 2 and name == "other" else 1.0] * 48
+            row[columns.index("duration") :] = []
+        path.write_text(json.dumps(result))
+    assert project.asv("publish").returncode == 0
+    tab = visit.open(project.html / "overview.html")
+    assert len(tab.evaluate(WALL)) == 4
+    assert "▲ new" in tab.locator("#regressions").inner_text()
 
 
 def test_asvs_own_pages_open_from_disk(visit: Visit, build: Build) -> None:

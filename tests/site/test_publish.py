@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import QUICK, Build, Measured, Project
 
 from benchmarks.harness.progress import LedgerLine
 from scripts.site.assets import ASSETS
+from tests.site.conftest import Build
+from tests.site.project import QUICK, Measured, Project
 
 
 def payload(project: Project) -> dict[str, Any]:
