@@ -11,10 +11,19 @@ from benchmarks.harness.settings import Settings
 
 
 def usable_cores() -> int:
-    """Number of cores this process may use; measuring pins torch to as many threads."""
+    """Return the number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def pinned_threads(settings: Settings) -> int:
+    """Return the number of threads that measuring holds torch to.
+
+    One with the tiny models: their work is too small to share, and waiting for a busy core would be most of what
+    is measured. All usable cores with the others.
+    """
+    return 1 if settings.scale == "tiny" else usable_cores()
 
 
 def describe(settings: Settings) -> dict[str, Scalar]:
@@ -51,10 +60,21 @@ def _torch_facts(device: str) -> dict[str, Scalar]:
 
     facts: dict[str, Scalar] = {"torch": torch.__version__, "threads": torch.get_num_threads()}
     if device == "cuda":
-        facts["device_name"] = torch.cuda.get_device_name()
+        facts["device_name"] = _nvidia_name()
         facts["cuda"] = torch.version.cuda or ""
         facts["driver"] = _nvidia_driver()
     return facts
+
+
+def _nvidia_name() -> str:
+    """Return the device's name without initialising CUDA: a process that has done so must not fork."""
+    import torch
+
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
+        return torch.cuda.get_device_name()
+    for information in Path("/proc/driver/nvidia/gpus").glob("*/information"):
+        return information.read_text().splitlines()[0].partition(":")[2].strip()
+    return "unknown"
 
 
 def _nvidia_driver() -> str:

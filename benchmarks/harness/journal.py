@@ -20,15 +20,15 @@ class Journal:
 
     What an earlier run left counts only under the same definition, and only if it is newer than *saved_unix*,
     the moment of asv's last results: a run that asv completed is measured anew when somebody asks for it
-    again. Failures are tried again. A working tree has no name, so nothing of it is taken up again.
+    again. What has no samples is tried again. A working tree has no name, so nothing of it is taken up again.
     """
 
     def __init__(self, settings: Settings, matrix: str, definition: str, saved_unix: float) -> None:
         self._path = Path(settings.journal) / _file_name(settings, matrix)
         self._header = {"definition": definition, "commit": settings.commit}
         left = self._read() if settings.commit else []
-        useful = [record for record in left if record.status in ("ok", "skip")]
-        self.records = {key(record.cell): record for record in useful if record.ended_unix > saved_unix}
+        useful = [record for record in left if record.status == "ok" and record.ended_unix > saved_unix]
+        self.records = {key(record.cell): record for record in useful}
         kept = [record.to_dict() for record in self.records.values()]
         write_lines(self._path, [self._header, *kept], "w")
 

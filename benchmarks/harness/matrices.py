@@ -22,7 +22,7 @@ STAGES: dict[str, Axes] = {
 }
 
 STARTUP: dict[str, Axes] = {
-    "Import": {"target": ("acestep", "inference", "handlers")},
+    "Import": {"target": ("acestep", "inference")},
     "Load": {"component": ("dit", "lm")},
 }
 
@@ -49,7 +49,7 @@ STAGES_MATRIX = Matrix(
         {"stage": "VAEDecode", "duration": 30, "tiled": False},
         {"stage": "VAEDecode", "duration": 60, "tiled": True},
         {"stage": "AudioSave", "format": "flac", "duration": 30},
-        {"stage": "AudioSave", "format": "mp3", "duration": 30},
+        {"stage": "AudioSave", "format": "wav", "duration": 30},
         {"stage": "LMPrefill", "prompt_tokens": 128, "guidance": False},
         {"stage": "LMPrefill", "prompt_tokens": 512, "guidance": True},
         {"stage": "LMDecodeStep", "batch": 1, "guidance": False},

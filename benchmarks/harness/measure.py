@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import statistics
-import sys
 import time
 from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.harness.device import release_free_memory
 from benchmarks.harness.record import Cell, Record, Scalar, Status
 from benchmarks.harness.workload import Sample, TakeSample, Unsupported, Workload
 
@@ -31,13 +30,27 @@ class CellTimeout(Exception):
     """A cell would need longer than it may take."""
 
 
-def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell) -> Record:
-    """Warm up with the very cell, sample it, and return the record; whatever it raises becomes the reason."""
-    _release_free_memory()
+def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded_bytes: int | None) -> Record:
+    """Warm up with the very cell, sample it, and return the record; whatever it raises becomes the reason.
+
+    *loaded_bytes* is what the process held when the models were loaded; None if the device tells peaks itself.
+    """
     try:
         take = workload.prepare(state, cell)
         warmup_s = _warm_up(take, workload.limit_s)
-        return _record(matrix, cell, warmup_s, take_samples(take))
+        samples = take_samples(take)
+        series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
+        peaks = _peaks(take, samples, loaded_bytes)
+        return Record(
+            matrix,
+            cell,
+            "ok",
+            samples={**series, "peak_memory": peaks} if peaks else series,
+            work=samples[0].work,
+            warmup_s=warmup_s,
+            measuring_s=sum(sample.timed_s for sample in samples),
+            ended_unix=time.time(),
+        )
     except Exception as error:  # noqa: BLE001 - a failing cell must not take the others with it
         status, reason = classify(error)
         return Record(matrix, cell, status, reason, ended_unix=time.time())
@@ -87,19 +100,25 @@ def _warm_up(take: TakeSample, limit_s: float) -> float:
     start = time.perf_counter()
     timed_s = take().timed_s
     if timed_s * LONG_SAMPLES > limit_s:
-        raise CellTimeout(
-            f"one run took {timed_s:.1f} s, so {LONG_SAMPLES} exceed the limit of {limit_s:.0f} s"
-        )
+        raise CellTimeout(f"one run took {timed_s:.1f} s, so {LONG_SAMPLES} exceed the limit of {limit_s:.0f} s")
     return time.perf_counter() - start
 
 
-def _release_free_memory() -> None:
-    """Give freed memory back to the system: a cell's peak must not depend on the cells before it."""
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
-    if trim is not None:
-        trim(0)
+def _peaks(take: TakeSample, samples: list[Sample], loaded_bytes: int | None) -> list[float]:
+    """Return the peaks of memory in bytes; none where they are not measured.
+
+    A process's memory says least about a run right after another one, which leaves its free memory behind,
+    and cells must not inherit from each other: so it is taken from one more run, after that is released, and
+    counted from what was loaded.
+    """
+    if loaded_bytes is None:
+        return [float(sample.peak_bytes) for sample in samples if sample.peak_bytes is not None]
+    if samples[0].peak_bytes is None:
+        return []
+    gc.collect()
+    release_free_memory()
+    added_bytes = take().peak_bytes or 0
+    return [float(loaded_bytes + added_bytes)]
 
 
 def _without_garbage_collector(take: TakeSample) -> Sample:
@@ -116,16 +135,3 @@ def _check_same_work(first: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> 
     if changed:
         told = ", ".join(f"{name} {first.get(name)} then {now.get(name)}" for name in sorted(changed))
         raise CellFailed(f"the samples did different work: {told}")
-
-
-def _record(matrix: str, cell: Cell, warmup_s: float, samples: list[Sample]) -> Record:
-    return Record(
-        matrix,
-        cell,
-        "ok",
-        samples={name: [float(sample.series[name]) for sample in samples] for name in samples[0].series},
-        work=samples[0].work,
-        warmup_s=warmup_s,
-        measuring_s=sum(sample.timed_s for sample in samples),
-        ended_unix=time.time(),
-    )

@@ -16,7 +16,8 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any
 
-from benchmarks.harness.host import usable_cores
+from benchmarks.harness.host import pinned_threads
+from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Workload
 
@@ -53,7 +54,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=worker_environment(),
+            env=worker_environment(pinned_threads(settings)),
             start_new_session=True,  # Ctrl-C ends the parent, which then ends the worker
         )
         self._answers: SimpleQueue[Any] = SimpleQueue()
@@ -72,9 +73,9 @@ class WorkerProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def ask(self, cell: dict[str, Any], limit_s: float) -> dict[str, Any]:
+    def ask(self, cell: Cell, limit_s: float) -> dict[str, Any]:
         """Have *cell* measured; return its record as plain data. Raises as `answer` does."""
-        self._send(cell)
+        self._send(dict(cell))
         return self.answer(limit_s)
 
     def answer(self, limit_s: float) -> dict[str, Any]:
@@ -120,13 +121,12 @@ class WorkerProcess:
         return f"the worker {_manner_of_death(code)}" + (f"; its last line was: {said[-1]}" if said else "")
 
 
-def worker_environment() -> dict[str, str]:
-    """Return this process's environment with threads pinned, hashing fixed and downloads forbidden."""
-    threads = str(usable_cores())
+def worker_environment(threads: int) -> dict[str, str]:
+    """Return this process's environment with *threads* pinned, hashing fixed and downloads forbidden."""
     return {
         **os.environ,
-        "OMP_NUM_THREADS": threads,
-        "MKL_NUM_THREADS": threads,
+        "OMP_NUM_THREADS": str(threads),
+        "MKL_NUM_THREADS": str(threads),
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",

@@ -1,4 +1,4 @@
-"""Tells how far a matrix is and what it has cost: a line a cell, and a ledger line at the end."""
+"""Tells how far a matrix is and what it has cost: a line a cell, and a line in the ledger at the end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from benchmarks.harness.cells import key
 from benchmarks.harness.files import write_lines
 from benchmarks.harness.record import Cell, Record
+from benchmarks.harness.settings import Settings
 
 
 class Progress:
     """Prints a line for each finished cell and adds it to progress.jsonl in *folder*.
 
     asv shows neither, but takes a line on standard output as a sign of life, and whoever runs asv can follow
-    the file. The time left is estimated from the weights of the cells done and to come.
+    the file. The time left is that of the cells done, in proportion to the weights.
     """
 
     def __init__(self, matrix: str, cells: list[Cell], weight: Callable[[Cell], float], folder: Path) -> None:
@@ -25,45 +26,42 @@ class Progress:
         self._weight = weight
         self._left = sum(weight(cell) for cell in cells)
         self._done = 0
-        self._done_weight = 0.0
-        self._log = folder / "progress.jsonl"
-        self._start = time.monotonic()
+        self._measured_weight = 0.0
+        self._busy_s = 0.0
+        self._path = folder / "progress.jsonl"
 
-    def resumed(self, count: int, of: int) -> None:
-        """Say that *count* of the *of* chosen cells were measured before."""
-        if count:
-            self._say(f"{self._matrix}: {count} of {of} cells were measured by an earlier run")
-
-    def loading(self) -> None:
-        """Say that the models are being loaded."""
-        self._say(f"{self._matrix}: loading for {self._total} cells")
+    def begin(self, resumed: int) -> None:
+        """Say how many cells there are, and how many more an earlier run has measured."""
+        known = f", {resumed} more are known from an earlier run" if resumed else ""
+        self._say(f"{self._matrix}: {self._total} cells to measure{known}")
 
     def finished(self, record: Record) -> None:
         """Say what became of a cell and how long the others may take."""
         self._done += 1
-        self._done_weight += self._weight(record.cell)
         self._left -= self._weight(record.cell)
-        what = (
-            f"ok in {record.measuring_s:.1f} s"
-            if record.status == "ok"
-            else f"{record.status}: {record.reason}"
-        )
-        self._say(
-            f"[{self._done}/{self._total}] {self._matrix} {key(record.cell)} {what}, {self._estimate()} left"
-        )
+        if record.status == "ok":
+            self._measured_weight += self._weight(record.cell)
+            self._busy_s += record.warmup_s + record.measuring_s
+            result = f"ok, {len(next(iter(record.samples.values())))} samples in {record.measuring_s:.1f} s"
+        else:
+            result = f"{record.status}: {record.reason}"
+        position = f"[{self._done}/{self._total}]"
+        self._say(f"{position} {self._matrix} {key(record.cell)} {result}, {self._estimate()} left")
 
     def _estimate(self) -> str:
-        left_s = (time.monotonic() - self._start) * self._left / self._done_weight
+        if not self._measured_weight:
+            return "about an unknown time"
+        left_s = self._busy_s * self._left / self._measured_weight
         return f"about {left_s:.0f} s" if left_s < 100 else f"about {left_s / 60:.0f} min"
 
     def _say(self, text: str) -> None:
         print(text, flush=True)
-        write_lines(self._log, [{"unix": time.time(), "text": text}], "a")
+        write_lines(self._path, [{"unix": time.time(), "text": text}], "a")
 
 
 @dataclass
 class LedgerLine:
-    """What one `measure_matrix` spent its time on, in seconds; written when it is done."""
+    """What one `measure_matrix` spent its time on, in seconds."""
 
     matrix: str
     commit: str
@@ -77,14 +75,22 @@ class LedgerLine:
     resumed: int = 0
     failed: int = 0
 
+
+class Ledger:
+    """Adds up what one `measure_matrix` spends its time on, for the file ledger.jsonl beside the journal."""
+
+    def __init__(self, settings: Settings, matrix: str) -> None:
+        self._line = LedgerLine(matrix, settings.commit, settings.environment, time.time())
+        self._path = Path(settings.journal) / "ledger.jsonl"
+
     def count(self, record: Record) -> None:
         """Add a cell that was measured now."""
-        self.cells += 1
-        self.measuring_s += record.measuring_s
-        self.warmup_s += record.warmup_s
-        self.failed += record.status in ("oom", "fail", "timeout")
+        self._line.cells += 1
+        self._line.measuring_s += record.measuring_s
+        self._line.warmup_s += record.warmup_s
+        self._line.failed += record.status in ("oom", "fail", "timeout")
 
-    def write(self, folder: Path) -> None:
-        """Append the line to ledger.jsonl in *folder*."""
-        self.ended_unix = time.time()
-        write_lines(folder / "ledger.jsonl", [asdict(self)], "a")
+    def write(self, loading_s: float, resumed: int) -> None:
+        """Write the line, with the seconds spent loading and the number of cells that were known before."""
+        self._line.ended_unix, self._line.loading_s, self._line.resumed = time.time(), loading_s, resumed
+        write_lines(self._path, [asdict(self._line)], "a")

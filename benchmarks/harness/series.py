@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -20,7 +20,7 @@ class FromRecords:
     """Base of the classes that asv runs on the records of a `setup_cache`.
 
     A cell that was not chosen, or that the commit cannot run, is n/a; a cell that failed fails, with its
-    reason. `fixed` leads the parameters in the name of a cell.
+    reason. `fixed` is what all cells of the class have in common.
     """
 
     version = "1"
@@ -84,6 +84,16 @@ def tracks(axes: Axes, *series: Series) -> Callable[[TrackedClass], TrackedClass
         for one in series:
             setattr(cls, f"track_{one.name}", _track_function(one))
         return cls
+
+    return decorate
+
+
+def tracks_stage(stages: Mapping[str, Axes], *series: Series) -> Callable[[TrackedClass], TrackedClass]:
+    """Do as `tracks` with the axes that *stages* has under the name of the class, whose cells say that name."""
+
+    def decorate(cls: TrackedClass) -> TrackedClass:
+        cls.fixed = {"stage": cls.__name__}
+        return tracks(stages[cls.__name__], *series)(cls)
 
     return decorate
 

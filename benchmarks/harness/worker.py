@@ -17,7 +17,8 @@ import time
 from queue import SimpleQueue
 from typing import IO, Any
 
-from benchmarks.harness.host import describe, usable_cores
+from benchmarks.harness.device import release_free_memory, resident_bytes
+from benchmarks.harness.host import describe, pinned_threads
 from benchmarks.harness.measure import classify, measure_cell
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Workload
@@ -36,10 +37,12 @@ def main() -> None:
         threading.Event().wait()  # there is nothing to do until the parent ends this process
         return
     gc.collect()
+    release_free_memory()
+    loaded = resident_bytes() if settings.device == "cpu" else None
     gc.freeze()  # the loaded models never become garbage: collecting between samples need not visit them
     while True:
         cell = json.loads(lines.get())
-        _send(answers, measure_cell(order["matrix"], workload, state, cell).to_dict())
+        _send(answers, measure_cell(order["matrix"], workload, state, cell, loaded).to_dict())
 
 
 def _read_lines() -> SimpleQueue[str]:
@@ -61,7 +64,7 @@ def _load(reference: dict[str, str], settings: Settings) -> tuple[Workload | Non
     try:
         workload: Workload = find_workload(**reference)()
         state = workload.load(settings)
-        _pin_threads()
+        _pin_threads(pinned_threads(settings))
         host = {**describe(settings), **workload.facts(state)}
     except Exception as error:  # noqa: BLE001 - the parent records whatever kept the models from loading
         status, reason = classify(error)
@@ -81,12 +84,12 @@ def find_workload(module: str, file: str, name: str) -> type[Workload]:
     return found
 
 
-def _pin_threads() -> None:
-    """Hold torch, if the workload uses it, to one thread a core, whatever its own default is."""
+def _pin_threads(count: int) -> None:
+    """Hold torch, if the workload uses it, to *count* threads, whatever else has set."""
     if "torch" in sys.modules:
         import torch
 
-        torch.set_num_threads(usable_cores())
+        torch.set_num_threads(count)
 
 
 def _send(answers: IO[str], answer: dict[str, Any]) -> None:

@@ -18,11 +18,12 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: its value in every series, the work it did, and the seconds inside the timed region."""
+    """One run: its value in every series, the work it did, the seconds and the peak of the timed region."""
 
     series: Mapping[str, float]
     work: Mapping[str, Scalar]
     timed_s: float
+    peak_bytes: int | None = None
 
 
 TakeSample = Callable[[], Sample]

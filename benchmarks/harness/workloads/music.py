@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from benchmarks.harness.device import PeakMemory, timed
+from benchmarks.harness.device import observe
 from benchmarks.harness.fingerprint import fingerprint
 from benchmarks.harness.measure import CellFailed
 from benchmarks.harness.record import Cell, Scalar
@@ -80,9 +80,9 @@ class Music:
         return {"dtype": str(state.dit.dtype), "engine": getattr(state.lm, "llm_backend", "none")}
 
     def weight(self, cell: Cell) -> float:
-        """Audio seconds, the planner's codes costing about ten times the rest."""
+        """Audio seconds, and a little more for the planner and for more steps."""
         audio_s = float(cell["duration"]) * float(cell["batch"])
-        return 15 + audio_s + (10 * float(cell["duration"]) + audio_s if cell["thinking"] else 0)
+        return audio_s * (1.3 if cell["thinking"] else 1.0) * (1.1 if cell["steps"] == 16 else 1.0)
 
     def prepare(self, state: Handlers, cell: Cell) -> TakeSample:
         """Return a function that generates, checks and measures one piece; Unsupported without a planner."""
@@ -92,20 +92,15 @@ class Music:
 
 
 def _sample(state: Handlers, cell: Cell) -> Sample:
-    peak = PeakMemory(state.device)
     generate = require("acestep.inference", "generate_music")
     params, config = _request(cell, state.dit.is_turbo_model())
     with tempfile.TemporaryDirectory(prefix="acestep-bench-") as folder:
-        peak.reset()
-        result, wall_s = timed(
-            state.device, lambda: generate(state.dit, state.lm, params, config, save_dir=folder)
-        )
-        memory = peak.series()
-    if not result.success:
-        raise CellFailed(str(result.error))
-    work = _work(result)
+        run = observe(state.device, partial(generate, state.dit, state.lm, params, config, save_dir=folder))
+    if not run.result.success:
+        raise CellFailed(str(run.result.error))
+    work = _work(run.result)
     check_work(work, cell)
-    return Sample({**_series(result, cell, wall_s), **memory}, work, timed_s=wall_s)
+    return Sample(_series(run.result, cell, run.time_s), work, run.time_s, run.peak_bytes)
 
 
 def _request(cell: Cell, turbo: bool) -> tuple[Any, Any]:
@@ -163,7 +158,7 @@ def check_work(work: Mapping[str, Scalar], cell: Cell) -> None:
 
 
 def _series(result: Any, cell: Cell, wall_s: float) -> dict[str, float]:
-    """Return all series but the memory; a stage that did not run has none."""
+    """Return every series; a stage that did not run has none."""
     import numpy as np
 
     costs, counts = result.extra_outputs["time_costs"], result.extra_outputs.get("counts", {})

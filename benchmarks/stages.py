@@ -1,0 +1,51 @@
+"""Every stage alone, over its own parameters."""
+
+from __future__ import annotations
+
+from benchmarks.harness import matrices, matrix
+from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
+from benchmarks.harness.workloads.stages import Stages
+
+TIME = Series("time", "seconds", "Time")
+PEAK_MEMORY = Series("peak_memory", "bytes", "Peak memory")
+
+
+@for_whole_matrix
+def setup_cache() -> matrix.Records:
+    """Run the chosen stages; asv gives all classes of this module these records."""
+    return matrix.measure_matrix(matrices.STAGES_MATRIX, Stages)
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class TextEncode(FromRecords):
+    """Caption and lyrics to text states: tokenizer, encoder and embedding."""
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class ConditionEncode(FromRecords):
+    """Text states, lyrics and timbre to the condition sequence."""
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class DiTForward(FromRecords):
+    """One evaluation of the diffusion transformer."""
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class VAEDecode(FromRecords):
+    """Latents of one piece to its waveform, in tiles or whole."""
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class AudioSave(FromRecords):
+    """A waveform to a file."""
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class LMPrefill(FromRecords):
+    """A prompt of the planner through its model; with guidance, its unconditional twin as well."""
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class LMDecodeStep(FromRecords):
+    """One more audio code for each piece of the batch: forward, guidance, constraint, choice."""
