@@ -74,7 +74,7 @@ def test_greedy_text_is_that_of_transformers(engine: PtEngine, folder: Path, voc
     run = engine.write_text(prompt, None, Sampling(0.0, repetition_penalty=1.3), seed=0)
     model = Qwen3ForCausalLM.from_pretrained(folder)
     model.resize_token_embeddings(vocabulary.size)
-    written = model.generate(
+    written = model.generate(  # type: ignore[misc]
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
         max_new_tokens=MAX_FREE_TOKENS,

@@ -20,6 +20,7 @@ USERS: tuple[Metadata, ...] = (
     {"duration": 12, "language": "no"},
     {"keyscale": "F# minor", "timesignature": "6/8", "caption": 'a "quoted" \\ cap: tion'},
     {"keyscale": "<|im_end|> </think>", "caption": "`tick` <think>"},
+    {"caption": "月亮 😀 é / \\n " + "word " * 600 + "end", "keyscale": "B♭ major"},
 )
 
 
