@@ -1,0 +1,136 @@
+"""The whole road with asv itself: a decoder that does half as much again is found, named and dated."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from acestep.synthetic import cached
+
+ROOT = Path(__file__).resolve().parents[2]
+CELL = "duration=30,batch=1,thinking=False,steps=8"
+SERIES = r"GenerateMusic\.track_(wall|vae|dit|fingerprint)\(30, 1, False, 8\)"
+NAME = "generate.GenerateMusic.track_{}(30, 1, False, 8)"
+SLOWER = """
+
+_decode = AceStepHandler.decode_latents
+
+
+def _decode_half_as_much_again(self, latents, *args, **kwargs):
+    _decode(self, latents[:, : latents.shape[1] // 2], *args, **kwargs)
+    return _decode(self, latents, *args, **kwargs)
+
+
+AceStepHandler.decode_latents = _decode_half_as_much_again
+"""
+
+
+@dataclass
+class Project:
+    """A clone with three new commits, all of them measured and published; the last decodes more than it should."""
+
+    folder: Path
+    commits: list[str]
+    environ: dict[str, str]
+
+    def asv(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "asv", *arguments],
+            cwd=self.folder,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Nobody", "-c", "user.email=nobody@example.org"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def commit(self, path: str, text: str) -> None:
+        with (self.folder / path).open("a") as file:
+            file.write(text)
+        self.git("add", path)
+        self.git("commit", "--quiet", "-m", f"Change {path}")
+        self.commits.append(self.git("rev-parse", "HEAD"))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    home = tmp_path_factory.mktemp("proof")
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(home / "clone")], check=True)
+    environ = {
+        **os.environ,
+        "HOME": str(home),
+        "ACESTEP_CACHE_DIR": str(cached("tiny").parents[1]),
+        "ACESTEP_BENCH_CELLS": CELL,
+    }
+    project = Project(home / "clone", [], environ)
+    project.git("checkout", "--quiet", "-B", "main")
+    configure(project.folder / "asv.conf.json")
+    project.commit("README.md", "\nA line.\n")
+    project.commit("README.md", "\nAnother line.\n")
+    project.commit("acestep/handler.py", SLOWER)
+    project.asv("machine", "--yes")
+    project.asv("run", "--record-samples", "--bench", SERIES, "HEAD~3..HEAD")
+    project.asv("publish")
+    return project
+
+
+def configure(path: Path) -> None:
+    """Build and install as ever, into environments that borrow the dependencies."""
+    configuration = json.loads(path.read_text())
+    configuration["environment_type"] = "linked"
+    configuration["plugins"] = [".tests.benchmarks.linked_environment"]
+    configuration["matrix"]["req"] = {}
+    configuration["uninstall_command"] = ["python -c pass"]
+    path.write_text(json.dumps(configuration))
+
+
+def changes(table: str) -> dict[str, str]:
+    """The mark that `asv compare` gives each benchmark: + worse, - better, empty for unchanged."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return {row[4]: row[0] for row in rows if len(row) == 5 and row[4].startswith("generate.")}
+
+
+def results(project: Project, commit: str) -> dict[str, float]:
+    """The medians that asv stored for *commit*, by benchmark."""
+    (path,) = (project.folder / ".asv" / "results").glob(f"*/{commit[:8]}-*.json")
+    stored = json.loads(path.read_text())["results"]
+    return {name: next(value for value in row[0] if not math.isnan(value)) for name, row in stored.items()}
+
+
+@pytest.mark.slow
+def test_compare_names_the_decoder_and_the_whole_but_not_the_diffusion(project):
+    marks = changes(project.asv("compare", "--factor", "1.2", *project.commits[1:]))
+
+    assert {name for name, mark in marks.items() if mark == "+"} == {NAME.format("vae"), NAME.format("wall")}
+    assert marks[NAME.format("dit")] == ""
+
+
+@pytest.mark.slow
+def test_publish_lists_the_regression_with_its_commit(project):
+    html = project.folder / ".asv" / "html"
+    regressions = json.loads((html / "regressions.json").read_text())["regressions"]
+    hashes = json.loads((html / "index.json").read_text())["revision_to_hash"]
+
+    found = {name: [hashes[str(jump[1])] for jump in jumps] for name, *_, jumps in regressions}
+
+    assert found[NAME.format("vae")] == [project.commits[2]]
+
+
+@pytest.mark.slow
+def test_the_fingerprint_stays_where_it_was(project):
+    first, *others = (
+        results(project, commit)["generate.GenerateMusic.track_fingerprint"] for commit in project.commits
+    )
+
+    assert others == pytest.approx([first, first], rel=1e-6)
