@@ -20,6 +20,8 @@ LONG_SAMPLES = 7
 TARGET_S = 1.0
 MOST_SAMPLES = 30
 """A cell of milliseconds gets more samples, until they fill TARGET_S or are this many."""
+CALM = 0.05
+"""Where the middle half of the samples spreads wider, in parts of the median, up to twice as many are taken."""
 
 
 class CellFailed(Exception):
@@ -67,12 +69,15 @@ def take_samples(take: TakeSample) -> list[Sample]:
 
 
 def enough(timed_s: list[float]) -> bool:
-    """Say whether these samples, in seconds, are as many as a cell of their length needs."""
+    """Say whether these samples, in seconds, are as many as a cell of their length and calm needs."""
     if len(timed_s) < LONG_SAMPLES:
         return False
-    if statistics.median(timed_s) > SHORT_S:
-        return True
-    return len(timed_s) >= SHORT_SAMPLES and (sum(timed_s) >= TARGET_S or len(timed_s) >= MOST_SAMPLES)
+    median_s = statistics.median(timed_s)
+    least = LONG_SAMPLES if median_s > SHORT_S else SHORT_SAMPLES
+    if len(timed_s) < least or (sum(timed_s) < TARGET_S and len(timed_s) < MOST_SAMPLES):
+        return False
+    first_quarter_s, _, third_quarter_s = statistics.quantiles(timed_s, n=4)
+    return third_quarter_s - first_quarter_s <= CALM * median_s or len(timed_s) >= 2 * least
 
 
 def classify(error: Exception) -> tuple[Status, str]:
