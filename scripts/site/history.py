@@ -11,7 +11,7 @@ from typing import Any
 from asv.results import iter_results
 
 from scripts.site.changes import SAME_OUTPUT, Change, Point, Step, exact_changes, last_change, last_exact_change
-from scripts.site.names import EXACT_UNITS, OUTPUT_UNIT
+from scripts.site.names import EXACT_UNITS, OUTPUT_UNIT, series_order
 
 Key = tuple[tuple[str, str | None], ...]
 """Machine and environment of a graph as asv tells them apart: sorted (name, value) pairs."""
@@ -83,8 +83,7 @@ def read_environments(
     results = [result for result in iter_results(results_dir) if result.commit_hash in revisions]
     intervals = _intervals(results, names, benchmarks, revisions)
     by_place = {(_result_key(result, names), revisions[result.commit_hash]): result for result in results}
-    position = {name: number for number, name in enumerate(benchmarks)}
-    measured.sort(key=lambda graph: position[graph.benchmark_name])
+    measured.sort(key=lambda graph: series_order(graph.benchmark_name))
     environments = []
     for _, group in groupby(sorted(measured, key=_place), key=_place):
         curves = list(group)

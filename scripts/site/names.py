@@ -19,8 +19,9 @@ STAGES = {
 }
 """The disjoint stages of one generation, in the order in which they run; together they are the wall time."""
 
-_METRICS = STAGES | {
+_METRICS = {
     "wall": "Wall time",
+    **STAGES,
     "dit_step": "DiT, one step",
     "s_per_audio_s": "Seconds per audio second",
     "peak_memory": "Peak memory",
@@ -59,6 +60,13 @@ def series_label(benchmark: str) -> str:
     metric = method.partition("_")[2] or method
     qualities = ["alone"] * (module == "stages") + [_words(metric, first=False)] * (metric != "time")
     return ", ".join([_words(owner or method), *qualities])
+
+
+def series_order(benchmark: str) -> tuple[bool, int, str]:
+    """Sorts series as a reader expects them: whole generations, wall time and stages first, then the others."""
+    metrics = list(_METRICS)
+    metric = benchmark.removeprefix(GENERATE)
+    return not benchmark.startswith(GENERATE), metrics.index(metric) if metric in metrics else len(metrics), benchmark
 
 
 def stage_label(benchmark: str) -> str:

@@ -60,7 +60,7 @@ function chooseEnvironment(environment) {
   state.environment = environment;
   const facts = environment.facts;
   byId("machine").textContent = [facts.cpu, facts.num_cpu && plural(Number(facts.num_cpu), "core"),
-    Number(facts.ram) ? `${(facts.ram / 1e6).toFixed(0)} GB` : null, facts.os].filter(Boolean).join(" · ");
+    Number(facts.ram) ? `${(facts.ram / 1e9).toFixed(0)} GB` : null, facts.os].filter(Boolean).join(" · ");
   chooseCell(nearest(cellsOf(environment), state.cell?.values ?? {}, null));
   drawJumps(byId("regressions"), environment, environment.regressions, "No regression stands.");
   drawJumps(byId("improvements"), environment, environment.improvements, "No improvement stands.");

@@ -130,7 +130,7 @@ class Writer:
         self._random = random.Random(seed)
 
     def machine_file(self) -> None:
-        facts = {"machine": self._machine, "cpu": "Epyc 7B13", "num_cpu": "2", "ram": "25165824"}
+        facts = {"machine": self._machine, "cpu": "Epyc 7B13", "num_cpu": "2", "ram": "25769803776"}
         facts |= {"os": "Linux 6.1", "arch": "x86_64"}
         folder = self._project.results / self._machine
         folder.mkdir(parents=True, exist_ok=True)

@@ -93,6 +93,7 @@ def test_the_chart_stacks_every_stage_up_to_the_wall_time(visit: Visit, slower_v
     top = tab.evaluate("document.getElementById('stack').data.slice(0, -1).reduce((sum, t) => sum + t.y[0], 0)")
     assert top == pytest.approx(tab.evaluate(WALL)[0], rel=0.02)
     assert tab.locator("#stack .barlayer .trace").count() == len(STAGES)
+    assert "26 GB" in tab.locator("#machine").inner_text()
 
 
 def test_another_cell_changes_chart_and_breakdown(visit: Visit, slower_vae: Project) -> None:
