@@ -129,7 +129,7 @@ def _plan(
 
 
 def _think(llm: LLMHandler, params: GenerationParams, config: GenerationConfig, plan: _Plan, report: Progress) -> None:
-    """Let the planner complete *plan*, chunk by chunk; the first chunk's metadata count for the whole batch."""
+    """Let the planner complete *plan*, chunk by chunk; all chunks share the metadata that the first one wrote."""
     wants_codes = params.thinking and not params.audio_codes.strip()
     chunk = config.lm_batch_chunk_size or len(plan.seeds)
     codes: list[str] = []
@@ -145,7 +145,7 @@ def _think(llm: LLMHandler, params: GenerationParams, config: GenerationConfig, 
             top_k=params.lm_top_k or None,
             top_p=params.lm_top_p if 0 < params.lm_top_p < 1 else None,
             target_duration=plan.duration_s,
-            user_metadata=_user_metadata(plan) or None,
+            user_metadata=plan.metadata or _user_metadata(plan) or None,
             use_cot_metas=params.use_cot_metas,
             use_cot_caption=params.use_cot_caption,
             use_cot_language=params.use_cot_language,

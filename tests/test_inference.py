@@ -94,6 +94,17 @@ def test_batches(handler: AceStepHandler, planner: LLMHandler, batch: int) -> No
     assert len({audio["key"] for audio in result.audios}) == batch
 
 
+def test_chunks_of_the_planner_share_one_chain_of_thought(handler: AceStepHandler, planner: LLMHandler) -> None:
+    params = dataclasses.replace(THINKING, caption="short", inference_steps=1)
+    together = generate(handler, planner, params, batch_size=3, seeds=5)
+    apart = generate(handler, planner, params, batch_size=3, seeds=5, lm_batch_chunk_size=1)
+    assert apart.extra_outputs["lm_metadata"] == together.extra_outputs["lm_metadata"]
+    counts = apart.extra_outputs["counts"]
+    assert counts["lm_cot_tokens"] == together.extra_outputs["counts"]["lm_cot_tokens"]
+    for one, other in zip(apart.audios, together.audios, strict=True):
+        assert one["params"]["audio_codes"] == other["params"]["audio_codes"]
+
+
 def test_the_same_seed_twice_makes_two_files(handler: AceStepHandler, tmp_path: Path) -> None:
     result = generate(handler, save_dir=tmp_path, batch_size=2, seeds=[3, 3])
     assert len({audio["path"] for audio in result.audios}) == 2

@@ -102,8 +102,8 @@ def read_yaml(text: str) -> Metadata:
 
     Reads what a model writes (never quoted) as well as what `write_yaml` writes (quoted where YAML needs
     it). A field starts at a line without indentation and continues on indented or blank lines; unknown
-    fields and lines that start with ``<`` are dropped. bpm and duration become whole numbers where they are
-    such.
+    fields and lines that start with ``<`` are dropped. Text becomes one line of printable characters, as
+    `clean_metadata` makes it; bpm and duration become whole numbers where they are such.
     """
     raw: dict[str, list[str]] = {}
     lines: list[str] = []
@@ -133,4 +133,4 @@ def _unquoted(lines: list[str]) -> str:
             loaded = None  # a model's text that merely begins with a quotation mark
         if isinstance(loaded, dict) and isinstance(loaded.get("value"), str):
             joined = loaded["value"]
-    return " ".join(stripped for line in joined.split("\n") if (stripped := line.strip()))
+    return _one_line(joined)

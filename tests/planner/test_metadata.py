@@ -11,7 +11,9 @@ from acestep.constants import KEYSCALES, LANGUAGES
 from acestep.planner import PlannerError
 from acestep.planner.metadata import clamp_duration, clean_metadata, has_all_metas, read_yaml, write_yaml
 
-captions = st.text(st.characters(exclude_categories=["Cs"]), max_size=300).map(lambda text: " ".join(text.split()))
+captions = st.text(st.characters(exclude_categories=["Cs"]), max_size=300).map(
+    lambda text: " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
+)
 thoughts = st.fixed_dictionaries(
     {"bpm": st.integers(30, 300), "duration": st.integers(10, 600), "keyscale": st.sampled_from(KEYSCALES)},
     optional={
