@@ -10,23 +10,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from acestep.synthetic.tokenizer import Scale, build_full_tokenizer, build_tokenizer, save_tokenizer
+from acestep.synthetic.weights import Dtype, Shapes, write_weights
 
 if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
 Size = Literal["0.6B", "1.7B", "4B"]
-Shapes = dict[str, tuple[int, ...]]
 
 TINY_CODES: Final = 1024
-SHARD_BYTES: Final = 5_000_000_000
-"""A larger checkpoint is split into shards, as the released 4B one is."""
 WEIGHT_STD: Final = 0.02
 EMBEDDING = "embed_tokens.weight"
 LINE_ENDS: Final = ("\n", "<|im_end|>")
@@ -78,12 +76,13 @@ def write_planner(folder: Path, size: Size, scale: Scale, seed: int = 0) -> None
     tokenizer = build_full_tokenizer() if scale == "full" else build_tokenizer(TINY_CODES)
     save_tokenizer(tokenizer, folder)
     architecture, vocabulary = ARCHITECTURES[scale, size], tokenizer.get_vocab_size()
-    dtype = "bfloat16" if scale == "full" else "float32"
+    dtype: Dtype = "bfloat16" if scale == "full" else "float32"
     config = _config(architecture, tokenizer, dtype, 40_960 if scale == "full" else 8192)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     shapes = tensor_shapes(architecture, vocabulary)
-    tensors = _tensors(architecture, shapes, tokenizer, dtype, seed)
-    _write_weights(folder, shapes, tensors, dtype, prefix="model." if size == "0.6B" else "")
+    prefix = "model." if size == "0.6B" else ""
+    stored = {prefix + key: shape for key, shape in shapes.items()}
+    write_weights(folder, stored, _tensors(architecture, shapes, tokenizer, dtype, seed), dtype)
 
 
 def _config(architecture: Architecture, tokenizer: Tokenizer, dtype: str, positions: int) -> dict[str, Any]:
@@ -136,8 +135,8 @@ def tensor_shapes(architecture: Architecture, vocabulary: int) -> Shapes:
 
 def _tensors(
     architecture: Architecture, shapes: Shapes, tokenizer: Tokenizer, dtype: str, seed: int
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Key and tensor of each weight, made one at a time."""
+) -> Iterator[torch.Tensor]:
+    """Each weight in the order of *shapes*, made one at a time."""
     import torch
 
     kind: torch.dtype = getattr(torch, dtype)
@@ -145,7 +144,7 @@ def _tensors(
     residual_std = WEIGHT_STD / architecture.layers
     for key, shape in shapes.items():
         if len(shape) == 1:
-            yield key, _norm_weight(key, shape[0], architecture).to(kind)
+            yield _norm_weight(key, shape[0], architecture).to(kind)
             continue
         into_residual = key.endswith(("o_proj.weight", "down_proj.weight"))
         std = residual_std if into_residual else WEIGHT_STD
@@ -154,7 +153,7 @@ def _tensors(
             weight[:MARKED] = 0.0
         elif key == EMBEDDING:
             _mark(weight, tokenizer, architecture.line_end_bonus)
-        yield key, weight
+        yield weight
 
 
 def _mark(embedding: torch.Tensor, tokenizer: Tokenizer, line_end_bonus: float) -> None:
@@ -191,53 +190,3 @@ def _norm_weight(key: str, width: int, architecture: Architecture) -> torch.Tens
         weight = torch.full((width,), rms**2 / WEIGHT_STD)
         weight[:MARKED] = 0.0
     return weight
-
-
-def _write_weights(
-    folder: Path, shapes: Shapes, tensors: Iterable[tuple[str, torch.Tensor]], dtype: str, prefix: str
-) -> None:
-    """Write *tensors* (in the order of *shapes*) as one safetensors file or as shards with an index."""
-    item_bytes = 2 if dtype == "bfloat16" else 4
-    shards = _split({key: math.prod(shape) * item_bytes for key, shape in shapes.items()})
-    names = ["model.safetensors"]
-    if len(shards) > 1:
-        names = [f"model-{n:05d}-of-{len(shards):05d}.safetensors" for n in range(1, len(shards) + 1)]
-        placed = {prefix + key: name for name, shard in zip(names, shards, strict=True) for key in shard}
-        total = sum(sum(shard.values()) for shard in shards)
-        index = {"metadata": {"total_size": total}, "weight_map": placed}
-        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
-    stream = iter(tensors)
-    for name, shard in zip(names, shards, strict=True):
-        header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-        offset = 0
-        for key, size in shard.items():
-            kind = "BF16" if dtype == "bfloat16" else "F32"
-            header[prefix + key] = {
-                "dtype": kind,
-                "shape": shapes[key],
-                "data_offsets": [offset, offset + size],
-            }
-            offset += size
-        _write_file(folder / name, header, (next(stream)[1] for _ in shard))
-
-
-def _split(sizes: dict[str, int]) -> list[dict[str, int]]:
-    """Consecutive groups of *sizes*, none above `SHARD_BYTES`."""
-    groups: list[dict[str, int]] = [{}]
-    for key, size in sizes.items():
-        if sum(groups[-1].values()) + size > SHARD_BYTES:
-            groups.append({})
-        groups[-1][key] = size
-    return groups
-
-
-def _write_file(path: Path, header: dict[str, Any], tensors: Iterable[torch.Tensor]) -> None:
-    """One file in the safetensors format: the header's length, the header padded to 8 bytes, the tensors."""
-    import torch
-
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors:
-            file.write(tensor.view(torch.uint8).numpy().data)

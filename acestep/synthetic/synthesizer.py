@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from acestep.checkpoints import build_empty
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
 from acestep.model import DEFAULTS, AceStepModel, original_key
 from acestep.synthetic.tokenizer import Scale, build_text_tokenizer, save_tokenizer
+from acestep.synthetic.weights import Dtype, write_weights
 
 TINY_MODEL: Final[dict[str, Any]] = {
     "hidden_size": 64,
@@ -58,7 +58,8 @@ TEXT_CONFIGS: Final[dict[Scale, dict[str, Any]]] = {
     },
 }
 
-_DTYPES: Final[dict[Scale, torch.dtype]] = {"tiny": torch.float32, "full": torch.bfloat16}
+DTYPES: Final[dict[Scale, Dtype]] = {"tiny": "float32", "full": "bfloat16"}
+"""The stored number format."""
 
 
 def write_model(folder: Path, scale: Scale, seed: int = 0) -> None:
@@ -75,10 +76,10 @@ def write_model(folder: Path, scale: Scale, seed: int = 0) -> None:
         "model_version": "turbo",
         "timbre_fix_frame": 750,
         "vocab_size": 64_003,
-        "dtype": str(_DTYPES[scale]).removeprefix("torch."),
+        "dtype": DTYPES[scale],
         **config,
     }
-    _write(folder, described, lambda: AceStepModel(described), "model.safetensors", scale, seed, original_key)
+    _write(folder, described, lambda: AceStepModel(described), "model", scale, seed, original_key)
     silence = torch.randn(1, LATENT_CHANNELS, 1, generator=torch.Generator().manual_seed(seed))
     torch.save(silence.expand(-1, -1, SILENCE_FRAMES[scale]).contiguous(), folder / "silence_latent.pt")
 
@@ -102,7 +103,7 @@ def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
             return AutoencoderOobleck(**config)  # type: ignore[no-any-return]
 
     described = {"_class_name": "AutoencoderOobleck", **config}
-    _write(folder, described, build, "diffusion_pytorch_model.safetensors", scale, seed)
+    _write(folder, described, build, "diffusion_pytorch_model", scale, seed)
 
 
 def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
@@ -121,32 +122,32 @@ def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
         "rope_theta": 1_000_000.0,
         "tie_word_embeddings": True,
         "use_sliding_window": False,
-        "dtype": str(_DTYPES[scale]).removeprefix("torch."),
+        "dtype": DTYPES[scale],
         **TEXT_CONFIGS[scale],
     }
-    _write(folder, config, lambda: Qwen3Model(Qwen3Config(**config)), "model.safetensors", scale, seed)
+    _write(folder, config, lambda: Qwen3Model(Qwen3Config(**config)), "model", scale, seed)
 
 
 def _write(
     folder: Path,
     config: dict[str, Any],
     build: Callable[[], nn.Module],
-    weights: str,
+    stem: str,
     scale: Scale,
     seed: int,
     rename: Callable[[str], str] = lambda key: key,
 ) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    tensors = dict(_tensors(build_empty(build), _DTYPES[scale], seed))
-    save_file({rename(key): tensor for key, tensor in tensors.items()}, folder / weights, metadata={"format": "pt"})
+    slots = build_empty(build).state_dict()
+    shapes = {rename(key): tuple(slot.shape) for key, slot in slots.items()}
+    write_weights(folder, shapes, _tensors(slots, DTYPES[scale], seed), DTYPES[scale], stem)
 
 
-def _tensors(module: nn.Module, dtype: torch.dtype, seed: int) -> Iterator[tuple[str, Tensor]]:
+def _tensors(slots: dict[str, Tensor], dtype: Dtype, seed: int) -> Iterator[Tensor]:
     generator = torch.Generator().manual_seed(seed)
-    for key, slot in module.state_dict().items():
-        noise = torch.randn(slot.shape, generator=generator, dtype=dtype)
-        yield key, _scaled(key, noise)
+    for key, slot in slots.items():
+        yield _scaled(key, torch.randn(slot.shape, generator=generator, dtype=getattr(torch, dtype)))
 
 
 def _scaled(key: str, noise: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from acestep.planner.vocabulary import Vocabulary
-from acestep.synthetic import planner
+from acestep.synthetic import weights
 from acestep.synthetic.planner import ARCHITECTURES, Size, tensor_shapes, write_planner
 from acestep.synthetic.tokenizer import (
     build_full_tokenizer,
@@ -100,7 +100,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_large_planner_is_sharded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_planner(tmp_path / "whole", "1.7B", "tiny")
-    monkeypatch.setattr(planner, "SHARD_BYTES", 700_000)
+    monkeypatch.setattr(weights, "SHARD_BYTES", 700_000)
     write_planner(tmp_path / "parts", "1.7B", "tiny")
     assert not (tmp_path / "parts" / "model.safetensors").exists()
     index = json.loads((tmp_path / "parts" / "model.safetensors.index.json").read_text())
@@ -118,7 +118,7 @@ def test_full_shapes_are_the_released_ones(size: Size, billions: float, shards: 
     shapes = tensor_shapes(ARCHITECTURES["full", size], 217_204)
     parameters = sum(math.prod(shape) for shape in shapes.values())
     assert parameters == pytest.approx(billions * 1e9, rel=1e-3)
-    assert math.ceil(2 * parameters / planner.SHARD_BYTES) == shards
+    assert math.ceil(2 * parameters / weights.SHARD_BYTES) == shards
     assert len(shapes) == {"0.6B": 310, "1.7B": 310, "4B": 398}[size]
 
 
