@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
-import statistics
 import time
 from collections.abc import Mapping
+from functools import partial
+from statistics import median
 from typing import Any
 
+from benchmarks.harness.calm import Watched, calmest, watch
 from benchmarks.harness.device import release_free_memory
 from benchmarks.harness.record import Cell, Record, Scalar, Status
 from benchmarks.harness.workload import Sample, TakeSample, Unsupported, Workload
@@ -19,9 +21,10 @@ LONG_SAMPLES = 7
 """Samples of a longer one: with 6 against 6, asv's test can never find a difference."""
 TARGET_S = 1.0
 MOST_SAMPLES = 30
-"""A cell of milliseconds gets more samples, until they fill TARGET_S or are this many."""
-CALM = 0.05
-"""Where the middle half of the samples spreads wider, in parts of the median, up to twice as many are taken."""
+"""A cell of milliseconds gets more samples, until they fill TARGET_S or are this many.
+
+Where other programs disturb samples, up to twice as many as needed are taken, and the calmest are kept.
+"""
 
 
 class CellFailed(Exception):
@@ -40,7 +43,7 @@ def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded
     try:
         take = workload.prepare(state, cell)
         warmup_s = _warm_up(take, workload.limit_s)
-        samples = take_samples(take)
+        samples, measuring_s = take_samples(take)
         series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
         peaks = _peaks(take, samples, loaded_bytes)
         return Record(
@@ -50,7 +53,7 @@ def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded
             samples={**series, "peak_memory": peaks} if peaks else series,
             work=samples[0].work,
             warmup_s=warmup_s,
-            measuring_s=sum(sample.timed_s for sample in samples),
+            measuring_s=measuring_s,
             ended_unix=time.time(),
         )
     except Exception as error:  # noqa: BLE001 - a failing cell must not take the others with it
@@ -58,26 +61,34 @@ def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded
         return Record(matrix, cell, status, reason, ended_unix=time.time())
 
 
-def take_samples(take: TakeSample) -> list[Sample]:
-    """Sample until there are enough; raises CellFailed if one did other work than those before it."""
-    samples: list[Sample] = []
-    while not enough([sample.timed_s for sample in samples]):
-        sample = _without_garbage_collector(take)
-        samples.append(sample)
-        _check_same_work(samples[0].work, sample.work)
-    return samples
+def take_samples(take: TakeSample) -> tuple[list[Sample], float]:
+    """Sample until there are enough; return those that are kept, and the seconds that all of them took.
+
+    Raises CellFailed if one did other work than those before it.
+    """
+    watched: list[Watched] = []
+    while not enough(watched):
+        watched.append(watch(partial(_without_garbage_collector, take)))
+        _check_same_work(watched[0].sample.work, watched[-1].sample.work)
+    return calmest(watched, _least(watched)), _timed_s(watched)
 
 
-def enough(timed_s: list[float]) -> bool:
-    """Say whether these samples, in seconds, are as many as a cell of their length and calm needs."""
-    if len(timed_s) < LONG_SAMPLES:
+def enough(watched: list[Watched]) -> bool:
+    """Say whether these samples are as many as a cell of their length needs, on a machine as calm as this."""
+    if not watched:
         return False
-    median_s = statistics.median(timed_s)
-    least = LONG_SAMPLES if median_s > SHORT_S else SHORT_SAMPLES
-    if len(timed_s) < least or (sum(timed_s) < TARGET_S and len(timed_s) < MOST_SAMPLES):
+    least, taken = _least(watched), len(watched)
+    if taken < least or (_timed_s(watched) < TARGET_S and taken < MOST_SAMPLES):
         return False
-    first_quarter_s, _, third_quarter_s = statistics.quantiles(timed_s, n=4)
-    return third_quarter_s - first_quarter_s <= CALM * median_s or len(timed_s) >= 2 * least
+    return sum(one.calm for one in watched) >= least or taken >= 2 * least
+
+
+def _timed_s(watched: list[Watched]) -> float:
+    return sum(one.sample.timed_s for one in watched)
+
+
+def _least(watched: list[Watched]) -> int:
+    return LONG_SAMPLES if median(one.sample.timed_s for one in watched) > SHORT_S else SHORT_SAMPLES
 
 
 def classify(error: Exception) -> tuple[Status, str]:
