@@ -16,6 +16,7 @@ _STEPS = {
     "Building": "building the package",
     "Discovering benchmarks": "looking for benchmarks",
 }
+_FINISHED = re.compile(r"\[\d+/\d+\] (\S+ \S+) (.*), about [^,]*$")
 _COMMIT = re.compile(r"For \S+ commit ([0-9a-f]{8})")
 POLL_S = 0.5
 
@@ -35,9 +36,10 @@ class Follower:
         self._progress = journal / "progress.jsonl"
         self._offset = self._progress.stat().st_size if self._progress.is_file() else 0
         self._start = time.monotonic()
-        self._first_cell: float | None = None
+        self._last_event = self._start
         self._commits_begun = 0
         self._cells_done = 0
+        self._seconds: dict[str, float] = {}
         self._said: set[str] = set()
 
     def line(self, text: str) -> None:
@@ -65,26 +67,30 @@ class Follower:
 
     def _begin(self, commit: str) -> None:
         self._commits_begun += 1
+        self._last_event = time.monotonic()
         self._said.discard(_STEPS["Building"])
         subject = self._subjects.get(commit, "")
         self._say(f"commit {self._commits_begun}/{len(self._subjects)} {commit} {subject}")
 
     def _cell(self, text: str) -> None:
-        finished = re.match(r"\[\d+/\d+\] (.*), about [^,]*$", text)
+        finished = _FINISHED.match(text)
         if not finished:
             self._say(f"  {text}")
             return
-        if self._first_cell is None:
-            self._first_cell = time.monotonic()
+        name, outcome = finished.groups()
+        now = time.monotonic()
+        self._seconds[name] = now - self._last_event
+        self._last_event = now
         self._cells_done += 1
         total = self._cells * len(self._subjects)
-        self._say(f"  {self._cells_done}/{total} {finished.group(1)}{self._estimate(total)}")
+        self._say(f"  {self._cells_done}/{total} {name} {outcome}{self._estimate(total)}")
 
     def _estimate(self, total: int) -> str:
-        """The time left if the cells to come take as long as those so far; nothing before the second cell."""
-        if self._first_cell is None or self._cells_done < 2:
+        """The time left if each cell takes as long as at the last commit, and a new one as long as the average."""
+        if len(self._seconds) < 2:
             return ""
-        left_s = (time.monotonic() - self._first_cell) / (self._cells_done - 1) * (total - self._cells_done)
+        average_s = sum(self._seconds.values()) / len(self._seconds)
+        left_s = average_s * (total - self._cells_done)
         return f"  (about {left_s / 60:.0f} min left)" if left_s >= 90 else f"  (about {left_s:.0f} s left)"
 
     def _say(self, text: str) -> None:

@@ -133,15 +133,15 @@ def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.C
     follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
     with log.open("a") as file:
         for cell in (1, 2):
-            text = f"[{cell}/2] generate duration={cell} ok in 1.0 s, about 3 s left"
+            text = f"[{cell}/2] generate duration={cell} ok, 9 samples in 1.0 s, about 3 s left"
             file.write(json.dumps({"unix": 0, "text": text}) + "\n")
         file.write('{"unix": 0, "te')  # a line that is being written
     follower.poll()
     said = [line[8:] for line in capsys.readouterr().out.splitlines()]
     assert said[0].startswith("making asv's environment")
     assert said[1] == "commit 1/2 aaaaaaaa First"
-    assert said[2] == "  1/4 generate duration=1 ok in 1.0 s"
-    assert said[3].startswith("  2/4 generate duration=2 ok in 1.0 s  (about ")
+    assert said[2] == "  1/4 generate duration=1 ok, 9 samples in 1.0 s"
+    assert said[3].startswith("  2/4 generate duration=2 ok, 9 samples in 1.0 s  (about ")
     assert len(said) == 4
 
 
