@@ -31,8 +31,7 @@ class GenerateMusic(FromRecords):
     thinking: the planner fills in the metadata and writes the audio codes; without it no planner runs.
     steps: what the diffusion really ran; a turbo model gets its 16 times as `timesteps`.
     lm to save, and other, add up to wall; dit_step is a part of dit. A stage that does not run is n/a.
-    peak_memory: with CUDA, of what torch allocated; on a CPU, of the process: what it held with the models
-    loaded, and what one more run, unmeasured otherwise, came to add.
+    peak_memory: of all tensors, weights included; on a CPU, torch's profiler counts them in one more run.
     fingerprint: no measure of quality; it moves if, and only if, the output does.
     """
 

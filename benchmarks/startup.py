@@ -20,6 +20,6 @@ class Import(FromRecords):
     """Importing a part of the package in a fresh interpreter, timed inside it."""
 
 
-@tracks_stage(matrices.STARTUP, TIME, Series("memory", "bytes", "Memory that stays in use"))
+@tracks_stage(matrices.STARTUP, TIME, Series("memory", "bytes", "Size of what was loaded"))
 class Load(FromRecords):
     """Loading the synthesizer or the planner in a process that has imported everything already."""

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness.calm import Watched, calmest, watch
-from benchmarks.harness.device import release_free_memory
+from benchmarks.harness.device import added_tensor_bytes
 from benchmarks.harness.record import Cell, Record, Scalar, Status
 from benchmarks.harness.workload import Sample, TakeSample, Unsupported, Workload
 
@@ -38,7 +38,7 @@ class CellTimeout(Exception):
 def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded_bytes: int | None) -> Record:
     """Warm up with the very cell, sample it, and return the record; whatever it raises becomes the reason.
 
-    *loaded_bytes* is what the process held when the models were loaded; None if the device tells peaks itself.
+    *loaded_bytes* is what the models take up on a CPU; None leaves memory to the device, which may not tell it.
     """
     try:
         take = workload.prepare(state, cell)
@@ -121,20 +121,10 @@ def _warm_up(take: TakeSample, limit_s: float) -> float:
 
 
 def _peaks(take: TakeSample, samples: list[Sample], loaded_bytes: int | None) -> list[float]:
-    """Return the peaks of memory in bytes; none where they are not measured.
-
-    A process's memory says least about a run right after another one, which leaves its free memory behind,
-    and cells must not inherit from each other: so it is taken from one more run, after that is released, and
-    counted from what was loaded.
-    """
+    """Return the peaks of memory in bytes: of each sample where the device tells them, else of one more run."""
     if loaded_bytes is None:
         return [float(sample.peak_bytes) for sample in samples if sample.peak_bytes is not None]
-    if samples[0].peak_bytes is None:
-        return []
-    gc.collect()
-    release_free_memory()
-    added_bytes = take().peak_bytes or 0
-    return [float(loaded_bytes + added_bytes)]
+    return [float(loaded_bytes + added_tensor_bytes(take))]
 
 
 def _without_garbage_collector(take: TakeSample) -> Sample:

@@ -17,7 +17,7 @@ import time
 from queue import SimpleQueue
 from typing import IO, Any
 
-from benchmarks.harness.device import release_free_memory, resident_bytes
+from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.host import describe, pinned_threads
 from benchmarks.harness.measure import classify, measure_cell
 from benchmarks.harness.settings import Settings
@@ -37,8 +37,7 @@ def main() -> None:
         threading.Event().wait()  # there is nothing to do until the parent ends this process
         return
     gc.collect()
-    release_free_memory()
-    loaded = resident_bytes() if settings.device == "cpu" else None
+    loaded = tensor_bytes() if settings.device == "cpu" and workload.memory else None
     gc.freeze()  # the loaded models never become garbage: collecting between samples need not visit them
     while True:
         cell = json.loads(lines.get())

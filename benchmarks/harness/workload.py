@@ -18,7 +18,7 @@ class Unsupported(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: its value in every series, the work it did, the seconds and the peak of the timed region."""
+    """One run: its value in every series, the work it did, the seconds of the timed region and its peak of memory."""
 
     series: Mapping[str, float]
     work: Mapping[str, Scalar]
@@ -34,10 +34,12 @@ class Workload(Protocol):
 
     The class is created without arguments, in the parent process (for `limit_s` and `weight`) and again in
     the worker (for the rest), so its module must import neither torch nor `acestep` at its top. `limit_s` is
-    the seconds that a cell may take, warm-up and all samples together.
+    the seconds that a cell may take, warm-up and all samples together; `memory` says whether the series
+    `peak_memory` makes sense.
     """
 
     limit_s: float
+    memory: bool
 
     def load(self, settings: Settings) -> Any:
         """Do what all cells share and return it."""

@@ -16,6 +16,7 @@ class Deeds:
     """Does what the cell says; every prepared cell is noted in the conf folder."""
 
     limit_s = 3.0
+    memory = False
 
     def load(self, settings):
         return Path(settings.conf_dir)

@@ -64,6 +64,7 @@ class Music:
     """Generates a piece a sample, always the same one: seeds, words and work are pinned."""
 
     limit_s = 1800.0
+    memory = True
 
     def load(self, settings: Settings) -> Handlers:
         """Load synthesizer and planner."""

@@ -49,6 +49,7 @@ class Stages:
     """Runs the stage that the cell names, on inputs made beforehand."""
 
     limit_s = 900.0
+    memory = True
 
     def load(self, settings: Settings) -> Models:
         """Load synthesizer and planner."""

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.device import observe, resident_bytes
+from benchmarks.harness.device import observe, tensor_bytes
 from benchmarks.harness.measure import CellFailed
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
@@ -39,6 +39,7 @@ class Startup:
     """Imports in a fresh interpreter a sample, loads models in a fresh process a sample."""
 
     limit_s = 900.0
+    memory = False
 
     def load(self, settings: Settings) -> Settings:
         """Import what loading models needs, so that forks of this process spend their time on loading alone."""
@@ -79,18 +80,10 @@ def _import(modules: tuple[str, ...]) -> Sample:
 
 
 def _load(load: Callable[[Settings, Path], Any], settings: Settings, root: Path) -> dict[str, float]:
-    """Load and return time and memory: of the device with CUDA, resident in the process otherwise."""
-    before = resident_bytes()
+    """Load and return the time, and the size of the tensors that stay."""
+    before = tensor_bytes()
     region = observe(settings.device, partial(load, settings, root))
-    after = resident_bytes()
-    series = {"time": region.time_s}
-    if settings.device == "cuda":
-        import torch
-
-        series["memory"] = float(torch.cuda.memory_allocated())
-    elif before is not None and after is not None:
-        series["memory"] = float(after - before)
-    return series
+    return {"time": region.time_s, "memory": float(tensor_bytes() - before)}
 
 
 def _load_in_fork(load: Callable[[], dict[str, float]]) -> Sample:
