@@ -16,6 +16,10 @@ class Unsupported(Exception):
     """The commit under measurement is older than what a cell needs: n/a, not a failure."""
 
 
+class CellFailed(Exception):
+    """A cell did not do what was asked of it; the message says what it did."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One run: its value in every series, the work it did, the seconds of the timed region and its peak of memory."""

@@ -11,10 +11,9 @@ from typing import Any
 
 from benchmarks.harness.device import observe
 from benchmarks.harness.fingerprint import fingerprint
-from benchmarks.harness.measure import CellFailed
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, TakeSample, Unsupported, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
 
 SAMPLE_RATE = 48_000

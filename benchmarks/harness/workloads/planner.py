@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from benchmarks.harness.measure import CellFailed
 from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import LM_FOLDER, Settings
-from benchmarks.harness.workload import Unsupported, require
+from benchmarks.harness.workload import CellFailed, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints
 from benchmarks.harness.workloads.music import FIRST_SEED
 

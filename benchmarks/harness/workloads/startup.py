@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.device import observe, tensor_bytes
-from benchmarks.harness.measure import CellFailed
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, TakeSample, Unsupported, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
 
 IMPORTS = {
