@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -129,6 +130,9 @@ def run_followed(
                 follower.line(line)
                 if line.startswith("Measuring took"):
                     print(line, end="", flush=True)
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            raise
         finally:
             ended.set()
             watcher.join()

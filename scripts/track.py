@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -59,6 +60,7 @@ class Request:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 asv failed, 2 refused, 130 interrupted."""
     request = _parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, as with Ctrl-C
     try:
         return track(request, ROOT)
     except (RefusalError, SettingsError) as refusal:

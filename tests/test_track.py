@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,23 @@ def test_run_is_logged_and_its_summary_shown(tmp_path: Path, capsys: pytest.Capt
     assert run_followed(command, "commits", follower, log, tmp_path, os.environ) == 3
     assert log.read_text() == "commits\nMeasuring took 70 % of 10 s\n"
     assert capsys.readouterr().out == "Measuring took 70 % of 10 s\n"
+
+
+def test_an_interrupted_run_takes_its_child_along(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, threading, signal, time\n"
+        "from pathlib import Path\n"
+        "from scripts.follow import Follower, run_followed\n"
+        "root = Path(sys.argv[1])\n"
+        "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
+        "command = ['sh', '-c', 'trap \"touch ended; exit 1\" INT; while :; do sleep 0.1; done']\n"
+        "run_followed(command, '', Follower({}, 1, root), root / 'log', root, os.environ)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=track.ROOT, capture_output=True, timeout=60, check=False
+    )
+    assert b"KeyboardInterrupt" in done.stderr
+    assert (tmp_path / "ended").exists()
 
 
 @pytest.mark.parametrize("script", ["track", "test", "check", "setup"])
