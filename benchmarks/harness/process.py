@@ -47,6 +47,7 @@ class WorkerProcess:
     """A running worker; use it as a context manager, which kills it at the end."""
 
     def __init__(self, matrix: str, workload: type[Workload], settings: Settings) -> None:
+        self._scratch = tempfile.TemporaryDirectory(prefix="acestep-bench-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `kill` closes it, with the process
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-c", _BOOT, str(_PACKAGE / "__init__.py")],
@@ -54,7 +55,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=worker_environment(pinned_threads(settings)),
+            env=worker_environment(pinned_threads(settings), self._scratch.name),
             start_new_session=True,  # Ctrl-C ends the parent, which then ends the worker
         )
         self._answers: SimpleQueue[Any] = SimpleQueue()
@@ -90,7 +91,7 @@ class WorkerProcess:
         return answer
 
     def kill(self) -> None:
-        """End the worker and everything that it started."""
+        """End the worker and everything that it started, and remove what it left in its temporary folder."""
         with suppress(ProcessLookupError):  # it has ended by itself, and its children with it
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -99,6 +100,7 @@ class WorkerProcess:
             if stream is not None:
                 with suppress(BrokenPipeError):  # an order that the dead worker never read
                     stream.close()
+        self._scratch.cleanup()
 
     def _send(self, message: dict[str, Any]) -> None:
         if self._process.stdin is None:
@@ -121,12 +123,13 @@ class WorkerProcess:
         return f"the worker {_manner_of_death(code)}" + (f"; its last line was: {said[-1]}" if said else "")
 
 
-def worker_environment(threads: int) -> dict[str, str]:
-    """Return this process's environment with *threads* pinned, hashing fixed and downloads forbidden."""
+def worker_environment(threads: int, scratch: str) -> dict[str, str]:
+    """Return this process's environment with threads, hashing and temporary files pinned, downloads forbidden."""
     return {
         **os.environ,
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
+        "TMPDIR": scratch,
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",

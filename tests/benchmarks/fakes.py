@@ -2,18 +2,34 @@
 
 import os
 import signal
+import tempfile
 import time
 from pathlib import Path
 
 from benchmarks.harness.cells import Matrix, grid
+from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, Unsupported
 
-DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "fine")
+DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "stop", "fine")
 MATRIX = Matrix("fake", tuple(grid({"deed": DEEDS})), quick=({"deed": "ok"}, {"deed": "fine"}))
 
 
+def settings_in(folder: Path, deeds: str, **changes: str) -> Settings:
+    """Settings whose journal is in *folder*, for the space-separated *deeds*."""
+    cells = ";".join(f"deed={deed}" for deed in deeds.split())
+    plain = {"scale": "tiny", "device": "cpu", "commit": "c0ffee" * 6 + "cafe", "environment": "venv-py3"}
+    folders = {"conf_dir": str(folder), "journal": str(folder / "journal")}
+    return Settings(cells=cells, **{**plain, **folders, **changes})
+
+
+def prepared(folder: Path) -> list[str]:
+    """The deeds prepared so far, in order."""
+    notes = folder / "prepared.txt"
+    return notes.read_text().split() if notes.exists() else []
+
+
 class Deeds:
-    """Does what the cell says; every prepared cell is noted in the conf folder."""
+    """Does what the cell says; every prepared cell is noted in a file of the conf folder."""
 
     limit_s = 3.0
     memory = False
@@ -29,48 +45,59 @@ class Deeds:
 
     def prepare(self, state, cell):
         with (state / "prepared.txt").open("a") as notes:
-            notes.write(f"{cell['deed']} {os.getpid()}\n")
-        return getattr(self, f"_{cell['deed']}", self._ok)
+            notes.write(f"{cell['deed']}\n")
+        deed = getattr(self, f"_{cell['deed']}", self._ok)
+        return lambda: deed(state)
 
-    def _ok(self):
-        return Sample({"time": 0.001}, {"calls": 1}, timed_s=0.2)
+    def _ok(self, _state):
+        return Sample({"time": 0.25, "pid": float(os.getpid())}, {"calls": 1}, timed_s=0.2)
 
-    def _raise(self):
+    def _raise(self, _state):
         raise ValueError("nothing will come of nothing")
 
-    def _oom(self):
+    def _oom(self, _state):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
-    def _kill(self):
+    def _kill(self, _state):
+        Path(tempfile.gettempdir(), "left-behind").touch()
         print("what the dead said")
         os.kill(os.getpid(), signal.SIGKILL)
 
-    def _skip(self):
+    def _skip(self, _state):
         raise Unsupported("this commit has no skip")
 
-    def _hang(self):
+    def _hang(self, _state):
         time.sleep(60)
 
-    def _drift(self):
+    def _drift(self, _state):
         return Sample({"time": 0.1}, {"calls": time.perf_counter()}, timed_s=0.2)
+
+    def _stop(self, state):
+        """Kill the process that asked, the first time."""
+        mark = state / f"stopped-by-{os.getpid()}"
+        if not list(state.glob("stopped-by-*")):
+            mark.touch()
+            os.kill(os.getppid(), signal.SIGKILL)
+            time.sleep(60)
+        return self._ok(state)
 
 
 class WithoutModels(Deeds):
+    """Cannot load."""
+
     def load(self, _settings):
         raise RuntimeError("no weights in sight")
 
 
 class TooNew(Deeds):
+    """Needs what the commit does not have."""
+
     def load(self, _settings):
         raise Unsupported("this commit has no models")
 
 
 class DiesLoading(Deeds):
+    """Takes its process along while loading."""
+
     def load(self, _settings):
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def prepared(folder):
-    """The deeds prepared so far, in order."""
-    notes = folder / "prepared.txt"
-    return [line.split()[0] for line in notes.read_text().splitlines()] if notes.exists() else []

@@ -94,7 +94,7 @@ class Music:
 def _sample(state: Handlers, cell: Cell) -> Sample:
     generate = require("acestep.inference", "generate_music")
     params, config = _request(cell, state.dit.is_turbo_model())
-    with tempfile.TemporaryDirectory(prefix="acestep-bench-") as folder:
+    with tempfile.TemporaryDirectory() as folder:
         run = observe(state.device, partial(generate, state.dit, state.lm, params, config, save_dir=folder))
     if not run.result.success:
         raise CellFailed(str(run.result.error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import cycle, islice
@@ -57,16 +56,11 @@ def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
     return partial(decode, latents, tiled=bool(cell["tiled"]))
 
 
-def audio_save(dit: Any, cell: Cell) -> Callable[[], None]:  # noqa: ARG001 - every stage is called alike
-    """Write a file over the one of the sample before."""
+def audio_save(dit: Any, cell: Cell) -> partial[Any]:  # noqa: ARG001 - every stage is called alike
+    """Write a file over the one of the sample before; it goes with the worker's temporary folder."""
     save = require("acestep.audio", "save")
     waveform = _waveform(SAMPLE_RATE * int(cell["duration"]))
-    folder = tempfile.TemporaryDirectory(prefix="acestep-bench-")
-
-    def write() -> None:
-        save(waveform, Path(folder.name) / "piece", str(cell["format"]))
-
-    return write
+    return partial(save, waveform, Path(tempfile.mkdtemp()) / "piece", str(cell["format"]))
 
 
 def _latents(batch: int, frames: int, dit: Any) -> Any:

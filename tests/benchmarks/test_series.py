@@ -1,0 +1,140 @@
+"""What asv gets to see: its classes, their parameters, units and values."""
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.generate import GenerateMusic
+from benchmarks.harness.matrices import GENERATE_MATRIX, STAGES_MATRIX, STARTUP_MATRIX
+from benchmarks.harness.matrix import WHOLE
+from benchmarks.harness.record import Record
+from benchmarks.stages import VAEDecode
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+DISCOVER = """
+import json, sys
+from asv_runner.discovery import list_benchmarks
+with open(sys.argv[2], "w") as file:
+    list_benchmarks(sys.argv[1], file)
+print(json.dumps([name for name in ("torch", "acestep", "transformers") if name in sys.modules]))
+"""
+
+
+@pytest.fixture(scope="module")
+def discovered(tmp_path_factory):
+    """asv's own view of the suite, and the heavy modules that looking at it has imported."""
+    path = tmp_path_factory.mktemp("discovery") / "benchmarks.json"
+    command = [sys.executable, "-c", DISCOVER, str(BENCHMARKS), str(path)]
+    done = subprocess.run(command, cwd=path.parent, capture_output=True, text=True, check=True)
+    return {entry["name"]: entry for entry in json.loads(path.read_text())}, json.loads(done.stdout)
+
+
+def test_asv_s_server_imports_nothing_heavy(discovered):
+    assert discovered[1] == []
+
+
+def test_every_series_of_music_is_found_with_its_unit(discovered):
+    units = {
+        name.removeprefix("generate.GenerateMusic.track_"): entry["unit"]
+        for name, entry in discovered[0].items()
+        if name.startswith("generate.")
+    }
+
+    assert units == {
+        **dict.fromkeys(("wall", "lm", "text_encode", "condition", "code_decode", "dit", "dit_step"), "seconds"),
+        **dict.fromkeys(("vae", "post", "save", "other"), "seconds"),
+        "s_per_audio_s": "s/s",
+        "peak_memory": "bytes",
+        "tokens": "tokens",
+        "fingerprint": "fingerprint",
+    }
+
+
+def test_every_benchmark_has_a_fixed_version_a_title_and_time_to_finish(discovered):
+    for entry in discovered[0].values():
+        assert entry["version"].isdigit()
+        assert entry["pretty_name"]
+        assert entry["setup_cache_timeout"] >= 3600
+
+
+def test_each_module_measures_once_for_all_its_classes(discovered):
+    keys = {(name.split(".")[0], entry["setup_cache_key"]) for name, entry in discovered[0].items()}
+
+    assert sorted(module for module, _ in keys) == ["generate", "stages", "startup"]
+
+
+@pytest.mark.parametrize("matrix", [GENERATE_MATRIX, STAGES_MATRIX, STARTUP_MATRIX], ids=lambda matrix: matrix.name)
+def test_the_parameters_that_asv_sees_are_the_cells_that_are_measured(discovered, matrix):
+    seen = set()
+    for name, entry in discovered[0].items():
+        module, stage, _ = name.split(".")
+        if module == matrix.name:
+            lists = dict(zip(entry["param_names"], entry["params"], strict=True))
+            seen.add((stage, json.dumps(lists)))
+    expected = {}
+    for cell in matrix.cells:
+        parameters = {name: value for name, value in cell.items() if name != "stage"}
+        lists = expected.setdefault(cell.get("stage", "GenerateMusic"), {name: [] for name in parameters})
+        for name, value in parameters.items():
+            lists[name] += [] if repr(value) in lists[name] else [repr(value)]
+
+    assert seen == {(stage, json.dumps(lists)) for stage, lists in expected.items()}
+
+
+def records(status="ok", **changes):
+    cell = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
+    record = Record("generate", cell, status, samples={"wall": [1.0, 2.0]} if status == "ok" else {}, **changes)
+    return {"duration=30,batch=1,thinking=False,steps=8": record.to_dict()}
+
+
+def test_the_samples_of_a_cell_go_to_asv():
+    music = GenerateMusic()
+    music.setup(records(), 30, 1, False, 8)
+
+    assert music.track_wall(records(), 30, 1, False, 8) == {"samples": [1.0, 2.0], "number": 1}
+
+
+def test_a_series_that_the_cell_does_not_have_is_not_available():
+    assert math.isnan(GenerateMusic().track_lm(records(), 30, 1, False, 8))
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        ({}, (30, 1, False, 8)),
+        (records(), (60, 1, False, 8)),
+        (records("skip", reason="the commit is too old"), (30, 1, False, 8)),
+    ],
+    ids=["nothing measured", "another cell", "unsupported"],
+)
+def test_cells_without_a_record_are_not_available(given, params):
+    with pytest.raises(NotImplementedError):
+        GenerateMusic().setup(given, *params)
+
+
+@pytest.mark.parametrize("status", ["fail", "oom", "timeout"])
+def test_a_failed_cell_fails_with_its_reason(status):
+    with pytest.raises(RuntimeError, match=f"{status}: it fell over"):
+        GenerateMusic().setup(records(status, reason="it fell over"), 30, 1, False, 8)
+
+
+def test_what_stops_the_whole_matrix_is_told_once_a_series():
+    whole = {WHOLE: Record("generate", {}, "fail", "no such cells").to_dict()}
+
+    with pytest.raises(RuntimeError, match="no such cells"):
+        GenerateMusic().setup(whole, 30, 1, False, 8)
+    with pytest.raises(NotImplementedError):
+        GenerateMusic().setup(whole, 30, 1, False, 16)
+
+
+def test_a_stage_reads_the_records_of_its_own_name():
+    record = Record("stages", {"stage": "VAEDecode", "duration": 30, "tiled": True}, "ok", samples={"time": [3.0]})
+    stored = {"stage=VAEDecode,duration=30,tiled=True": record.to_dict()}
+
+    assert VAEDecode().track_time(stored, 30, True) == {"samples": [3.0], "number": 1}
+    with pytest.raises(NotImplementedError):
+        VAEDecode().setup(stored, 30, False)

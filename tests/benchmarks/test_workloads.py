@@ -1,0 +1,192 @@
+"""The workloads, on the tiny models."""
+
+import re
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from acestep import inference
+from benchmarks.harness.cells import key
+from benchmarks.harness.matrices import STAGES, STAGES_MATRIX, STARTUP_MATRIX
+from benchmarks.harness.matrix import measure_matrix
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import CellFailed, Unsupported, require, require_attribute, require_keywords
+from benchmarks.harness.workloads import music, stages, startup
+from benchmarks.harness.workloads.models import checkpoints, load_lm
+from benchmarks.harness.workloads.music import Handlers, Music, check_work
+from benchmarks.harness.workloads.planner import load_engine
+from benchmarks.harness.workloads.stages import Models, Stages
+from benchmarks.harness.workloads.startup import Startup, in_fork
+
+THOUGHTFUL = {"duration": 30, "batch": 2, "thinking": True, "steps": 16}
+PLAIN = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
+
+
+def settings(tmp_path, **changes):
+    plain = {"scale": "tiny", "device": "cpu", "cells": "quick", "commit": "", "environment": "none"}
+    return Settings(**{**plain, "conf_dir": str(tmp_path), "journal": str(tmp_path / "journal"), **changes})
+
+
+@pytest.fixture(autouse=True)
+def _temporary_folder(tmp_path, monkeypatch):
+    """Workloads leave files behind; in a worker, its parent removes them."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def handlers(handler, planner):
+    return Handlers(handler, planner, "", "cpu")
+
+
+@pytest.fixture(scope="module")
+def models(handler, tmp_path_factory):
+    return Models({"synthesizer": handler, "planner": load_engine(settings(tmp_path_factory.mktemp("s")))}, "cpu")
+
+
+def test_a_piece_does_the_work_that_its_cell_asks_for(handlers):
+    sample = Music().prepare(handlers, THOUGHTFUL)()
+
+    assert sample.work["steps"] == sample.work["dit_calls"] == 16
+    assert sample.work["codes"] == 2 * 5 * 30
+    assert sample.work["audio_samples"] == 30 * 48_000
+    assert sample.series["tokens"] > sample.work["codes"]
+
+
+def test_the_stages_of_a_piece_add_up_to_its_wall_time(handlers):
+    series = Music().prepare(handlers, THOUGHTFUL)().series
+
+    assert sum(series[stage] for stage in music.STAGES) == pytest.approx(series["wall"], rel=0.02)
+    assert 16 * series["dit_step"] < series["dit"] * 1.5
+    assert series["s_per_audio_s"] == pytest.approx(series["wall"] / 60)
+
+
+def test_the_same_piece_comes_out_every_time_and_without_a_planner_it_has_no_planner_s_series(handlers):
+    take = Music().prepare(handlers, PLAIN)
+    first, second = take(), take()
+
+    assert first.series["fingerprint"] == second.series["fingerprint"]
+    assert first.work == second.work
+    assert {"lm", "tokens"}.isdisjoint(first.series)
+
+
+def test_a_failed_generation_fails_with_its_error(handlers, monkeypatch):
+    monkeypatch.setattr(
+        inference, "generate_music", lambda *_, **__: inference.GenerationResult(success=False, error="out of tune")
+    )
+    with pytest.raises(CellFailed, match="out of tune"):
+        Music().prepare(handlers, PLAIN)()
+
+
+@pytest.mark.parametrize("changed", ["audios", "files", "audio_samples", "codes", "steps"])
+def test_other_work_than_asked_for_is_a_failure(changed):
+    work = {"audios": 2, "files": 2, "audio_samples": 1_440_000, "codes": 300, "steps": 16}
+    check_work(work, THOUGHTFUL)
+
+    with pytest.raises(CellFailed, match=f"{changed} 7 instead of {work[changed]}"):
+        check_work({**work, changed: 7}, THOUGHTFUL)
+
+
+def test_thinking_needs_a_planner(handlers):
+    alone = Handlers(handlers.dit, None, "there is none", "cpu")
+
+    with pytest.raises(Unsupported, match="there is none"):
+        Music().prepare(alone, THOUGHTFUL)
+
+
+def test_checkpoints_without_a_planner_load_without_one(tmp_path):
+    with pytest.raises(Unsupported, match="has no acestep-5Hz-lm-0\\.6B"):
+        load_lm(settings(tmp_path), tmp_path)
+
+
+def test_a_folder_given_as_scale_holds_the_checkpoints(tmp_path):
+    assert checkpoints(settings(tmp_path, scale=str(tmp_path))) == tmp_path
+
+
+@pytest.mark.parametrize("cell", [cell for cell in STAGES_MATRIX.quick if cell["stage"] != "VAEDecode"], ids=key)
+def test_every_stage_runs_alone(models, cell):
+    sample = Stages().prepare(models, cell)()
+
+    assert 0 < sample.series["time"] <= sample.timed_s
+    assert sample.work == cell
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_the_decoder_is_told_whether_to_tile(models, tiled):
+    Stages().prepare(models, {"stage": "VAEDecode", "duration": 30, "tiled": tiled})()
+
+    assert models.loaded["synthesizer"].vae.use_tiling is tiled
+
+
+@pytest.mark.parametrize("audio_format", STAGES["AudioSave"]["format"])
+def test_every_format_can_be_saved(models, audio_format):
+    Stages().prepare(models, {"stage": "AudioSave", "format": audio_format, "duration": 1})()
+
+
+def test_stages_of_a_planner_that_is_missing_are_unsupported(models):
+    without = Models({**models.loaded, "planner": Unsupported("no engine yet")}, "cpu")
+
+    Stages().prepare(without, {"stage": "TextEncode", "batch": 1})
+    with pytest.raises(Unsupported, match="no engine yet"):
+        Stages().prepare(without, {"stage": "LMPrefill", "prompt_tokens": 128, "guidance": True})
+
+
+def test_every_stage_has_a_workload():
+    assert stages.STAGES.keys() == STAGES.keys()
+
+
+def test_importing_and_loading_are_measured_in_processes_of_their_own(tmp_path):
+    chosen = settings(tmp_path, cells="stage=Import,target=acestep;stage=Load,component=lm")
+    records = measure_matrix(STARTUP_MATRIX, Startup, chosen, known=(STARTUP_MATRIX,))
+
+    assert [record["status"] for record in records.values()] == ["ok", "ok"], records
+    loaded = records["stage=Load,component=lm"]["samples"]
+    assert len(set(loaded["memory"])) == 1
+    assert loaded["memory"][0] > 100_000
+
+
+def test_what_fails_in_a_fork_is_told_by_its_parent():
+    script = (
+        "from benchmarks.harness.workloads.startup import in_fork\n"
+        "import os\n"
+        "assert in_fork(lambda: [os.getpid()]) != [os.getpid()]\n"
+        "for deed in (lambda: 1 / 0, lambda: os._exit(3)):\n"
+        "    try: in_fork(deed)\n"
+        "    except Exception as error: print(type(error).__name__, error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == [
+        "CellFailed ZeroDivisionError: division by zero",
+        "CellFailed the loading process died",
+    ]
+    assert startup.in_fork is in_fork
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "told"),
+    [
+        ("acestep.not_yet", "anything", "no module acestep.not_yet"),
+        ("acestep.inference", "not_yet", "acestep.inference has no not_yet"),
+    ],
+)
+def test_what_a_commit_does_not_have_is_unsupported(module, name, told):
+    with pytest.raises(Unsupported, match=re.escape(told)):
+        require(module, name)
+
+
+def test_a_dependency_that_is_missing_is_a_failure():
+    with pytest.raises(ModuleNotFoundError):
+        require("not_a_package_at_all", "name")
+
+
+def test_attributes_and_keywords_that_a_commit_does_not_have_are_unsupported():
+    def decode(latents, tiled=True):
+        return latents, tiled
+
+    require_keywords(decode, "tiled")
+    with pytest.raises(Unsupported, match="decode does not take overlap"):
+        require_keywords(decode, "tiled", "overlap")
+    with pytest.raises(Unsupported, match="decode has no not_yet"):
+        require_attribute(decode, "not_yet")
