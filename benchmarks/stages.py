@@ -6,8 +6,8 @@ from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
 from benchmarks.harness.workloads.stages import Stages
 
-TIME = Series("time", "seconds", "Time")
-PEAK_MEMORY = Series("peak_memory", "bytes", "Peak memory")
+TIME = Series("time", "seconds", "time")
+PEAK_MEMORY = Series("peak_memory", "bytes", "peak memory")
 
 
 @for_whole_matrix

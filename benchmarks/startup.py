@@ -6,7 +6,7 @@ from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
 from benchmarks.harness.workloads.startup import Startup
 
-TIME = Series("time", "seconds", "Time")
+TIME = Series("time", "seconds", "time")
 
 
 @for_whole_matrix
@@ -20,6 +20,6 @@ class Import(FromRecords):
     """Importing a part of the package in a fresh interpreter, timed inside it."""
 
 
-@tracks_stage(matrices.STARTUP, TIME, Series("memory", "bytes", "Size of what was loaded"))
+@tracks_stage(matrices.STARTUP, TIME, Series("memory", "bytes", "size of what was loaded"))
 class Load(FromRecords):
     """Loading the synthesizer or the planner in a process that has imported everything already."""

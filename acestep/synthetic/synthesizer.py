@@ -123,6 +123,7 @@ def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
         "tie_word_embeddings": True,
         "use_sliding_window": False,
         "dtype": DTYPES[scale],
+        "transformers_version": "4.57.6",
         **TEXT_CONFIGS[scale],
     }
     _write(folder, config, lambda: Qwen3Model(Qwen3Config(**config)), "model", scale, seed)

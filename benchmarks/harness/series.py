@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from benchmarks.harness.cells import Axes, key
@@ -89,11 +89,12 @@ def tracks(axes: Axes, *series: Series) -> Callable[[TrackedClass], TrackedClass
 
 
 def tracks_stage(stages: Mapping[str, Axes], *series: Series) -> Callable[[TrackedClass], TrackedClass]:
-    """Do as `tracks` with the axes that *stages* has under the name of the class, whose cells say that name."""
+    """Do as `tracks` with the axes that *stages* has under the name of the class, which goes into cells and titles."""
 
     def decorate(cls: TrackedClass) -> TrackedClass:
         cls.fixed = {"stage": cls.__name__}
-        return tracks(stages[cls.__name__], *series)(cls)
+        titled = [replace(one, title=f"{cls.__name__}: {one.title}") for one in series]
+        return tracks(stages[cls.__name__], *titled)(cls)
 
     return decorate
 

@@ -55,9 +55,9 @@ def test_every_series_of_music_is_found_with_its_unit(discovered):
 
 
 def test_every_benchmark_has_a_fixed_version_a_title_and_time_to_finish(discovered):
+    assert len({entry["pretty_name"] for entry in discovered[0].values()}) == len(discovered[0])
     for entry in discovered[0].values():
         assert entry["version"].isdigit()
-        assert entry["pretty_name"]
         assert entry["setup_cache_timeout"] >= 3600
 
 
