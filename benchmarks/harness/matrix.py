@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,12 @@ def _measure(matrix: Matrix, workload: type[Workload], settings: Settings, cells
     progress.begin(resumed=len(cells) - len(missing))
     workers = Workers(matrix, workload, settings)
     try:
-        for record in workers.measure(missing):
-            journal.append(record)
-            records[key(record.cell)] = record
-            ledger.count(record)
-            progress.finished(record)
+        with closing(workers.measure(missing)) as measured:
+            for record in measured:
+                journal.append(record)
+                records[key(record.cell)] = record
+                ledger.count(record)
+                progress.finished(record)
     finally:
         ledger.write(workers.loading_s, resumed=len(cells) - len(missing))
     return records

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from benchmarks.harness.cells import Matrix
 from benchmarks.harness.host import describe
@@ -25,7 +25,7 @@ class Workers:
         self._host = describe(settings)
         self.loading_s = 0.0
 
-    def measure(self, cells: list[Cell]) -> Iterator[Record]:
+    def measure(self, cells: list[Cell]) -> Generator[Record, None, None]:
         """Yield the record of each of *cells*; if the models cannot be loaded, of all that are left."""
         waiting = list(cells)
         while waiting:

@@ -98,7 +98,7 @@ def _sample(state: Handlers, cell: Cell) -> Sample:
         run = observe(state.device, partial(generate, state.dit, state.lm, params, config, save_dir=folder))
     if not run.result.success:
         raise CellFailed(str(run.result.error))
-    work = _work(run.result)
+    work = {**_work(run.result), "vae_tiled": bool(getattr(state.dit.vae, "use_tiling", False))}
     check_work(work, cell)
     return Sample(_series(run.result, cell, run.time_s), work, run.time_s, run.peak_bytes)
 
