@@ -32,7 +32,7 @@ GENERATE_MATRIX = Matrix(
     quick=(
         {"duration": 30, "batch": 1, "thinking": False, "steps": 8},
         {"duration": 30, "batch": 1, "thinking": True, "steps": 8},
-        {"duration": 60, "batch": 2, "thinking": True, "steps": 8},
+        {"duration": 30, "batch": 2, "thinking": True, "steps": 8},
     ),
 )
 
@@ -47,7 +47,7 @@ STAGES_MATRIX = Matrix(
         {"stage": "DiTForward", "duration": 30, "batch": 1},
         {"stage": "DiTForward", "duration": 60, "batch": 2},
         {"stage": "VAEDecode", "duration": 30, "tiled": False},
-        {"stage": "VAEDecode", "duration": 60, "tiled": True},
+        {"stage": "VAEDecode", "duration": 30, "tiled": True},
         {"stage": "AudioSave", "format": "flac", "duration": 30},
         {"stage": "AudioSave", "format": "wav", "duration": 30},
         {"stage": "LMPrefill", "prompt_tokens": 128, "guidance": False},
@@ -57,7 +57,14 @@ STAGES_MATRIX = Matrix(
     ),
 )
 
-_STARTUP_CELLS = tuple(cell for stage, axes in STARTUP.items() for cell in grid(axes, stage=stage))
-STARTUP_MATRIX = Matrix("startup", _STARTUP_CELLS, quick=_STARTUP_CELLS)
+STARTUP_MATRIX = Matrix(
+    "startup",
+    tuple(cell for stage, axes in STARTUP.items() for cell in grid(axes, stage=stage)),
+    quick=(
+        {"stage": "Import", "target": "acestep"},
+        {"stage": "Load", "component": "dit"},
+        {"stage": "Load", "component": "lm"},
+    ),
+)
 
 MATRICES = (GENERATE_MATRIX, STAGES_MATRIX, STARTUP_MATRIX)

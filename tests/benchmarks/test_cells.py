@@ -41,7 +41,7 @@ def test_quick_and_full():
     assert chosen("quick")["generate"] == [
         "duration=30,batch=1,thinking=False,steps=8",
         "duration=30,batch=1,thinking=True,steps=8",
-        "duration=60,batch=2,thinking=True,steps=8",
+        "duration=30,batch=2,thinking=True,steps=8",
     ]
 
 
