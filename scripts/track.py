@@ -107,9 +107,14 @@ def track(request: Request, root: Path) -> int:
         tracked.add(missing, request.label)
     else:
         print(f"The last {_count(len(commits), 'commit')} were measured before: nothing is new.", flush=True)
-    published = subprocess.run(_asv("publish", config), cwd=root, env=request.environment, check=False)
+    published = subprocess.run(
+        _asv("publish", config), cwd=root, env=request.environment, capture_output=True, text=True, check=False
+    )
     if published.returncode:
+        print(published.stdout + published.stderr, file=sys.stderr)
         return published.returncode
+    notices = [line for line in published.stdout.splitlines() if "network" in line]
+    print("\n".join(notices), end="\n" if notices else "")
     _tell_where(root / ".asv" / "html", time.monotonic() - start)
     return status
 
@@ -120,7 +125,7 @@ def _measure(request: Request, root: Path, config: str, commits: list[str], cell
         f"{request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
         flush=True,
     )
-    subprocess.run(_asv("machine", config, "--yes"), cwd=root, env=request.environment, check=True, stdout=-3)
+    subprocess.run(_asv("machine", config, "--yes"), cwd=root, env=request.environment, check=True, stdout=subprocess.DEVNULL)
     follower = Follower({commit: _subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
     command = _asv("run", config, "HASHFILE:-")
     status = run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
