@@ -125,7 +125,9 @@ def _measure(request: Request, root: Path, config: str, commits: list[str], cell
         f"{request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
         flush=True,
     )
-    subprocess.run(_asv("machine", config, "--yes"), cwd=root, env=request.environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        _asv("machine", config, "--yes"), cwd=root, env=request.environment, check=True, stdout=subprocess.DEVNULL
+    )
     follower = Follower({commit: _subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
     command = _asv("run", config, "HASHFILE:-")
     status = run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
