@@ -38,7 +38,7 @@ def checkpoints_root(project_root: str | os.PathLike[str] | None) -> Path:
 
 
 def component_folder(root: Path, name: str) -> Path:
-    """The folder of component *name* below *root*.
+    """The folder of component *name*: below *root*, or where *name* says if it is an absolute path.
 
     Raises:
         CheckpointError: it is not there; the message lists what is.

@@ -6,7 +6,6 @@ import logging
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -89,12 +88,13 @@ class AceStepHandler(Synthesizer):
             project_root: its ``checkpoints`` folder holds the models unless ``$ACESTEP_CHECKPOINTS_DIR`` is set.
             config_path: name of the diffusion model's folder; None is ``acestep-v15-turbo``.
             device: ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``.
-            vae_checkpoint: path of another VAE folder; None is ``vae``.
+            vae_checkpoint: ``official`` (the same as None), the name of another VAE's folder, or its absolute path.
 
         Returns:
             A report for people, and whether everything was loaded.
         """
         name = config_path or DEFAULT_DIT
+        vae = VAE_FOLDER if vae_checkpoint in (None, "official") else vae_checkpoint
         self.clear()
         self.last_init_params = None
         try:
@@ -102,7 +102,7 @@ class AceStepHandler(Synthesizer):
             root = checkpoints_root(project_root)
             self.load(
                 component_folder(root, name),
-                Path(vae_checkpoint) if vae_checkpoint else component_folder(root, VAE_FOLDER),
+                component_folder(root, vae),
                 component_folder(root, TEXT_ENCODER_FOLDER),
                 device=device,
                 dtype=default_dtype(device),
@@ -115,9 +115,9 @@ class AceStepHandler(Synthesizer):
             "project_root": project_root,
             "config_path": name,
             "device": device,
-            "vae_checkpoint": vae_checkpoint,
+            "vae_checkpoint": vae,
         }
-        return self._status(name, vae_checkpoint or VAE_FOLDER), True
+        return self._status(name, vae), True
 
     def _status(self, name: str, vae: str) -> str:
         return "\n".join(
@@ -241,7 +241,8 @@ class AceStepHandler(Synthesizer):
         with clock.span("condition_encode"):
             condition, mask = (part.expand(batch, *part.shape[1:]) for part in self.encode_condition(text))
         with clock.span("code_decode"):
-            context = self.context_latents(self.decode_codes(request.codes), _frames(request.duration_s, request.codes))
+            frames = _frames(request.duration_s, request.codes)
+            context = self.context_latents(self.decode_codes(request.codes), max(frames))
         with clock.span("diffusion"):
             latents = self.diffuse(
                 condition,
@@ -260,24 +261,26 @@ class AceStepHandler(Synthesizer):
         with clock.span("post_process"):
             waveforms = limit_peak(waveforms)
         report(0.99, desc="Preparing audio data...")
+        steps, length = len(request.schedule), latents.shape[1]
         outputs = {
             "pred_latents": latents,
+            "target_latents": context[..., :LATENT_CHANNELS],
             "src_latents": context[..., :LATENT_CHANNELS],
+            "latent_masks": torch.arange(length) < torch.tensor(frames).unsqueeze(1),
             "chunk_masks": context[..., LATENT_CHANNELS:],
             "encoder_hidden_states": condition,
             "encoder_attention_mask": mask,
             "context_latents": context,
             "lyric_token_idss": text.lyric_ids.expand(batch, -1),
         }
-        steps, frames = len(request.schedule), latents.shape[1]
         return {
             "audios": [{"tensor": waveform, "sample_rate": self.sample_rate} for waveform in waveforms],
             "status_message": "Generation completed successfully.",
             "extra_outputs": {
                 **{name: tensor.cpu() for name, tensor in outputs.items()},
-                "spans": [("full", 0, frames)] * batch,
+                "spans": [("full", 0, length)] * batch,
                 "seed_value": ",".join(map(str, request.seeds)),
-                "counts": {"dit_calls": steps, "steps": steps, "batch": batch, "latent_frames": frames},
+                "counts": {"dit_calls": steps, "steps": steps, "batch": batch, "latent_frames": length},
             },
             "success": True,
             "error": None,
@@ -315,11 +318,11 @@ def _codes_per_item(codes: str | Sequence[str], batch: int) -> list[list[int]]:
     return [parse_codes(text) for text in texts]
 
 
-def _frames(duration_s: float | None, codes: Sequence[Sequence[int]]) -> int:
-    """Latent frames of a batch: the longest list of codes, else the duration; never below the minimum."""
-    longest = FRAMES_PER_CODE * max(len(item) for item in codes)
+def _frames(duration_s: float | None, codes: Sequence[Sequence[int]]) -> list[int]:
+    """Latent frames of each item: those of its codes, else of the duration; never below the minimum."""
     seconds = round(DEFAULT_DURATION_S if duration_s is None else duration_s, 1)
-    return max(MIN_LATENT_FRAMES, longest or int(seconds * SAMPLE_RATE) // HOP_SAMPLES)
+    plain = int(seconds * SAMPLE_RATE) // HOP_SAMPLES
+    return [max(MIN_LATENT_FRAMES, FRAMES_PER_CODE * len(item) or plain) for item in codes]
 
 
 def _check_latents(latents: Tensor) -> None:

@@ -164,6 +164,18 @@ def test_handler_reports_instead_of_raising(root: Path, monkeypatch: pytest.Monk
     assert handler.generate_music("pop", "la")["error"] == "Model not fully initialized"
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_another_vae(root: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool) -> None:
+    monkeypatch.setenv("ACESTEP_CHECKPOINTS_DIR", str(root))
+    (root / "vae").rename(root / "scragvae")
+    handler = AceStepHandler()
+    assert not handler.initialize_service(None, NAME, device="cpu", vae_checkpoint="official")[1]
+    other = str(root / "scragvae") if absolute else "scragvae"
+    status, ok = handler.initialize_service(None, NAME, device="cpu", vae_checkpoint=other)
+    assert ok, status
+    assert f"VAE: {other}" in status
+
+
 def test_unknown_device_is_an_error(tiny_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACESTEP_CHECKPOINTS_DIR", str(tiny_root))
     status, ok = AceStepHandler().initialize_service(None, NAME, device="tpu")

@@ -55,7 +55,12 @@ def test_audio_without_planner(handler: AceStepHandler, tmp_path: Path) -> None:
     assert audio["params"]["seed"] == 7
     assert Path(audio["path"]) == tmp_path / f"{audio['key']}.flac"
     assert soundfile.info(audio["path"]).duration == 10
-    assert result.extra_outputs["counts"]["dit_calls"] == 8
+    extra = result.extra_outputs
+    assert extra["counts"]["dit_calls"] == 8
+    assert extra["pred_latents"].shape == extra["target_latents"].shape == extra["src_latents"].shape == (1, 250, 64)
+    assert extra["chunk_masks"].eq(1).all()
+    assert extra["latent_masks"].tolist() == [[True] * 250]
+    assert extra["spans"] == [("full", 0, 250)]
     assert "No planner" in result.status_message
 
 
