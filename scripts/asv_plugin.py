@@ -68,8 +68,13 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
 def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
     _wrap(Publish, before=_before_publish, after=_after_publish)
-    _wrap(Run, before=lambda conf: checks.require_writable(conf.results_dir, "results_dir"))
+    _wrap(Run, before=_before_run)
     atexit.register(_report_time_spent, time.time(), os.getpid(), ledger.journal_folder(Path.cwd()))
+
+
+def _before_run(conf: Any) -> None:
+    checks.require_settings(conf)
+    checks.require_writable(conf.results_dir, "results_dir")
 
 
 def _before_publish(conf: Any) -> None:

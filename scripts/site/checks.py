@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +15,9 @@ from asv.repo import get_repo
 from asv.results import iter_results
 from asv.util import UserError
 
+from benchmarks.harness.cells import Selection
+from benchmarks.harness.matrices import MATRICES
+from benchmarks.harness.settings import Settings, SettingsError
 from scripts.site.commits import is_shallow, missing_commits
 
 
@@ -27,6 +32,19 @@ def require_writable(folder: str, setting: str) -> None:
             f'Cannot write into "{folder}" ({error.strerror}). Make it writable, free some space, '
             f"or set {setting} in asv.conf.json to a folder that is."
         ) from error
+
+
+def require_settings(conf: Any) -> None:
+    """Raise `UserError` if the environment names cells, or *conf* a scale or a device, that do not exist."""
+    axes = conf.matrix.get("env_nobuild", {})
+    scales, devices = (axes.get(f"ACESTEP_BENCH_{axis}") or [None] for axis in ("SCALE", "DEVICE"))
+    for scale, device in itertools.product(scales, devices):
+        chosen = {"ACESTEP_BENCH_SCALE": scale, "ACESTEP_BENCH_DEVICE": device}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        try:
+            Selection(Settings.from_environment({**os.environ, **given}).cells, MATRICES)
+        except SettingsError as error:
+            raise UserError(str(error)) from error
 
 
 def require_history(conf: Any) -> None:

@@ -221,6 +221,25 @@ def test_a_folder_that_cannot_be_written_ends_with_a_sentence(build: Build, comm
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ACESTEP_BENCH_CELLS", "most", "'most' is neither quick nor full"),
+        ("ACESTEP_BENCH_SCALE", "huge", "ACESTEP_BENCH_SCALE='huge' is no scale"),
+        ("ACESTEP_BENCH_DEVICE", "tpu", "ACESTEP_BENCH_DEVICE='tpu' is no device"),
+    ],
+)
+def test_asv_run_refuses_an_unknown_setting(build: Build, variable: str, value: str, said: str) -> None:
+    project = build([])
+    conf = json.loads((project.root / "asv.conf.json").read_text())
+    conf["matrix"] = {"env_nobuild": {variable: [value]}}
+    (project.root / "asv.conf.json").write_text(json.dumps(conf))
+    done = project.asv("run", **{variable: value})
+    assert done.returncode == 1
+    assert said in " ".join(done.stdout.split())
+    assert "Traceback" not in done.stderr
+
+
 MEASURING = """
 import json, pathlib, time
 
