@@ -32,6 +32,10 @@ main()
 """
 """Loads this package alone: its parent folder on the path would put the working tree's `acestep` first."""
 
+_KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
+"""Have glibc reuse memory instead of giving it back. Large buffers otherwise come fresh from the system in every
+run, which takes the tiny models as long as computing, or not, depending on what ran before."""
+
 _ENDED = object()
 
 
@@ -55,7 +59,7 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=worker_environment(pinned_threads(settings), self._scratch.name),
+            env=worker_environment(settings, self._scratch.name),
             start_new_session=True,  # Ctrl-C ends the parent, which then ends the worker
         )
         self._answers: SimpleQueue[Any] = SimpleQueue()
@@ -123,12 +127,14 @@ class WorkerProcess:
         return f"the worker {_manner_of_death(code)}" + (f"; its last line was: {said[-1]}" if said else "")
 
 
-def worker_environment(threads: int, scratch: str) -> dict[str, str]:
+def worker_environment(settings: Settings, scratch: str) -> dict[str, str]:
     """Return this process's environment with threads, hashing and temporary files pinned, downloads forbidden."""
+    threads = str(pinned_threads(settings))
     return {
         **os.environ,
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
+        **(_KEEP_MEMORY if settings.scale == "tiny" else {}),
+        "OMP_NUM_THREADS": threads,
+        "MKL_NUM_THREADS": threads,
         "TMPDIR": scratch,
         "PYTHONHASHSEED": "0",
         "TOKENIZERS_PARALLELISM": "false",
