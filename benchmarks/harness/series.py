@@ -19,8 +19,8 @@ SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
 class FromRecords:
     """Base of the classes that asv runs on the records of a `setup_cache`.
 
-    A cell that was not chosen, or that the commit cannot run, is n/a; a cell that failed fails, with its
-    reason. `fixed` is what all cells of the class have in common.
+    A cell that was not chosen, or that the commit cannot run, is NaN, which asv shows as n/a; a cell that failed
+    fails, with its reason. `fixed` is what all cells of the class have in common.
     """
 
     version = "1"
@@ -30,31 +30,23 @@ class FromRecords:
     param_names: ClassVar[list[str]]
 
     def setup(self, records: Records, *params: Scalar) -> None:
-        """Raise NotImplementedError, asv's sign for n/a, or RuntimeError unless the cell was measured."""
-        self._fail_once(records, params)
+        """Raise RuntimeError if measuring the cell failed.
+
+        What kept the whole matrix from being measured is told by its first cell alone.
+        """
+        first = params == tuple(values[0] for values in self.params)
         record = self.record_of(records, params)
-        if record is None:
-            raise NotImplementedError("this cell was not measured")
-        if record.status == "skip":
-            raise NotImplementedError(record.reason)
-        if record.status != "ok":
-            raise _failure(record)
+        if first and WHOLE in records:
+            record = Record.from_dict(records[WHOLE])
+        if record is not None and record.status not in ("ok", "skip"):
+            sys.tracebacklimit = 0  # asv prints what is raised here, and the reason says it all
+            raise RuntimeError(f"{record.status}: {record.reason}")
 
     def record_of(self, records: Records, params: tuple[Scalar, ...]) -> Record | None:
         """Return the record of the cell of *params*; None if the cell was not chosen."""
         cell: Cell = {**self.fixed, **dict(zip(self.param_names, params, strict=True))}
         data = records.get(key(cell))
         return None if data is None else Record.from_dict(data)
-
-    def _fail_once(self, records: Records, params: tuple[Scalar, ...]) -> None:
-        """Let the first cell stand for all of them where the whole matrix failed."""
-        if WHOLE in records and params == tuple(values[0] for values in self.params):
-            raise _failure(Record.from_dict(records[WHOLE]))
-
-
-def _failure(record: Record) -> RuntimeError:
-    sys.tracebacklimit = 0  # asv prints what `setup` raises, and the reason says it all
-    return RuntimeError(f"{record.status}: {record.reason}")
 
 
 def for_whole_matrix(setup_cache: SetupCache) -> SetupCache:

@@ -111,9 +111,10 @@ def test_a_series_that_the_cell_does_not_have_is_not_available():
     ],
     ids=["nothing measured", "another cell", "unsupported"],
 )
-def test_cells_without_a_record_are_not_available(given, params):
-    with pytest.raises(NotImplementedError):
-        GenerateMusic().setup(given, *params)
+def test_cells_without_samples_are_not_available_and_asv_prints_nothing_about_them(given, params):
+    GenerateMusic().setup(given, *params)
+
+    assert math.isnan(GenerateMusic().track_wall(given, *params))
 
 
 @pytest.mark.parametrize("status", ["fail", "oom", "timeout"])
@@ -127,8 +128,8 @@ def test_what_stops_the_whole_matrix_is_told_once_a_series():
 
     with pytest.raises(RuntimeError, match="no such cells"):
         GenerateMusic().setup(whole, 30, 1, False, 8)
-    with pytest.raises(NotImplementedError):
-        GenerateMusic().setup(whole, 30, 1, False, 16)
+    GenerateMusic().setup(whole, 30, 1, False, 16)
+    assert math.isnan(GenerateMusic().track_wall(whole, 30, 1, False, 16))
 
 
 def test_a_stage_reads_the_records_of_its_own_name():
@@ -136,5 +137,4 @@ def test_a_stage_reads_the_records_of_its_own_name():
     stored = {"stage=VAEDecode,duration=30,tiled=True": record.to_dict()}
 
     assert VAEDecode().track_time(stored, 30, True) == {"samples": [3.0], "number": 1}
-    with pytest.raises(NotImplementedError):
-        VAEDecode().setup(stored, 30, False)
+    assert math.isnan(VAEDecode().track_time(stored, 30, False))
