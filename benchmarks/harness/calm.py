@@ -5,6 +5,7 @@ Choosing by that, and never by the time a sample took, favours neither fast nor 
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from pathlib import Path
 from benchmarks.harness.workload import Sample
 
 CALM_SHARE = 0.1
-"""Others may use this much of one core while a calm sample is taken."""
+"""Others may use this much of a core beyond those that a calm sample leaves to them."""
+_CORES = os.cpu_count() or 1
 _STAT = Path("/proc/stat")
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 _BUSY = slice(0, 8)
@@ -23,15 +25,18 @@ _IDLE = slice(3, 5)
 
 @dataclass(frozen=True)
 class Watched:
-    """A sample, and the processor seconds that others used while it was taken."""
+    """A sample, and the processor seconds that it and all others used while it was taken."""
 
     sample: Sample
+    own_s: float
     others_s: float
 
     @property
     def disturbance(self) -> float:
-        """The cores that others used; 0.0 as long as clock ticks cannot tell it from nothing."""
-        return self.others_s / self.sample.timed_s if self.others_s > 2 * _TICK_S else 0.0
+        """The cores that others used beyond those left to them; 0.0 if clock ticks cannot tell it from nothing."""
+        own_cores = max(1, math.ceil(self.own_s / self.sample.timed_s - CALM_SHARE))
+        taken_s = self.others_s - (_CORES - own_cores) * self.sample.timed_s
+        return taken_s / self.sample.timed_s if taken_s > 2 * _TICK_S else 0.0
 
     @property
     def calm(self) -> bool:
@@ -41,9 +46,11 @@ class Watched:
 
 def watch(take: Callable[[], Sample]) -> Watched:
     """Take a sample, and look what the rest of the machine did meanwhile; only Linux tells that."""
-    before_s = _others_s()
+    own_before_s, all_before_s = _used_s()
     sample = take()
-    return Watched(sample, _others_s() - before_s)
+    own_after_s, all_after_s = _used_s()
+    own_s = own_after_s - own_before_s
+    return Watched(sample, own_s, all_after_s - all_before_s - own_s)
 
 
 def calmest(samples: list[Watched], least: int) -> list[Sample]:
@@ -52,11 +59,11 @@ def calmest(samples: list[Watched], least: int) -> list[Sample]:
     return [watched.sample for watched in samples if watched.disturbance <= bound]
 
 
-def _others_s() -> float:
-    """Return the processor seconds that all but this process and its ended children have used so far."""
+def _used_s() -> tuple[float, float]:
+    """Return the processor seconds that this process, with its ended children, and that all have used so far."""
     if not _STAT.exists():
-        return 0.0
+        return 0.0, 0.0
     ticks = [int(number) for number in _STAT.read_text().split("\n", 1)[0].split()[1:]]
     own = os.times()
     own_s = own.user + own.system + own.children_user + own.children_system
-    return (sum(ticks[_BUSY]) - sum(ticks[_IDLE])) * _TICK_S - own_s
+    return own_s, (sum(ticks[_BUSY]) - sum(ticks[_IDLE])) * _TICK_S

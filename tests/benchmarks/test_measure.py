@@ -1,6 +1,7 @@
 """How many samples a cell gets, which are kept, and what becomes of errors. No time passes here."""
 
 import gc
+import math
 
 import pytest
 import torch
@@ -34,9 +35,15 @@ class Scripted:
         return measure_cell("matrix", self, None, {"n": 1}, None)
 
 
+def others_use(monkeypatch, seconds):
+    """Have *seconds* tell what others have used whenever it is looked at, and the process itself use nothing."""
+    monkeypatch.setattr(calm, "_used_s", lambda: (0.0, seconds()))
+
+
 @pytest.fixture(autouse=True)
 def _calm_machine(monkeypatch):
-    monkeypatch.setattr(calm, "_others_s", lambda: 0.0)
+    monkeypatch.setattr(calm, "_CORES", 1)
+    others_use(monkeypatch, lambda: 0.0)
     gc.freeze()  # or each sample would collect the garbage of all tests before
     yield
     gc.unfreeze()
@@ -60,7 +67,7 @@ def test_the_cell_itself_warms_up_and_the_warm_up_is_no_sample():
 
 def test_samples_that_others_disturbed_are_replaced(monkeypatch):
     used_s = iter([0.0, 0.4, 0.4, 0.8, 0.8, 1.2])  # before and after each of the first three samples
-    monkeypatch.setattr(calm, "_others_s", lambda: next(used_s, 1.2))
+    others_use(monkeypatch, lambda: next(used_s, 1.2))
     workload = Scripted(0.5)
     record = workload.measure()
 
@@ -71,7 +78,7 @@ def test_samples_that_others_disturbed_are_replaced(monkeypatch):
 
 def test_on_a_busy_machine_twice_as_many_samples_are_taken_and_the_calmest_kept(monkeypatch):
     busy = iter(number * 0.5 for number in range(1000))
-    monkeypatch.setattr(calm, "_others_s", lambda: next(busy))
+    others_use(monkeypatch, lambda: next(busy))
     record = Scripted(0.5).measure()
 
     assert record.measuring_s == pytest.approx(20 * 0.5)
@@ -79,13 +86,21 @@ def test_on_a_busy_machine_twice_as_many_samples_are_taken_and_the_calmest_kept(
 
 
 def test_choosing_looks_at_the_others_and_not_at_the_time():
-    samples = [
-        Watched(Sample({"time": timed_s}, {}, timed_s), others_s)
-        for timed_s, others_s in [(1.0, 0.9), (3.0, 0.0), (1.0, 0.5), (2.0, 0.1)]
-    ]
+    taken = [(1.0, 0.9), (3.0, 0.0), (1.0, 0.5), (2.0, 0.1)]
+    samples = [Watched(Sample({}, {}, timed_s), timed_s, others_s) for timed_s, others_s in taken]
 
     assert [sample.timed_s for sample in calmest(samples, least=2)] == [3.0, 2.0]
     assert [sample.timed_s for sample in calmest(samples, least=3)] == [3.0, 1.0, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("own_s", "others_s", "calm_one"),
+    [(1.0, 3.0, True), (1.0, 3.5, False), (3.9, 0.0, True), (3.9, 0.5, False), (0.1, 3.0, True)],
+)
+def test_others_may_use_the_cores_that_a_sample_leaves_to_them(monkeypatch, own_s, others_s, calm_one):
+    monkeypatch.setattr(calm, "_CORES", 4)
+
+    assert Watched(Sample({}, {}, 1.0), own_s, others_s).calm is calm_one
 
 
 def test_garbage_is_not_collected_inside_a_sample():
@@ -137,7 +152,11 @@ def test_errors_become_a_status_and_a_reason(error, status, reason):
 
 
 def test_a_series_that_is_not_finite_fails_its_cell():
-    record = Scripted(0.5, float("nan")).measure()
+    class Broken(Scripted):
+        def take(self):
+            return Sample({"time": math.nan}, {}, super().take().timed_s)
+
+    record = Broken(0.5).measure()
 
     assert record.status == "fail"
     assert "finite" in record.reason
