@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-BACKENDS: Final = ("pt", "vllm", "mlx")
 MODES: Final = ("dit", "llm_dit")
 Progress = Callable[[float, str], None]
 
@@ -90,18 +89,15 @@ class LLMHandler:
         )
 
     def _load(self, folder: Path, backend: str, device: str, dtype: torch.dtype | None) -> None:
-        if backend not in ("auto", *BACKENDS):
-            raise ValueError(f"unknown backend {backend!r}: use 'pt' or 'auto'.")
-        if backend in ("vllm", "mlx"):
-            raise ValueError(f"backend {backend!r} is not available in this version: use 'pt' or 'auto'.")
-        from acestep.planner.engines.pt import PtEngine
+        from acestep.planner import engines
         from acestep.planner.procedure import Planner
         from acestep.planner.vocabulary import Vocabulary
 
+        name = engines.choose(backend)
         self.device = resolve_device(device)
         self.dtype = dtype or default_dtype(self.device)
         vocabulary = Vocabulary(folder)
-        engine = PtEngine(folder, vocabulary, device=self.device, dtype=self.dtype)
+        engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype)
         self._planner = Planner(engine, vocabulary)
         self.llm, self.llm_tokenizer = engine.model, vocabulary.tokenizer
         self.llm_backend, self.max_model_len = engine.name, engine.max_positions
@@ -110,6 +106,7 @@ class LLMHandler:
         """Free the model's memory; nothing happens if none is loaded."""
         if self._planner is None:
             return
+        self._planner.engine.close()
         self._planner = self.llm = self.llm_tokenizer = self.llm_backend = None
         self.max_model_len = 0
         gc.collect()

@@ -11,7 +11,7 @@ from acestep.clock import Clock
 from acestep.constants import CODE_RATE, DURATION_MAX_S
 from acestep.planner import PlannerError, prompts
 from acestep.planner.codes import format_codes
-from acestep.planner.engines.base import CodesRequest, Engine
+from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest, Engine, TextRequest
 from acestep.planner.grammar import Form, Grammar
 from acestep.planner.metadata import Metadata, clamp_duration, clean_metadata, read_yaml
 from acestep.planner.sampling import Sampling
@@ -89,10 +89,14 @@ class Result:
 
 
 class Planner:
-    """An engine, its vocabulary, and the phases that use them."""
+    """An engine, its vocabulary, and the phases that use them.
+
+    Attributes:
+        engine: is given; whoever drops the planner closes it.
+    """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary) -> None:
-        self._engine = engine
+        self.engine = engine
         self._vocabulary = vocabulary
         self._grammar = Grammar(vocabulary)
 
@@ -124,7 +128,16 @@ class Planner:
         form = Form.of(user, caption=request.plans_caption, language=request.plans_language)
         constraint = self._grammar.constraint(form) if request.constrained else None
         prompt = prompts.metadata_prompt(self._vocabulary.tokenizer, request.caption, request.lyrics)
-        run = self._engine.write_text(self._encode(prompt, result), constraint, request.sampling, request.seeds[0])
+        run = self.engine.write_text(
+            TextRequest(
+                prompt=self._encode(prompt, result),
+                constraint=constraint,
+                sampling=request.sampling,
+                seed=request.seeds[0],
+                limit=constraint.max_tokens if constraint else MAX_FREE_TOKENS,
+                stops=self._vocabulary.stops | {self._vocabulary.end_think},
+            )
+        )
         result.constrained_s += run.constrained_s
         result.counts["cot_tokens"] += len(run.tokens)
         result.counts["forwards"] += run.forwards
@@ -139,7 +152,7 @@ class Planner:
         unconditional: list[int] | None = None
         if request.scale > 1.0:
             unconditional = self._encode(prompts.unconditional_prompt(tokenizer, request.negative_prompt), result)
-        run = self._engine.write_codes(
+        run = self.engine.write_codes(
             CodesRequest(
                 prompt=self._encode(prompt, result),
                 unconditional=unconditional,
@@ -158,9 +171,9 @@ class Planner:
     def _encode(self, prompt: prompts.Prompt, result: Result) -> list[int]:
         ids = self._vocabulary.encode(prompt.pieces)
         result.counts["prompt_tokens"] += len(ids)
-        if len(ids) >= self._engine.max_positions:
+        if len(ids) >= self.engine.max_positions:
             raise PlannerError(
-                f"the prompt has {len(ids)} tokens, the planner reads at most {self._engine.max_positions}: "
+                f"the prompt has {len(ids)} tokens, the planner reads at most {self.engine.max_positions}: "
                 "shorten caption or lyrics."
             )
         return ids

@@ -13,12 +13,12 @@ from transformers import Qwen3ForCausalLM
 from acestep.checkpoints import CheckpointError
 from acestep.planner import PlannerError, prompts
 from acestep.planner.codes import format_codes
-from acestep.planner.engines import pt
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest
 from acestep.planner.engines.pt import PtEngine, load_model
 from acestep.planner.grammar import Form, Grammar
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
+from tests.planner.asking import text_request
 
 GREEDY = Sampling(temperature=0.0)
 PROMPT = "<|im_start|>user\n# Caption\na calm piano\n<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
@@ -71,7 +71,7 @@ def test_greedy_codes_are_those_of_transformers(planners: Path, size: str, uncon
 
 def test_greedy_text_is_that_of_transformers(engine: PtEngine, folder: Path, vocabulary: Vocabulary) -> None:
     prompt = vocabulary.encode((PROMPT,))
-    run = engine.write_text(prompt, None, Sampling(0.0, repetition_penalty=1.3), seed=0)
+    run = engine.write_text(text_request(vocabulary, prompt, sampling=Sampling(0.0, repetition_penalty=1.3)))
     model = Qwen3ForCausalLM.from_pretrained(folder)
     model.resize_token_embeddings(vocabulary.size)
     written = model.generate(  # type: ignore[misc]
@@ -101,7 +101,8 @@ def test_greedy_metadata_are_the_references(
     prompt = prompts.metadata_prompt(golden_vocabulary.tokenizer, given["caption"], given["lyrics"])
     assert prompt.text == call["formatted_prompt"]
     constraint = Grammar(golden_vocabulary).constraint(form)
-    run = golden_engine.write_text(golden_vocabulary.encode(prompt.pieces), constraint, GREEDY, seed=0)
+    asked = text_request(golden_vocabulary, golden_vocabulary.encode(prompt.pieces), constraint)
+    run = golden_engine.write_text(asked)
     assert golden_vocabulary.decode(run.tokens) == call["output_text"].removesuffix("<|im_end|>") + "</think>"
     assert run.forwards < len(run.tokens)
     assert run.finish == "stop"
@@ -172,15 +173,12 @@ def test_without_a_count_the_model_ends_each_sample(engine: PtEngine, vocabulary
     assert [row[:3] for row in run.codes] == limited.codes
 
 
-def test_text_without_grammar_stops_at_a_control_token_or_the_limit(
-    engine: PtEngine, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_without_grammar_stops_at_a_control_token_or_the_limit(engine: PtEngine, vocabulary: Vocabulary) -> None:
     prompt = vocabulary.encode((PROMPT,))
-    run = engine.write_text(prompt, None, Sampling(), seed=1)
+    run = engine.write_text(text_request(vocabulary, prompt, sampling=Sampling(), seed=1))
     assert run.finish == "stop"
     assert run.tokens[-1] in vocabulary.stops | {vocabulary.end_think}
-    monkeypatch.setattr(pt, "MAX_FREE_TOKENS", 3)
-    cut = engine.write_text(prompt, None, Sampling(), seed=1)
+    cut = engine.write_text(text_request(vocabulary, prompt, sampling=Sampling(), seed=1, limit=3))
     assert (cut.tokens, cut.finish, cut.forwards) == (run.tokens[:3], "length", 3)
 
 
@@ -189,7 +187,7 @@ def test_what_does_not_fit_is_refused(engine: PtEngine, vocabulary: Vocabulary) 
     with pytest.raises(PlannerError, match="shorten"):
         engine.write_codes(request(vocabulary, prompt=long, count=3000))
     with pytest.raises(PlannerError, match="shorten"):
-        engine.write_text(long, None, Sampling(), seed=0)
+        engine.write_text(text_request(vocabulary, long))
 
 
 @pytest.fixture

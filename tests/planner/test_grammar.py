@@ -13,6 +13,7 @@ from acestep.planner.grammar import Form, Grammar
 from acestep.planner.metadata import Metadata, read_yaml
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
+from tests.planner.asking import text_request
 
 USERS: tuple[Metadata, ...] = (
     {},
@@ -68,7 +69,9 @@ def test_every_hot_thought_of_a_random_model_is_complete(
     form = Form(base.forced, base.skipped, base.max_duration_s, max_caption_tokens=24)
     prompt = vocabulary.encode(("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n",))
     for seed in range(12):
-        run = engine.write_text(prompt, grammar.constraint(form), Sampling(temperature=2.0), seed)
+        run = engine.write_text(
+            text_request(vocabulary, prompt, grammar.constraint(form), Sampling(temperature=2.0), seed=seed)
+        )
         assert run.finish == "stop"
         inner = run.tokens[1:-1]
         assert not set(inner) & set(vocabulary.controls.values())

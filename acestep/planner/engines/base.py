@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampling
@@ -13,6 +13,27 @@ MAX_POSITIONS = 8192
 """Largest number of tokens, prompt and output together: 600 s of codes leave 5,192 for the prompt."""
 MAX_FREE_TOKENS = 1024
 """Where text without a grammar is cut off."""
+
+
+@dataclass(frozen=True)
+class TextRequest:
+    """One text that continues a prompt.
+
+    Attributes:
+        prompt: token ids.
+        constraint: what the text must look like; None lets the model write any text and control tokens.
+        sampling: how tokens are drawn.
+        seed: of the draws.
+        limit: largest number of new tokens.
+        stops: ids of the tokens that end the text.
+    """
+
+    prompt: list[int]
+    constraint: Constraint | None
+    sampling: Sampling
+    seed: int
+    limit: int
+    stops: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -71,16 +92,34 @@ class CodesRun:
 
 
 class Engine(Protocol):
-    """One loaded model. Calls come one at a time."""
+    """One loaded model. Calls come one at a time.
+
+    Attributes:
+        name: by which the engine is chosen.
+        model: what the engine's library calls the model; for those who need its weights.
+        max_positions: largest number of tokens, prompt and output together.
+    """
 
     name: str
+    model: Any
     max_positions: int
-    """Largest number of tokens, prompt and output together."""
 
-    def write_text(self, prompt: list[int], constraint: Constraint | None, sampling: Sampling, seed: int) -> TextRun:
-        """Continue *prompt* as *constraint* allows; without one until a control token or `MAX_FREE_TOKENS`."""
+    def write_text(self, request: TextRequest) -> TextRun:
+        """Write the text that *request* asks for. Tokens that must follow cost no call of the model.
+
+        Raises:
+            PlannerError: there is no room for prompt and output.
+        """
         ...
 
     def write_codes(self, request: CodesRequest) -> CodesRun:
-        """Write the codes that *request* asks for."""
+        """Write the codes that *request* asks for.
+
+        Raises:
+            PlannerError: there is no room for prompt and output.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the memory that the model takes up; no call may follow."""
         ...

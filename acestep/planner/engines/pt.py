@@ -13,10 +13,10 @@ from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
 from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
 from acestep.planner import PlannerError
-from acestep.planner.engines.base import MAX_FREE_TOKENS, MAX_POSITIONS, CodesRequest, CodesRun, TextRun
+from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun
 from acestep.planner.engines.decoder import Cache, Decoder
 from acestep.planner.grammar import Constraint
-from acestep.planner.sampling import Sampler, Sampling, guide, streams
+from acestep.planner.sampling import Sampler, guide, streams
 from acestep.planner.timing import Laps
 from acestep.planner.vocabulary import Vocabulary
 
@@ -54,23 +54,23 @@ class PtEngine:
         self._end_head = head[vocabulary.end : vocabulary.end + 1]
 
     @torch.inference_mode()
-    def write_text(self, prompt: list[int], constraint: Constraint | None, sampling: Sampling, seed: int) -> TextRun:
-        """Continue *prompt*, see `Engine.write_text`. Tokens that must follow cost no call of their own."""
-        limit = constraint.max_tokens if constraint else MAX_FREE_TOKENS
-        self._check_length(len(prompt), limit)
-        cache = Cache(self._decoder, [len(prompt)], 1, limit)
-        sampler = Sampler(sampling, streams([seed], 1, self._device), self._vocabulary.size, self._device)
-        sampler.saw(torch.tensor([prompt], device=self._device).clamp(max=self._vocabulary.size - 1))
+    def write_text(self, request: TextRequest) -> TextRun:
+        """Continue a prompt, see `Engine.write_text`."""
+        constraint, limit = request.constraint, request.limit
+        self._check_length(len(request.prompt), limit)
+        cache = Cache(self._decoder, [len(request.prompt)], 1, limit)
+        draws = streams([request.seed], 1, self._device)
+        sampler = Sampler(request.sampling, draws, self._vocabulary.size, self._device)
+        sampler.saw(torch.tensor([request.prompt], device=self._device).clamp(max=self._vocabulary.size - 1))
         tokens: list[int] = []
-        unread, forwards = list(prompt), 0
-        stops = self._vocabulary.stops | {self._vocabulary.end_think}
+        unread, forwards = list(request.prompt), 0
         while True:
             forced = constraint.forced() if constraint else []
             if forced:
                 sampler.saw(torch.tensor([forced], device=self._device))
             tokens += forced
             unread += forced
-            if (tokens and tokens[-1] in stops) or len(tokens) >= limit:
+            if (tokens and tokens[-1] in request.stops) or len(tokens) >= limit:
                 break
             hidden = self._decoder.read(unread, cache)
             forwards += 1
@@ -80,7 +80,7 @@ class PtEngine:
                 constraint.accept(token)
             tokens.append(token)
             unread = [token]
-        finish = "stop" if tokens[-1] in stops else "length"
+        finish = "stop" if tokens[-1] in request.stops else "length"
         return TextRun(tokens, finish, forwards, constraint.seconds if constraint else 0.0)
 
     @torch.inference_mode()
@@ -119,6 +119,10 @@ class PtEngine:
         guidance_s = seconds["read unconditional"] + seconds["forward"] / 2 + seconds["mix"] if guided else 0.0
         codes = [self._until_end(row) for row in torch.stack(drawn, 1).tolist()]
         return CodesRun(codes, len(prompts) + len(drawn) - 1, guidance_s)
+
+    def close(self) -> None:
+        """Free the weights, unless somebody else still holds `model`."""
+        del self.model, self._decoder, self._text_head, self._codes_head, self._end_head
 
     def _read_prompts(self, prompts: list[list[int]], cache: Cache, laps: Laps) -> Tensor:
         """Hidden states ``[prompts · samples, hidden]`` behind *prompts*, each of which is read once."""
