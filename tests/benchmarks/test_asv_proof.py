@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CELL = "duration=30,batch=1,thinking=False,steps=8"
 SERIES = r"GenerateMusic\.track_(wall|vae|dit|fingerprint)\(30, 1, False, 8\)"
 NAME = "generate.GenerateMusic.track_{}(30, 1, False, 8)"
+ATTEMPTS = 4
+"""How often to measure on a machine that changes its speed meanwhile; then what was measured last has to do."""
 SLOWER = """
 
 _decode = AceStepHandler.decode_latents
@@ -80,9 +83,28 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.commit("README.md", "\nAnother line.\n")
     project.commit("acestep/handler.py", SLOWER)
     project.asv("machine", "--yes")
-    project.asv("run", "--record-samples", "--bench", SERIES, "HEAD~3..HEAD")
+    for _ in range(ATTEMPTS):
+        measure(project)
+        if quiet(project):
+            break
     project.asv("publish")
     return project
+
+
+def measure(project: Project) -> None:
+    """Measure all commits, whether they were measured before or not."""
+    for path in (project.folder / ".asv").glob("results/*/*-linked*.json"):
+        path.unlink()
+    shutil.rmtree(project.folder / ".asv" / "journal", ignore_errors=True)
+    project.asv("run", "--record-samples", "--bench", SERIES, "HEAD~3..HEAD")
+
+
+def quiet(project: Project) -> bool:
+    """Whether the machine kept its speed: what no commit changed took equally long, and so did the equal commits."""
+    measured = [results(project, commit) for commit in project.commits]
+    dit, vae = "generate.GenerateMusic.track_dit", "generate.GenerateMusic.track_vae"
+    unchanged = [[result[dit] for result in measured], [result[vae] for result in measured[:2]]]
+    return all(max(times) < 1.1 * min(times) for times in unchanged)
 
 
 def configure(path: Path) -> None:
@@ -110,9 +132,10 @@ def results(project: Project, commit: str) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_compare_names_the_decoder_and_the_whole_but_not_the_diffusion(project):
-    marks = changes(project.asv("compare", "--factor", "1.2", *project.commits[1:]))
+    table = project.asv("compare", "--factor", "1.2", *project.commits[1:])
+    marks = changes(table)
 
-    assert {name for name, mark in marks.items() if mark == "+"} == {NAME.format("vae"), NAME.format("wall")}
+    assert {name for name, mark in marks.items() if mark == "+"} == {NAME.format("vae"), NAME.format("wall")}, table
     assert marks[NAME.format("dit")] == ""
 
 
