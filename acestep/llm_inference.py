@@ -1,4 +1,4 @@
-"""The planner's public face: load a checkpoint, then ask it for metadata and audio codes."""
+"""The planner's public face: load a checkpoint, then ask it for metadata, audio codes and descriptions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoints import CheckpointError, component_folder
+from acestep.checkpoints import CheckpointError, checkpoints_root, component_folder
 from acestep.clock import Clock
 from acestep.constants import DEFAULT_LM, NO_USER_INPUT
 from acestep.devices import default_dtype, resolve_device
 from acestep.planner import PlannerError, metadata
+from acestep.planner.descriptions import Description, Formatting, Inspiration, Question, Understanding, describe
+from acestep.planner.rendered import RenderedPrompts
 
 if TYPE_CHECKING:
     import torch
@@ -24,11 +26,12 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MODES: Final = ("dit", "llm_dit")
+LM_PREFIX: Final = "acestep-5Hz-lm-"
 Progress = Callable[[float, str], None]
 
 
-class LLMHandler:
-    """A planner checkpoint in memory, and the two phases that run on it.
+class LLMHandler(RenderedPrompts):
+    """A planner checkpoint in memory, and what runs on it: planning in two phases, and descriptions.
 
     Attributes:
         llm: the model, None unless initialised.
@@ -37,12 +40,14 @@ class LLMHandler:
         llm_backend: the engine that answers, ``"pt"``.
         max_model_len: largest number of tokens, prompt and output together.
         device, dtype: where and in what numbers the model computes.
+        use_legacy_cfg_prompt: keep lyrics, and the caption without a negative prompt, in the unconditional prompt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, persistent_storage_path: str | os.PathLike[str] | None = None) -> None:
+        """Make a handler whose checkpoints are discovered below *persistent_storage_path*, see `checkpoints_root`."""
+        self._root = checkpoints_root(persistent_storage_path)
         self._planner: Planner | None = None
         self.llm: Any = None
-        self.llm_tokenizer: Any = None
         self.llm_backend: str | None = None
         self.max_model_len = 0
         self.device = "cpu"
@@ -115,6 +120,12 @@ class LLMHandler:
 
             torch.cuda.empty_cache()
 
+    def get_available_5hz_lm_models(self) -> list[str]:
+        """Names of the planners in the checkpoints folder, sorted."""
+        if not self._root.is_dir():
+            return []
+        return sorted(entry.name for entry in self._root.glob(f"{LM_PREFIX}*") if entry.is_dir())
+
     @staticmethod
     def has_all_metas(user_metadata: Mapping[str, Any] | None) -> bool:
         """Whether bpm, keyscale, timesignature and duration are all given, so that phase 1 has nothing to do."""
@@ -132,6 +143,7 @@ class LLMHandler:
         top_p: float | None = None,
         repetition_penalty: float = 1.0,
         use_constrained_decoding: bool = True,
+        constrained_decoding_debug: bool = False,
         target_duration: float | None = None,
         user_metadata: Mapping[str, Any] | None = None,
         use_cot_metas: bool = True,
@@ -153,6 +165,7 @@ class LLMHandler:
             cfg_scale: guidance in phase 2; on above 1.
             negative_prompt: what guidance leads away from.
             use_constrained_decoding: hold phase 1 to the metadata grammar. Codes are valid and counted either way.
+            constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
             target_duration: seconds, clamped to 10..600; forced in the metadata too. None or not positive: the
                 duration in *user_metadata*, else the planner's own, else the planner ends when it wants.
             user_metadata: fields that stand fast: bpm, caption, duration, genres, keyscale, language, timesignature.
@@ -163,43 +176,207 @@ class LLMHandler:
 
         Returns:
             ``metadata``, ``audio_codes`` (text), ``success``, ``error`` (None or text) and ``extra_outputs``:
-            ``time_costs`` (seconds), ``counts`` (tokens, forwards), ``codes_count`` or ``codes_counts`` and
-            ``total_codes``, ``seeds``. A request that cannot be fulfilled is a failure with the reason in ``error``.
+            ``time_costs`` (seconds), ``counts`` (tokens, forwards), ``finish`` (why each phase ended), ``codes_count``
+            or ``codes_counts`` and ``total_codes``, ``seeds``. A request that cannot be fulfilled is a failure with
+            the reason in ``error``.
         """
-        from acestep.planner.procedure import Request, Result
+        from acestep.planner.costs import Costs
+        from acestep.planner.music import Request, Result, plan
+        from acestep.planner.procedure import Decoding
         from acestep.planner.sampling import Sampling
 
         samples = max(1, batch_size or 1)
         chosen = (list(seeds or ()) + [random.getrandbits(32) for _ in range(samples)])[:samples]
-        result = Result(Clock(self.device))
-        error: str | None = None
-        try:
-            if infer_type.strip().lower() not in MODES:
+        result = Result(Costs(Clock(self.device)))
+
+        def work() -> None:
+            mode = infer_type.strip().lower()
+            if mode not in MODES:
                 raise PlannerError(f"infer_type {infer_type!r} is not known: use {' or '.join(map(repr, MODES))}.")
-            if self._planner is None:
-                raise PlannerError("LLM not initialized: call LLMHandler.initialize first.")
+            sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
             request = Request(
                 caption=caption,
                 lyrics=lyrics,
-                wants_codes=infer_type.strip().lower() == "llm_dit",
-                sampling=Sampling(temperature, top_k, top_p, repetition_penalty),
+                wants_codes=mode == "llm_dit",
+                how=Decoding(sampling, use_constrained_decoding, constrained_decoding_debug),
                 scale=cfg_scale,
                 negative_prompt=negative_prompt,
-                constrained=use_constrained_decoding,
+                legacy_prompt=self.use_legacy_cfg_prompt,
                 target_s=target_duration,
-                user=user_metadata or {},
-                plans=use_cot_metas and not self.has_all_metas(user_metadata),
+                user=user_metadata,
+                plans=use_cot_metas,
                 plans_caption=use_cot_caption,
                 plans_language=use_cot_language,
                 seeds=chosen,
             )
-            self._planner.run(request, result, progress or _silent)
-        except PlannerError as problem:
-            error = str(problem)
-        except RuntimeError as problem:  # torch's, out of memory among them
-            logger.exception("planning failed")
-            error = f"{type(problem).__name__}: {problem}"
-        return result.public(chosen, error)
+            plan(self._loaded, request, result, progress or _silent)
+
+        return result.public(chosen, _failure(work))
+
+    def generate_from_formatted_prompt(
+        self,
+        formatted_prompt: str,
+        cfg: Mapping[str, Any] | None = None,
+        use_constrained_decoding: bool = True,
+        constrained_decoding_debug: bool = False,
+        stop_at_reasoning: bool = False,
+        seed: int | None = None,
+    ) -> tuple[str, str]:
+        """Continue a prompt that the caller has rendered; control tokens and codes in it count as such.
+
+        Args:
+            formatted_prompt: for example from `build_formatted_prompt`.
+            cfg: see `acestep.planner.completion.Settings` for its keys and their defaults.
+            use_constrained_decoding: hold text to the grammar of its phase. Codes are valid and counted either way.
+            constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
+            stop_at_reasoning: end behind the chain of thought.
+            seed: of the draws; None is a random one.
+
+        Returns:
+            The new text, control tokens included, and a status: ✅ with backend, length in characters and why the
+            text ended, or ❌ with the reason and no text.
+        """
+        from acestep.planner.completion import Settings, complete
+        from acestep.planner.costs import Costs
+        from acestep.planner.procedure import Decoding
+
+        text, costs = "", Costs(Clock(self.device))
+
+        def work() -> None:
+            nonlocal text
+            settings = Settings.of(cfg)
+            text = complete(
+                self._loaded,
+                formatted_prompt,
+                settings,
+                Decoding(settings.sampling, use_constrained_decoding, constrained_decoding_debug),
+                stop_at_reasoning=stop_at_reasoning,
+                legacy_prompt=self.use_legacy_cfg_prompt,
+                seed=_seed(seed),
+                costs=costs,
+            )
+
+        if error := _failure(work):
+            return "", f"❌ {error}"
+        ended = ", ".join(str(reason) for reason in costs.finish.values())
+        return text, f"✅ Generated ({self.llm_backend}) | length={len(text)} | finish={ended}"
+
+    def understand_audio_from_codes(
+        self, audio_codes: str, temperature: float = 0.3, **options: Any
+    ) -> tuple[dict[str, Any], str]:
+        """Describe the piece of *audio_codes*.
+
+        Args:
+            audio_codes: ``<|audio_code_N|>`` tokens, or ``NO USER INPUT`` to have a piece invented.
+            temperature: 0 is greedy.
+            options: see `describe`.
+
+        Returns:
+            ``bpm``, ``caption``, ``duration``, ``genres``, ``keyscale``, ``language``, ``timesignature`` and, if any
+            were written, ``lyrics``; and a status: ✅ with the fields, or ❌ with the reason and no metadata.
+        """
+        return _answer(self.describe(Understanding(audio_codes), temperature, **options))
+
+    def create_sample_from_query(
+        self,
+        query: str,
+        instrumental: bool = False,
+        vocal_language: str | None = None,
+        temperature: float = 0.85,
+        **options: Any,
+    ) -> tuple[dict[str, Any], str]:
+        """Invent a piece.
+
+        Args:
+            query: the wish; blank for none.
+            instrumental: nobody sings; echoed in the metadata.
+            vocal_language: stands fast; None, blank and ``unknown`` leave it open.
+            temperature: 0 is greedy.
+            options: see `describe`.
+
+        Returns:
+            As `understand_audio_from_codes`.
+        """
+        return _answer(self.describe(Inspiration(query, instrumental, vocal_language), temperature, **options))
+
+    def format_sample_from_input(
+        self,
+        caption: str,
+        lyrics: str,
+        user_metadata: Mapping[str, Any] | None = None,
+        temperature: float = 0.85,
+        **options: Any,
+    ) -> tuple[dict[str, Any], str]:
+        """Improve *caption* and *lyrics*, and complete *user_metadata*, whose values stand fast.
+
+        Returns:
+            As `understand_audio_from_codes`; the lyrics are the given ones where the model wrote none.
+        """
+        return _answer(self.describe(Formatting(caption, lyrics, user_metadata), temperature, **options))
+
+    def describe(
+        self,
+        question: Question,
+        temperature: float,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        use_constrained_decoding: bool = True,
+        constrained_decoding_debug: bool = False,
+        seed: int | None = None,
+    ) -> Description:
+        """Ask *question*.
+
+        Args:
+            question: what the description is of.
+            temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
+            use_constrained_decoding: hold the answer to its grammar, so that it can always be read.
+            constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
+            seed: of the draws; None is a random one.
+
+        Returns:
+            The answer, or why there is none.
+        """
+        from acestep.planner.costs import Costs
+        from acestep.planner.procedure import Decoding
+        from acestep.planner.sampling import Sampling
+
+        description = Description(Costs(Clock(self.device)))
+
+        def work() -> None:
+            sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
+            how = Decoding(sampling, use_constrained_decoding, constrained_decoding_debug)
+            describe(self._loaded, question, how, _seed(seed), description)
+
+        if error := _failure(work):
+            description.error, description.status = error, f"❌ {error}"
+        return description
+
+    @property
+    def _loaded(self) -> Planner:
+        if self._planner is None:
+            raise PlannerError("LLM not initialized: call LLMHandler.initialize first.")
+        return self._planner
+
+
+def _answer(description: Description) -> tuple[dict[str, Any], str]:
+    return description.metadata, description.status
+
+
+def _seed(seed: int | None) -> int:
+    return random.getrandbits(32) if seed is None else seed
+
+
+def _failure(work: Callable[[], None]) -> str | None:
+    """Why *work* failed; None if it did not."""
+    try:
+        work()
+    except (PlannerError, CheckpointError) as problem:
+        return str(problem)
+    except Exception as problem:
+        logger.exception("the planner failed")
+        return f"{type(problem).__name__}: {problem}"
+    return None
 
 
 def _silent(fraction: float, text: str) -> None:

@@ -65,8 +65,26 @@ def parse_codes(text: str) -> list[int]:
     Raises:
         ValueError: a code is above 63,999.
     """
-    codes = [int(number) for number in CODE_TOKEN.findall(text)]
-    for code in codes:
-        if code > MAX_AUDIO_CODE:
-            raise ValueError(f"audio code {code} does not exist: codes are 0 to {MAX_AUDIO_CODE}.")
-    return codes
+    numbers = [number.lstrip("0") or "0" for number in CODE_TOKEN.findall(text)]
+    for number in numbers:
+        if len(number) > len(str(MAX_AUDIO_CODE)) or int(number) > MAX_AUDIO_CODE:
+            raise ValueError(f"audio code {_shortened(number)} does not exist: codes are 0 to {MAX_AUDIO_CODE}.")
+    return [int(number) for number in numbers]
+
+
+def read_codes(text: str) -> list[int]:
+    """The codes in *text*, which may hold nothing else but blanks and commas between them.
+
+    Raises:
+        ValueError: something else is there, or a code is above 63,999.
+    """
+    strange = re.sub(r"[\s,]+", " ", CODE_TOKEN.sub("", text)).strip()
+    if strange:
+        raise ValueError(
+            f"audio_codes hold {_shortened(strange)!r}; expected <|audio_code_N|> tokens and nothing else."
+        )
+    return parse_codes(text)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}…"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 import yaml
-
-from acestep.constants import DURATION_MAX_S, DURATION_MIN_S
-from acestep.planner import PlannerError
 
 Metadata = dict[str, int | str]
 
@@ -24,61 +20,8 @@ WRITTEN: Final = tuple(field for field in FIELDS if field != "genres")
 
 
 def has_all_metas(user_metadata: Mapping[str, Any] | None) -> bool:
-    """Whether bpm, keyscale, timesignature and duration are all given."""
+    """Whether bpm, keyscale, timesignature and duration all have a value."""
     return all((user_metadata or {}).get(field) is not None for field in REQUIRED)
-
-
-def clamp_duration(seconds: Any) -> float:
-    """*seconds* (a number or its text) limited to 10..600.
-
-    Raises:
-        PlannerError: it is not a finite number.
-    """
-    try:
-        value = float(seconds)
-    except (TypeError, ValueError):
-        value = math.nan
-    if not math.isfinite(value):
-        raise PlannerError(f"duration {seconds!r} is not a number of seconds; give one from 10 to 600.")
-    return min(max(value, float(DURATION_MIN_S)), float(DURATION_MAX_S))
-
-
-def clean_metadata(user_metadata: Mapping[str, Any] | None) -> Metadata:
-    """What a user gave, as the planner writes it: whole numbers, one line each, no ``None``.
-
-    A time signature in quarters loses its ``/4``; the duration is clamped to 10..600 s.
-
-    Raises:
-        PlannerError: an unknown field, or a bpm or duration that is no number.
-    """
-    cleaned: Metadata = {}
-    for field, value in (user_metadata or {}).items():
-        if field not in FIELDS:
-            raise PlannerError(f"unknown metadata field {field!r}; known are {', '.join(FIELDS)}.")
-        if value is None:
-            continue
-        if field == "duration":
-            cleaned[field] = int(clamp_duration(value))
-        elif field == "bpm":
-            cleaned[field] = _whole_number(value)
-        elif text := _one_line(str(value)):
-            cleaned[field] = _without_quarters(text) if field == "timesignature" else text
-    return cleaned
-
-
-def _whole_number(value: Any) -> int:
-    try:
-        return int(float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise PlannerError(f"bpm {value!r} is not a number; give one from 30 to 300.") from None
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _without_quarters(signature: str) -> str:
-    return signature.removesuffix("/4")
 
 
 def write_yaml(metadata: Mapping[str, Any]) -> str:
@@ -86,15 +29,16 @@ def write_yaml(metadata: Mapping[str, Any]) -> str:
 
     The models were trained on PyYAML's block style: sorted keys, Unicode kept, lines folded at 80 columns.
     """
-    fields = {field: metadata[field] for field in WRITTEN if metadata.get(field) is not None}
-    if "timesignature" in fields:
-        fields["timesignature"] = _without_quarters(str(fields["timesignature"]))
-    values = {field: _number_if_digits(value) for field, value in fields.items()}
-    return yaml.dump(values, allow_unicode=True, sort_keys=True).strip() if values else ""
+    return "\n".join(spell(field, metadata[field]) for field in WRITTEN if metadata.get(field) is not None)
 
 
-def _number_if_digits(value: Any) -> Any:
-    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+def spell(field: str, value: Any) -> str:
+    """The line, or folded lines, of one *field* in YAML; digits alone are a number, quarters lose their ``/4``."""
+    if field == "timesignature":
+        value = str(value).removesuffix("/4")
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    return str(yaml.dump({field: value}, allow_unicode=True)).strip()
 
 
 def read_yaml(text: str) -> Metadata:
@@ -103,7 +47,7 @@ def read_yaml(text: str) -> Metadata:
     Reads what a model writes (never quoted) as well as what `write_yaml` writes (quoted where YAML needs
     it). A field starts at a line without indentation and continues on indented or blank lines; unknown
     fields and lines that start with ``<`` are dropped. Text becomes one line of printable characters, as
-    `clean_metadata` makes it; bpm and duration become whole numbers where they are such.
+    `acestep.planner.wishes.clean_metadata` makes it; bpm and duration become whole numbers where they are such.
     """
     raw: dict[str, list[str]] = {}
     lines: list[str] = []
@@ -132,5 +76,10 @@ def _unquoted(lines: list[str]) -> str:
         except yaml.YAMLError:
             loaded = None  # a model's text that merely begins with a quotation mark
         if isinstance(loaded, dict) and isinstance(loaded.get("value"), str):
-            joined = loaded["value"]
-    return _one_line(joined)
+            joined = one_line(loaded["value"]) or joined
+    return one_line(joined)
+
+
+def one_line(text: str) -> str:
+    """*text* with single spaces for everything that is not printable."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

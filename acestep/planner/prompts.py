@@ -1,18 +1,24 @@
-"""What the planner is asked: prompts of both phases, and how its answer is read."""
+"""What the planner is asked: the prompts of both phases of planning and of the three descriptions."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-
-from transformers import PreTrainedTokenizerFast
+from typing import TYPE_CHECKING, Any, Final
 
 from acestep.checkpoints import CheckpointError
-from acestep.constants import INSTRUCTION_PLANNER, NO_USER_INPUT
-from acestep.planner.codes import CODE_TOKEN
-from acestep.planner.metadata import Metadata, read_yaml, write_yaml
+from acestep.constants import (
+    INSTRUCTION_FORMAT,
+    INSTRUCTION_INSPIRE,
+    INSTRUCTION_PLANNER,
+    INSTRUCTION_UNDERSTAND,
+    NO_USER_INPUT,
+)
+from acestep.planner.codes import format_codes
+from acestep.planner.metadata import write_yaml
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 USER_SLOT: Final = "\x00user\x00"
 """Stands for the user's text while the chat template is rendered."""
@@ -62,34 +68,65 @@ def metadata_prompt(tokenizer: PreTrainedTokenizerFast, caption: str, lyrics: st
 
 def codes_prompt(tokenizer: PreTrainedTokenizerFast, caption: str, lyrics: str, metadata: Mapping[str, Any]) -> Prompt:
     """Phase 2: asks for codes, the chain of thought of *metadata* already given."""
-    return _with_thought(metadata_prompt(tokenizer, caption, lyrics), write_yaml(metadata))
+    return with_thought(metadata_prompt(tokenizer, caption, lyrics), write_yaml(metadata))
 
 
-def unconditional_prompt(tokenizer: PreTrainedTokenizerFast, negative_prompt: str = NO_USER_INPUT) -> Prompt:
-    """Phase 2's counterpart for guidance: the negative prompt alone, an empty chain of thought."""
-    user = negative_prompt if negative_prompt.strip() else NO_USER_INPUT
-    return _with_thought(ask(tokenizer, INSTRUCTION_PLANNER, user), "")
+def unconditional_prompt(
+    tokenizer: PreTrainedTokenizerFast,
+    negative_prompt: str = NO_USER_INPUT,
+    legacy: tuple[str, str] | None = None,
+) -> Prompt:
+    """Phase 2's counterpart for guidance: an empty chain of thought behind `unconditional_chat`."""
+    return with_thought(unconditional_chat(tokenizer, negative_prompt, legacy), "")
 
 
-def _with_thought(prompt: Prompt, thought: str) -> Prompt:
+def unconditional_chat(
+    tokenizer: PreTrainedTokenizerFast, negative_prompt: str, legacy: tuple[str, str] | None = None
+) -> Prompt:
+    """Asks for what guidance leads away from: the negative prompt alone.
+
+    With *legacy*, caption and lyrics of the piece, it keeps the lyrics, and the caption where there is no negative
+    prompt, so that guidance amplifies the metadata alone.
+    """
+    if legacy is None:
+        user = negative_prompt if negative_prompt.strip() else NO_USER_INPUT
+    else:
+        caption, lyrics = legacy
+        user = describe(negative_prompt if is_meaningful(negative_prompt) else caption, lyrics)
+    return ask(tokenizer, INSTRUCTION_PLANNER, user)
+
+
+def unconditional_metadata_prompt(tokenizer: PreTrainedTokenizerFast, lyrics: str, negative_prompt: str) -> Prompt:
+    """Phase 1's counterpart, for those who compare prompts: phase 1 itself is never guided."""
+    user = describe(negative_prompt, lyrics) if is_meaningful(negative_prompt) else f"# Lyric\n{lyrics}\n"
+    return ask(tokenizer, INSTRUCTION_PLANNER, user)
+
+
+def understand_prompt(tokenizer: PreTrainedTokenizerFast, codes: Sequence[int]) -> Prompt:
+    """Asks for the description of a piece that consists of *codes*; without any, for one of no piece in particular."""
+    if not codes:
+        return ask(tokenizer, INSTRUCTION_UNDERSTAND, NO_USER_INPUT)
+    before, _, after = ask(tokenizer, INSTRUCTION_UNDERSTAND, "").pieces
+    return Prompt((f"{before}{format_codes(codes)}{after}",))
+
+
+def inspire_prompt(tokenizer: PreTrainedTokenizerFast, query: str, instrumental: bool) -> Prompt:
+    """Asks for the description of a piece that *query* wishes for."""
+    wish = f"{query}\n\ninstrumental: {'true' if instrumental else 'false'}"
+    return ask(tokenizer, INSTRUCTION_INSPIRE, wish)
+
+
+def format_prompt(tokenizer: PreTrainedTokenizerFast, caption: str, lyrics: str) -> Prompt:
+    """Asks for a better caption and better lyrics."""
+    return ask(tokenizer, INSTRUCTION_FORMAT, describe(caption, lyrics).removesuffix("\n"))
+
+
+def is_meaningful(negative_prompt: str) -> bool:
+    """Whether *negative_prompt* says what to lead away from."""
+    return negative_prompt.strip() not in ("", NO_USER_INPUT)
+
+
+def with_thought(prompt: Prompt, thought: str) -> Prompt:
+    """*prompt* with the chain of thought *thought*, open for codes."""
     *head, tail = prompt.pieces
     return Prompt((*head, f"{tail}<think>", f"\n{thought}\n", "</think>\n\n"))
-
-
-def parse_answer(text: str) -> tuple[Metadata, str]:
-    """Metadata and code tokens in the planner's output *text*.
-
-    The metadata stand between ``<think>`` and ``</think>``, else between ``<reasoning>`` and
-    ``</reasoning>``, else before the first audio code. ``<|im_end|>`` ends them wherever it stands.
-    """
-    codes = "".join(match[0] for match in CODE_TOKEN.finditer(text))
-    for tag in ("think", "reasoning"):
-        block = re.search(rf"<{tag}>(.*?)</{tag}>", text, flags=re.DOTALL)
-        if block:
-            return read_yaml(_before_end(block[1])), codes
-    thought = CODE_TOKEN.split(text, maxsplit=1)[0]
-    return read_yaml(_before_end(thought)), codes
-
-
-def _before_end(text: str) -> str:
-    return text.partition("<|im_end|>")[0]

@@ -9,13 +9,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from acestep.checkpoints import CheckpointError
+from acestep.planner import PlannerError
 from acestep.planner.codes import CODE_TOKEN, CodeRange
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 
@@ -23,11 +29,14 @@ class Vocabulary:
     """Text and control tokens of a planner, and the range of its codes.
 
     Attributes:
-        codes: the range of the audio codes. size: one more than the largest id of a text or control token;
-        the rows of the head that write text. end: id of ``<|im_end|>``, which ends every output. think,
-        end_think: ids of ``<think>`` and ``</think>``. tokenizer: the Hugging Face tokenizer, with the chat
-        template and without the code tokens. plain_json: the tokenizer without any control or code token,
-        in the ``tokenizers`` library's JSON format.
+        codes: the range of the audio codes.
+        controls: id of every control token by its text; ``control_ids`` are the ids alone.
+        size: one more than the largest id of a text or control token; the rows of the head that write text.
+        end: id of ``<|im_end|>``, which ends every output; ``stops`` has the padding token's as well.
+        think, end_think: ids of ``<think>`` and ``</think>``.
+        tokenizer: the Hugging Face tokenizer, with the chat template and without the code tokens.
+        grammar_json: the tokenizer with its control tokens disguised and without code tokens, in the ``tokenizers``
+            library's JSON format.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -36,28 +45,39 @@ class Vocabulary:
         Raises:
             CheckpointError: a file or a token is missing, or the audio codes are not as expected.
         """
-        from tokenizers import Tokenizer
         from transformers import PreTrainedTokenizerFast
 
         content, token_ids = _read(folder)
         self.codes = CodeRange.find(token_ids, str(folder / "tokenizer.json"))
         _drop_codes(content)
         self.controls: dict[str, int] = {token["content"]: token["id"] for token in content["added_tokens"]}
+        self.control_ids = frozenset(self.controls.values())
         self.size = 1 + max(*content["model"]["vocab"].values(), *self.controls.values())
         self.end, self.think, self.end_think, pad = (
             self._control(text, folder) for text in ("<|im_end|>", "<think>", "</think>", "<|endoftext|>")
         )
         self.stops = frozenset((self.end, pad))
         self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_object=Tokenizer.from_str(json.dumps(content)),
+            tokenizer_object=_build(content, folder),
             chat_template=_chat_template(folder),
             eos_token="<|im_end|>",
             pad_token="<|endoftext|>",
         )
-        self._plain = Tokenizer.from_str(json.dumps(content | {"added_tokens": [], "post_processor": None}))
+        self._plain = _build(content | {"added_tokens": [], "post_processor": None}, folder)
         disguised = [token | {"content": f"\0{token['content']}"} for token in content["added_tokens"]]
         self.grammar_json = json.dumps(content | {"added_tokens": disguised, "post_processor": None})
-        self._split = re.compile("|".join(re.escape(text) for text in sorted(self.controls, key=len, reverse=True)))
+        self._text_ids = list(content["model"]["vocab"].values())
+        controls = "|".join(re.escape(text) for text in sorted(self.controls, key=len, reverse=True))
+        self._split = re.compile(f"{CODE_TOKEN.pattern}|{controls}")
+
+    @cached_property
+    def lyrics_mask(self) -> NDArray[np.bool_]:
+        """Whether each token may stand in free text, ``[size]``: all text, and the end, but no other control token."""
+        mask = np.zeros(self.size, dtype=np.bool_)
+        mask[self._text_ids] = True
+        mask[list(self.control_ids)] = False
+        mask[self.end] = True
+        return mask
 
     def _control(self, text: str, folder: Path) -> int:
         if text not in self.controls:
@@ -67,9 +87,12 @@ class Vocabulary:
     def encode(self, pieces: Sequence[str]) -> list[int]:
         """Token ids of *pieces* that are alternately ours (from index 0) and somebody else's.
 
-        In ours, control tokens become tokens. In the others everything is text, so that a caption which
-        spells ``<|im_end|>`` ends nothing. Text that continues across pieces is tokenised as if it were one
+        In ours, control tokens and audio codes become tokens. In the others everything is text, so that a caption
+        which spells ``<|im_end|>`` ends nothing. Text that continues across pieces is tokenised as if it were one
         piece.
+
+        Raises:
+            PlannerError: an audio code of ours does not exist.
         """
         ids: list[int] = []
         text = ""
@@ -80,10 +103,15 @@ class Vocabulary:
             start = 0
             for match in self._split.finditer(piece):
                 ids += self.encode_text(text + piece[start : match.start()])
-                ids.append(self.controls[match[0]])
+                ids.append(self._code(int(match[1])) if match[1] else self.controls[match[0]])
                 text, start = "", match.end()
             text += piece[start:]
         return ids + self.encode_text(text)
+
+    def _code(self, code: int) -> int:
+        if code >= self.codes.count:
+            raise PlannerError(f"audio code {code} does not exist: this planner knows 0 to {self.codes.count - 1}.")
+        return self.codes.first_id + code
 
     def encode_text(self, text: str) -> list[int]:
         """Token ids of *text*, in which nothing is a control token."""
@@ -105,6 +133,15 @@ def _read(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
         raise CheckpointError(f"{path} is missing: {folder} is not a complete checkpoint.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} cannot be read: {error!r}. Download it again.") from error
+
+
+def _build(content: dict[str, Any], folder: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_str(json.dumps(content))
+    except Exception as error:
+        raise CheckpointError(f"{folder / 'tokenizer.json'} is damaged: {error}. Download it again.") from error
 
 
 def _drop_codes(content: dict[str, Any]) -> None:

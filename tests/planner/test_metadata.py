@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from acestep.constants import KEYSCALES, LANGUAGES
 from acestep.planner import PlannerError
-from acestep.planner.metadata import clamp_duration, clean_metadata, has_all_metas, read_yaml, write_yaml
+from acestep.planner.metadata import has_all_metas, read_yaml, write_yaml
+from acestep.planner.wishes import clamp_duration, clean_metadata
 
 captions = st.text(st.characters(exclude_categories=["Cs"]), max_size=300).map(
     lambda text: " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())

@@ -66,19 +66,3 @@ def test_a_template_that_drops_the_user_is_rejected(vocabulary: Vocabulary) -> N
             prompts.metadata_prompt(tokenizer, "a", "b")
     finally:
         tokenizer.chat_template = original
-
-
-def test_an_answer_is_read_from_its_tags() -> None:
-    text = "noise<think>\nbpm: 90\n</think>\n\n<|audio_code_7|><|audio_code_12|><|im_end|>"
-    assert prompts.parse_answer(text) == ({"bpm": 90}, "<|audio_code_7|><|audio_code_12|>")
-    assert prompts.parse_answer("<reasoning>bpm: 91</reasoning>") == ({"bpm": 91}, "")
-
-
-def test_an_answer_without_closing_tag_is_read_up_to_the_first_code() -> None:
-    metadata, codes = prompts.parse_answer("<think>\nbpm: 90\nlanguage: no\n<|audio_code_1|>caption: late")
-    assert metadata == {"bpm": 90, "language": "no"}
-    assert codes == "<|audio_code_1|>"
-
-
-def test_the_end_token_never_gets_into_a_caption() -> None:
-    assert prompts.parse_answer("<think>\ncaption: calm piano<|im_end|>\nbpm: 3")[0] == {"caption": "calm piano"}

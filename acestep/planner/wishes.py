@@ -1,0 +1,110 @@
+"""What a user gave, checked and brought into the form in which the planner writes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+from acestep.constants import BPM_MAX, BPM_MIN, DURATION_MAX_S, DURATION_MIN_S, KEYSCALES, LANGUAGES, TIME_SIGNATURES
+from acestep.planner import PlannerError
+from acestep.planner.metadata import FIELDS, Metadata, one_line
+
+COMPOUND_TIME: Final = "6/8"
+"""A time signature that keeps its denominator."""
+_KEYSCALES_SHOWN: Final = "A to G, then nothing or #, b, ♯ or ♭, then major or minor, as in 'F# minor'"
+
+
+def check_text(name: str, value: object) -> str:
+    """*value*, if it is text.
+
+    Raises:
+        PlannerError: it is not text, or text that no encoding can hold.
+    """
+    if not isinstance(value, str):
+        raise PlannerError(f"{name} is {value!r}, expected text.")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        found = value[error.start]
+        raise PlannerError(f"{name} is no valid Unicode text: it has {found!r} at position {error.start}.") from None
+    return value
+
+
+def clamp_duration(seconds: Any) -> float:
+    """*seconds* (a number or its text) limited to 10..600.
+
+    Raises:
+        PlannerError: it is not a finite number.
+    """
+    return min(max(_number("duration", seconds), float(DURATION_MIN_S)), float(DURATION_MAX_S))
+
+
+def clean_metadata(user_metadata: Mapping[str, Any] | None) -> Metadata:
+    """What a user gave, as the planner writes it: whole numbers, one line each.
+
+    ``None``, blank text, ``N/A`` and a duration of at most 0 leave a field open. A time signature in quarters loses
+    its ``/4``; a duration is clamped to 10..600 s.
+
+    Raises:
+        PlannerError: an unknown field, or a value that is out of range; the message says what is allowed.
+    """
+    cleaned: Metadata = {}
+    if not isinstance(user_metadata, Mapping | None):
+        raise PlannerError(f"user_metadata is {user_metadata!r}, expected a dictionary.")
+    for field, value in (user_metadata or {}).items():
+        if field not in FIELDS:
+            raise PlannerError(f"unknown metadata field {field!r}; known are {', '.join(FIELDS)}.")
+        if value is None or (isinstance(value, str) and one_line(value).lower() in ("", "n/a")):
+            continue
+        if field == "duration" and _number(field, value) <= 0:
+            continue
+        cleaned[field] = _clean(field, value)
+    return cleaned
+
+
+def keep_sound(metadata: Metadata) -> Metadata:
+    """*metadata* as a model wrote it, without the fields whose values nobody may use."""
+    sound: Metadata = {}
+    for field, value in metadata.items():
+        try:
+            sound |= clean_metadata({field: value})
+        except PlannerError:
+            continue
+    return sound
+
+
+def _clean(field: str, value: Any) -> int | str:
+    if field == "duration":
+        return int(clamp_duration(value))
+    if field == "bpm":
+        number = _number(field, value)
+        if not BPM_MIN <= number <= BPM_MAX:
+            raise PlannerError(f"bpm {value!r} is out of range; give a whole number from {BPM_MIN} to {BPM_MAX}.")
+        return int(number)
+    text = one_line(check_text(field, str(value) if isinstance(value, int) else value))
+    if field == "keyscale":
+        return _one_of(field, text, KEYSCALES, _KEYSCALES_SHOWN)
+    if field == "language":
+        return _one_of(field, text, LANGUAGES, ", ".join(LANGUAGES))
+    if field == "timesignature":
+        shown = f"{', '.join(TIME_SIGNATURES)} (quarters) or {COMPOUND_TIME}"
+        return _one_of(field, text.removesuffix("/4"), (*TIME_SIGNATURES, COMPOUND_TIME), shown)
+    return text
+
+
+def _one_of(field: str, value: str, allowed: Collection[str], shown: str) -> str:
+    if value not in allowed:
+        raise PlannerError(f"{field} {value!r} is not known; use {shown}.")
+    return value
+
+
+def _number(field: str, value: Any) -> float:
+    low, high = (BPM_MIN, BPM_MAX) if field == "bpm" else (DURATION_MIN_S, DURATION_MAX_S)
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise PlannerError(f"{field} {value!r} is not a number; give one from {low} to {high}.")
+    return number
