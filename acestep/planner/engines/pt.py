@@ -102,11 +102,13 @@ class PtEngine:
         laps.mark("setup")
         hidden = self._read_prompts(prompts, cache, laps)
         while True:
-            logits = self._code_logits(hidden, free=request.count is None, first=not drawn)
+            logits = self._code_logits(hidden, free=request.count is None)
             laps.mark("forward")
             if guided:
                 logits = guide(logits[:samples], logits[samples:], request.scale)
                 laps.mark("mix")
+            if request.count is None and not drawn:
+                logits[:, -1] = -torch.inf  # no sample is empty
             drawn.append(sampler.draw(logits))
             laps.mark("draw")
             if len(drawn) == steps or (request.count is None and self._all_ended(drawn)):
@@ -132,13 +134,12 @@ class PtEngine:
             laps.mark(lap)
         return torch.cat(hidden).repeat_interleave(cache.samples, 0)
 
-    def _code_logits(self, hidden: Tensor, *, free: bool, first: bool) -> Tensor:
-        """Float32 logits of all valid codes; with *free* length the end's in one more column, but not at *first*."""
+    def _code_logits(self, hidden: Tensor, *, free: bool) -> Tensor:
+        """Float32 logits of all valid codes; with *free* length the end's in one more column."""
         logits = functional.linear(hidden, self._codes_head).float()
         if not free:
             return logits
-        end = functional.linear(hidden, self._end_head).float()
-        return torch.cat((logits, torch.full_like(end, -torch.inf) if first else end), -1)
+        return torch.cat((logits, functional.linear(hidden, self._end_head).float()), -1)
 
     def _all_ended(self, drawn: list[Tensor]) -> bool:
         """Whether every sample has drawn the end; looked at every `END_CHECK_INTERVAL` steps."""
