@@ -23,6 +23,7 @@ from benchmarks.harness.workloads.music import Music
     Series("s_per_audio_s", "s/s", "Seconds per second of audio"),
     Series("peak_memory", "bytes", "Peak memory"),
     Series("tokens", "tokens", "Tokens that the planner wrote"),
+    Series("forwards", "forwards", "Calls of the planner's model"),
     Series("fingerprint", "fingerprint", "Fingerprint of the waveforms"),
 )
 class GenerateMusic(FromRecords):

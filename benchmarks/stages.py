@@ -1,4 +1,4 @@
-"""Every stage alone, over its own parameters."""
+"""Every stage of the synthesizer alone, over its own parameters."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tra
 from benchmarks.harness.workloads.stages import Stages
 
 TIME = Series("time", "seconds", "time")
-PEAK_MEMORY = Series("peak_memory", "bytes", "peak memory")
+PEAK_MEMORY = Series("peak_memory", "bytes", "peak memory", version="2")
 
 
 @for_whole_matrix
@@ -39,13 +39,3 @@ class VAEDecode(FromRecords):
 @tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
 class AudioSave(FromRecords):
     """A waveform to a file."""
-
-
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
-class LMPrefill(FromRecords):
-    """A prompt of the planner through its model; with guidance, its unconditional twin as well."""
-
-
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
-class LMDecodeStep(FromRecords):
-    """One more audio code for each piece of the batch: forward, guidance, constraint, choice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness.cells import Axes, Matrix, grid
+from benchmarks.harness.record import Cell
 
 MUSIC: Axes = {
     "duration": (30, 60, 120, 240),
@@ -17,13 +18,32 @@ STAGES: dict[str, Axes] = {
     "DiTForward": {"duration": (30, 60, 120, 240), "batch": (1, 2, 4)},
     "VAEDecode": {"duration": (30, 60, 120, 240), "tiled": (False, True)},
     "AudioSave": {"format": ("flac", "wav", "wav32", "mp3", "ogg", "opus"), "duration": (30, 240)},
-    "LMPrefill": {"prompt_tokens": (128, 512, 2048), "guidance": (False, True)},
-    "LMDecodeStep": {"batch": (1, 2, 4), "guidance": (False, True)},
+}
+
+ENGINES = ("pt", "vllm", "mlx")
+
+PLANNER: dict[str, Axes] = {
+    "Prefill": {"engine": ENGINES, "prompt_tokens": (128, 512, 2048), "guidance": (False, True)},
+    "DecodeStep": {
+        "engine": ENGINES,
+        "phase": ("text", "codes"),
+        "batch": (1, 2, 4),
+        "guidance": (False, True),
+    },
+    "ChainOfThought": {"engine": ENGINES, "constrained": (False, True), "caption": (False, True)},
+    "CodesPhase": {"engine": ENGINES, "duration": (30, 60, 120, 240), "batch": (1, 2, 4)},
+    "Constraint": {"new": ("tokenizer", "form", "nothing"), "caption": (False, True)},
+}
+
+APIS: dict[str, Axes] = {
+    "Understand": {"engine": ENGINES, "constrained": (False, True), "codes_s": (0, 30, 120)},
+    "CreateSample": {"engine": ENGINES, "constrained": (False, True), "instrumental": (False, True)},
+    "FormatSample": {"engine": ENGINES, "constrained": (False, True), "lyric_lines": (4, 16, 64)},
 }
 
 STARTUP: dict[str, Axes] = {
     "Import": {"target": ("acestep", "inference")},
-    "Load": {"component": ("dit", "lm")},
+    "Load": {"component": ("dit", "lm", "lm_vllm", "lm_mlx", "lm_tokenizer", "lm_grammar")},
 }
 
 GENERATE_MATRIX = Matrix(
@@ -50,10 +70,39 @@ STAGES_MATRIX = Matrix(
         {"stage": "VAEDecode", "duration": 30, "tiled": True},
         {"stage": "AudioSave", "format": "flac", "duration": 30},
         {"stage": "AudioSave", "format": "wav", "duration": 30},
-        {"stage": "LMPrefill", "prompt_tokens": 128, "guidance": False},
-        {"stage": "LMPrefill", "prompt_tokens": 512, "guidance": True},
-        {"stage": "LMDecodeStep", "batch": 1, "guidance": False},
-        {"stage": "LMDecodeStep", "batch": 2, "guidance": True},
+    ),
+)
+
+
+def _by_engine(stages: dict[str, Axes]) -> tuple[Cell, ...]:
+    """Return all cells of *stages*, those of an engine together, so that a worker loads each engine once."""
+    cells = [cell for stage, axes in stages.items() for cell in grid(axes, stage=stage)]
+    return tuple(sorted(cells, key=lambda cell: ENGINES.index(str(cell.get("engine", "pt")))))
+
+
+PLANNER_MATRIX = Matrix(
+    "planner",
+    _by_engine(PLANNER),
+    quick=(
+        {"stage": "Prefill", "engine": "pt", "prompt_tokens": 128, "guidance": False},
+        {"stage": "Prefill", "engine": "pt", "prompt_tokens": 512, "guidance": True},
+        {"stage": "DecodeStep", "engine": "pt", "phase": "text", "batch": 1, "guidance": False},
+        {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 1, "guidance": False},
+        {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 2, "guidance": True},
+        {"stage": "ChainOfThought", "engine": "pt", "constrained": True, "caption": True},
+        {"stage": "CodesPhase", "engine": "pt", "duration": 30, "batch": 2},
+        {"stage": "Constraint", "new": "tokenizer", "caption": True},
+        {"stage": "Constraint", "new": "nothing", "caption": True},
+    ),
+)
+
+APIS_MATRIX = Matrix(
+    "apis",
+    _by_engine(APIS),
+    quick=(
+        {"stage": "Understand", "engine": "pt", "constrained": True, "codes_s": 30},
+        {"stage": "CreateSample", "engine": "pt", "constrained": True, "instrumental": False},
+        {"stage": "FormatSample", "engine": "pt", "constrained": True, "lyric_lines": 16},
     ),
 )
 
@@ -64,7 +113,8 @@ STARTUP_MATRIX = Matrix(
         {"stage": "Import", "target": "acestep"},
         {"stage": "Load", "component": "dit"},
         {"stage": "Load", "component": "lm"},
+        {"stage": "Load", "component": "lm_grammar"},
     ),
 )
 
-MATRICES = (GENERATE_MATRIX, STAGES_MATRIX, STARTUP_MATRIX)
+MATRICES = (GENERATE_MATRIX, STAGES_MATRIX, PLANNER_MATRIX, APIS_MATRIX, STARTUP_MATRIX)

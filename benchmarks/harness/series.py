@@ -57,11 +57,12 @@ def for_whole_matrix(setup_cache: SetupCache) -> SetupCache:
 
 @dataclass(frozen=True)
 class Series:
-    """A name in the records, its unit, and its title on asv's pages."""
+    """A name in the records, its unit, its title on asv's pages, and its version if that is not its class's."""
 
     name: str
     unit: str
     title: str
+    version: str = ""
 
 
 TrackedClass = TypeVar("TrackedClass", bound=type[FromRecords])
@@ -105,4 +106,6 @@ def _track_function(series: Series) -> Callable[..., Tracked]:
         ("pretty_source", f"{series.title}: the series {series.name!r} of the records"),
     ):
         setattr(track, attribute, value)
+    if series.version:
+        setattr(track, "version", series.version)  # noqa: B010 - asv reads the attribute of the function
     return track

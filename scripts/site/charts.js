@@ -202,7 +202,7 @@ function sparkline(series) {
     for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
     svg.append(shape);
   };
-  const stroke = series.change?.real && series.unit !== "tokens" && series.unit !== "fingerprint"
+  const stroke = series.change?.real && !series.exact
     ? `var(--${changeClass(series.change.after / series.change.before)})` : "var(--muted)";
   draw("polyline", { points: points.map((p) => p.map((c) => c.toFixed(1)).join(",")).join(" "), fill: "none", stroke, "stroke-width": 1.5, "stroke-linejoin": "round" });
   const [x, y] = points.at(-1);

@@ -19,14 +19,16 @@ function amount(value, unit) {
   if (unit === "seconds") return value === 0 ? "0\u00a0s" : scaled(value, TIMES);
   if (unit === "bytes") return scaled(value, SIZES);
   if (unit === "s/s") return `${scaled(value, TIMES)} per s`;
-  if (unit === "tokens") return `${Math.round(value).toLocaleString("en")}\u00a0tokens`;
+  if (unit === "s/token") return `${scaled(value, TIMES)} per token`;
+  if (unit === "share") return `${(100 * value).toFixed(1)}\u00a0%`;
+  if (unit === "tokens" || unit === "forwards") return `${Math.round(value).toLocaleString("en")}\u00a0${unit}`;
   if (unit === "fingerprint") return `output ${String.fromCharCode(65 + (value % 26))}`;
   return unit ? `${digits(value)}\u00a0${unit}` : digits(value);
 }
 
 // What to divide the values of an axis by, and what to write behind them.
 function axisUnit(most, unit) {
-  const scales = { seconds: TIMES, "s/s": TIMES, bytes: SIZES }[unit];
+  const scales = { seconds: TIMES, "s/s": TIMES, "s/token": TIMES, bytes: SIZES, share: [[0.01, "%"]] }[unit];
   if (!scales) return { factor: 1, suffix: "" };
   const [factor, name] = scales.find(([least]) => most >= least) ?? scales.at(-1);
   return { factor, suffix: `\u00a0${name}` };

@@ -26,11 +26,10 @@ _METRICS = {
     "s_per_audio_s": "Seconds per audio second",
     "peak_memory": "Peak memory",
     "tokens": "Tokens",
+    "forwards": "Planner forwards",
     "fingerprint": "Output fingerprint",
 }
 _ALONE = {
-    "LMPrefill": "lm",
-    "LMDecodeStep": "lm",
     "TextEncode": "text_encode",
     "ConditionEncode": "condition",
     "DiTForward": "dit",
@@ -38,11 +37,31 @@ _ALONE = {
     "AudioSave": "save",
 }
 """The stages that the classes of ``stages`` measure alone."""
+_APIS = {"Understand": "understand_music", "CreateSample": "create_sample", "FormatSample": "format_sample"}
+"""The functions that the classes of ``apis`` call."""
+_QUALITIES = {
+    "wall": "wall time",
+    "lm": "planner",
+    "token_generation": "model and sampling",
+    "constrained": "grammar and masks",
+    "s_per_token": "seconds per token",
+    "chosen_share": "share of chosen tokens",
+    "mask": "mask, per chosen token",
+}
+"""Metrics of other classes, where their own name says too little."""
+
+GROUPS = {
+    "generate": "Whole generation",
+    "stages": "Stages alone",
+    "planner": "Planner",
+    "apis": "APIs",
+    "startup": "Start-up",
+}
+"""The modules of benchmarks, in the order in which a reader looks for them."""
 
 _SPELLING = {"lm": "LM", "vae": "VAE", "dit": "DiT"}
 OUTPUT_UNIT = "fingerprint"
-WORK_UNIT = "tokens"
-EXACT_UNITS = (OUTPUT_UNIT, WORK_UNIT)
+EXACT_UNITS = (OUTPUT_UNIT, "tokens", "forwards")
 """Units that do not jitter: any difference is a change."""
 
 
@@ -50,7 +69,7 @@ def series_label(benchmark: str) -> str:
     """Name of a series for people: ``generate.GenerateMusic.track_vae`` is ``VAE decode``.
 
     Other classes are called by their own name and, unless it is plain time, their metric; those of ``stages``
-    measure a stage of the generation alone.
+    measure a stage of the generation alone, those of ``apis`` a function, after which they are called.
     """
     if benchmark.startswith(GENERATE):
         metric = benchmark.removeprefix(GENERATE)
@@ -58,22 +77,31 @@ def series_label(benchmark: str) -> str:
     module, _, rest = benchmark.partition(".")
     owner, _, method = rest.rpartition(".")
     metric = method.partition("_")[2] or method
-    qualities = ["alone"] * (module == "stages") + [_words(metric, first=False)] * (metric != "time")
-    return ", ".join([_words(owner or method), *qualities])
+    qualities = ["alone"] * (module == "stages")
+    if metric != "time":
+        qualities.append(_QUALITIES.get(metric, _words(metric, first=False)))
+    return ", ".join([owner_label(f"{module}.{owner or method}"), *qualities])
 
 
-def series_order(benchmark: str) -> tuple[bool, int, str]:
-    """Sorts series as a reader expects them: whole generations, wall time and stages first, then the others."""
+def series_order(benchmark: str) -> tuple[int, int, str]:
+    """Sorts series as a reader expects them: by `GROUPS`, whole generations by wall time and stages."""
     metrics = list(_METRICS)
     metric = benchmark.removeprefix(GENERATE)
-    return not benchmark.startswith(GENERATE), metrics.index(metric) if metric in metrics else len(metrics), benchmark
+    modules = list(GROUPS)
+    module = benchmark.partition(".")[0]
+    place = modules.index(module) if module in modules else len(modules)
+    return place, metrics.index(metric) if metric in metrics else len(metrics), benchmark
 
 
 def stage_label(benchmark: str) -> str:
     """The stage of the generation that a series measures, or what else its class measures."""
     owner = benchmark.rpartition(".")[0]
+    module, _, name = owner.partition(".")
+    if module == "planner":
+        return STAGES["lm"]
+    if module == "apis":
+        return GROUPS[module]
     if not benchmark.startswith(GENERATE):
-        name = owner.rpartition(".")[2]
         return STAGES[_ALONE[name]] if name in _ALONE else owner_label(owner)
     metric = benchmark.removeprefix(GENERATE)
     return STAGES.get("dit" if metric == "dit_step" else metric, owner_label(owner))
@@ -83,7 +111,16 @@ def owner_label(owner: str) -> str:
     """Name of a class of benchmarks, ``module.Class``, for people."""
     if GENERATE.startswith(f"{owner}."):
         return "Whole generation"
-    return _words(owner.rpartition(".")[2] or owner)
+    module, _, name = owner.rpartition(".")
+    if module == "planner":
+        return f"Planner: {_words(name, first=False)}"
+    return _APIS.get(name, _words(name)) if module == "apis" else _words(name)
+
+
+def group_label(benchmark: str) -> str:
+    """The group that a series belongs to, one of `GROUPS` if its module is known."""
+    module = benchmark.partition(".")[0]
+    return GROUPS.get(module, _words(module))
 
 
 def _words(name: str, *, first: bool = True) -> str:
@@ -109,6 +146,16 @@ def parameter_text(name: str, value: str) -> str:
             return "thinking" if plain == "True" else "no thinking"
         case "steps":
             return f"{plain} steps"
+        case "engine" | "phase":
+            return plain
+        case "prompt_tokens":
+            return f"prompt of {plain} tokens"
+        case "codes_s":
+            return f"codes of {plain} s"
+        case "lyric_lines":
+            return f"{plain} lines of lyrics"
+        case "new":
+            return "nothing new" if plain == "nothing" else f"new {plain}"
         case _:
             spelled = {"True": "on", "False": "off"}.get(plain, plain)
             return f"{name.replace('_', ' ')} {spelled}"

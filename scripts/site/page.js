@@ -65,6 +65,7 @@ function chooseEnvironment(environment) {
   drawJumps(byId("regressions"), environment, environment.regressions, "No regression stands.");
   drawJumps(byId("improvements"), environment, environment.improvements, "No improvement stands.");
   drawWork(environment);
+  drawGroups(environment);
   drawSeries(environment);
   drawGaps(environment);
 }

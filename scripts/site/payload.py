@@ -13,7 +13,7 @@ from scripts.site.commits import Commit, read_commits
 from scripts.site.environments import environment_label, varying_parameters
 from scripts.site.history import Environment, Series, read_environments
 from scripts.site.missing import Gaps, cell_text, find_gaps
-from scripts.site.names import GENERATE, OUTPUT_UNIT, STAGES, series_label, stage_label
+from scripts.site.names import GENERATE, GROUPS, OUTPUT_UNIT, STAGES, group_label, series_label, stage_label
 from scripts.site.reasons import Reasons
 from scripts.site.regressions import JumpFinder, JumpGroup
 from scripts.site.values import finite, ordinals, significant
@@ -57,6 +57,7 @@ class Payload:
             "commit_url": url if url.startswith(("https://", "http://")) else None,
             "asv_pages_note": asv_pages_note,
             "choices": self._choices(),
+            "groups": list(GROUPS.values()),
             "stages": [{"key": key, "label": label} for key, label in STAGES.items()],
             "commits": [
                 _commit(self._commits[self._hashes[revision]], self._conf.hash_length) for revision in self._position
@@ -107,6 +108,8 @@ class Payload:
             "metric": series.benchmark.removeprefix(GENERATE) if generated else None,
             "label": series_label(series.benchmark),
             "stage": stage_label(series.benchmark),
+            "group": group_label(series.benchmark),
+            "exact": series.exact,
             "unit": series.unit,
             "cell": [{"name": name, "value": value} for name, value in series.cell],
             "cell_text": cell_text(series.cell),

@@ -78,7 +78,7 @@ function exactCells(change) {
 }
 
 const ROWS_AT_FIRST = matchMedia("(max-width: 720px)").matches ? 12 : 40;
-const order = { column: 1, descending: true };
+const order = { column: 1, descending: true, group: "" };
 
 const COLUMNS = [
   { name: "Series", key: (row) => row.series.label },
@@ -94,20 +94,19 @@ function seriesRow(environment, series, number) {
   const last = series.y.findLastIndex((value) => value !== null);
   const latest = series.y[last];
   const ratio = change ? change.after / change.before : null;
-  const exact = series.unit === "fingerprint" || series.unit === "tokens";
   const distance = ratio > 0 && Number.isFinite(ratio) ? Math.abs(Math.log(ratio)) : 0;
   return {
-    series, number, change, latest, last, ratio, exact,
-    weight: change ? (change.real ? 1000 : 0) + (exact ? 0 : 1 + distance) : -1,
+    series, number, change, latest, last, ratio,
+    weight: change ? (change.real ? 1000 : 0) + (series.exact ? 0 : 1 + distance) : -1,
     spread: series.low && series.low[last] !== null ? (series.high[last] - series.low[last]) / latest : 0,
-    words: [series.label, series.cell_text, series.stage, series.benchmark,
+    words: [series.label, series.cell_text, series.stage, series.group, series.benchmark,
       change?.real ? `${data.commits[change.at].short} ${data.commits[change.at].subject}` : "steady"].join(" ").toLowerCase().split(/[^a-z0-9]+/),
   };
 }
 
-function changeElement({ change, ratio, exact }) {
+function changeElement({ series, change, ratio }) {
   if (!change) return element("span", { className: "quiet" }, "first value");
-  if (exact) return element("span", { className: change.real ? "size" : "quiet" }, change.real ? "changed" : "same");
+  if (series.exact) return element("span", { className: change.real ? "size" : "quiet" }, change.real ? "changed" : "same");
   return sizeElement(ratio, change.real);
 }
 
@@ -131,15 +130,28 @@ function seriesElement(environment, row) {
     labelled("History", element("button", { className: "spark", title: history, "aria-label": history, onclick: () => showHistory(environment, series) }, sparkline(series))));
 }
 
+// Which of the groups that were measured the table shows; "" shows all.
+function drawGroups(environment) {
+  const measured = new Set(environment.series.map((series) => series.group));
+  const groups = [...data.groups, ...measured].filter((group, at, all) => measured.has(group) && all.indexOf(group) === at);
+  if (!measured.has(order.group)) order.group = "";
+  byId("groups").replaceChildren(...["", ...groups].map((group) => element("label", {},
+    element("input", {
+      type: "radio", name: "group", value: group, checked: order.group === group,
+      onchange: () => { order.group = group; drawSeries(environment); },
+    }), element("span", {}, group || "All"))));
+}
+
 function drawSeries(environment, everything = false) {
   const wanted = byId("filter").value.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
   const all = environment.series.map((series, number) => seriesRow(environment, series, number));
-  const rows = all.filter((row) => wanted.every((start) => row.words.some((word) => word.startsWith(start))) && (row.change?.real || !byId("only-real").checked));
+  const grouped = all.filter(({ series }) => !order.group || series.group === order.group);
+  const rows = grouped.filter((row) => wanted.every((start) => row.words.some((word) => word.startsWith(start))) && (row.change?.real || !byId("only-real").checked));
   const { key } = COLUMNS[order.column];
   const sign = order.descending ? -1 : 1;
   rows.sort((a, b) => sign * (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0) || a.number - b.number);
   const visible = everything ? rows : rows.slice(0, ROWS_AT_FIRST);
-  byId("shown").textContent = `${visible.length} of ${plural(all.length, "series").replace("seriess", "series")}`;
+  byId("shown").textContent = `${visible.length} of ${plural(grouped.length, "series").replace("seriess", "series")}`;
   if (!rows.length) return byId("series").replaceChildren(blank("No series matches."));
   const shown = table(COLUMNS.map(({ name, key: sortable }, column) => (sortable
     ? element("button", { onclick: () => sortBy(environment, column) }, name) : name)),

@@ -1,9 +1,11 @@
 """Cells, matrices, and the selections that users type."""
 
+from itertools import groupby
+
 import pytest
 
 from benchmarks.harness.cells import Matrix, Selection, grid, key
-from benchmarks.harness.matrices import GENERATE_MATRIX, MATRICES, STAGES_MATRIX, STARTUP_MATRIX
+from benchmarks.harness.matrices import ENGINES, GENERATE_MATRIX, MATRICES, PLANNER_MATRIX
 from benchmarks.harness.settings import SettingsError
 
 
@@ -25,10 +27,15 @@ def test_the_matrix_of_music_is_complete():
     assert len(GENERATE_MATRIX.cells) == 4 * 3 * 2 * 2
 
 
-def test_every_stage_has_quick_cells():
-    quick = {cell["stage"] for cell in (*STAGES_MATRIX.quick, *STARTUP_MATRIX.quick)}
+@pytest.mark.parametrize("matrix", MATRICES, ids=lambda matrix: matrix.name)
+def test_every_stage_has_quick_cells(matrix):
+    assert {cell.get("stage") for cell in matrix.quick} == {cell.get("stage") for cell in matrix.cells}
 
-    assert quick == {cell["stage"] for cell in (*STAGES_MATRIX.cells, *STARTUP_MATRIX.cells)}
+
+def test_the_cells_of_an_engine_follow_each_other_so_that_it_is_loaded_once():
+    engines = [cell.get("engine", "pt") for cell in PLANNER_MATRIX.cells]
+
+    assert [engine for engine, _ in groupby(engines)] == list(ENGINES)
 
 
 def test_a_quick_cell_must_be_a_cell():
@@ -54,14 +61,15 @@ def test_conditions_join_with_and_alternatives_with_or():
     names = chosen("thinking=True, duration=240 ,batch=4,steps=16; stage=VAEDecode,tiled=True,duration=30")
 
     assert names == {
+        **{matrix.name: [] for matrix in MATRICES},
         "generate": ["duration=240,batch=4,thinking=True,steps=16"],
         "stages": ["stage=VAEDecode,duration=30,tiled=True"],
-        "startup": [],
     }
 
 
 def test_a_whole_matrix_can_be_chosen():
-    assert chosen("matrix=startup") == {**chosen("full"), "generate": [], "stages": []}
+    assert {name for name, cells in chosen("matrix=startup").items() if cells} == {"startup"}
+    assert chosen("matrix=startup")["startup"] == chosen("full")["startup"]
 
 
 @pytest.mark.parametrize(

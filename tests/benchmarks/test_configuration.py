@@ -50,6 +50,11 @@ def test_what_asv_writes_stays_out_of_the_repository(configuration):
         ("generate.GenerateMusic.track_wall(30, 1, False, 8)", 0.1),
         ("generate.GenerateMusic.track_peak_memory(30, 1, False, 8)", 0.02),
         ("generate.GenerateMusic.track_tokens(30, 1, True, 8)", 0.0001),
+        ("generate.GenerateMusic.track_forwards(30, 1, True, 8)", 0.0001),
+        ("planner.ChainOfThought.track_s_per_token('pt', True, True)", 0.1),
+        ("planner.ChainOfThought.track_tokens('pt', True, True)", 0.0001),
+        ("planner.Constraint.track_chosen_tokens('nothing', True)", 0.0001),
+        ("apis.Understand.track_forwards('pt', True, 30)", 0.0001),
         ("startup.Load.track_memory('dit')", 0.02),
     ],
 )

@@ -16,7 +16,6 @@ from benchmarks.harness.workload import CellFailed, Unsupported, require, requir
 from benchmarks.harness.workloads import music, stages, startup
 from benchmarks.harness.workloads.models import checkpoints, load_lm
 from benchmarks.harness.workloads.music import Handlers, Music, check_work
-from benchmarks.harness.workloads.planner import load_engine
 from benchmarks.harness.workloads.stages import Models, Stages
 from benchmarks.harness.workloads.startup import Startup, in_fork
 
@@ -41,8 +40,8 @@ def handlers(handler, planner):
 
 
 @pytest.fixture(scope="module")
-def models(handler, tmp_path_factory):
-    return Models({"synthesizer": handler, "planner": load_engine(settings(tmp_path_factory.mktemp("s")))}, "cpu")
+def models(handler):
+    return Models(handler, "cpu")
 
 
 def test_a_piece_does_the_work_that_its_cell_asks_for(handlers):
@@ -52,6 +51,7 @@ def test_a_piece_does_the_work_that_its_cell_asks_for(handlers):
     assert sample.work["codes"] == 2 * 5 * 30
     assert sample.work["audio_samples"] == 30 * 48_000
     assert sample.series["tokens"] > sample.work["codes"]
+    assert 5 * 30 < sample.series["forwards"] < sample.series["tokens"]
 
 
 def test_the_stages_of_a_piece_add_up_to_its_wall_time(handlers):
@@ -68,7 +68,7 @@ def test_the_same_piece_comes_out_every_time_and_without_a_planner_it_has_no_pla
 
     assert first.series["fingerprint"] == second.series["fingerprint"]
     assert first.work == second.work
-    assert {"lm", "tokens"}.isdisjoint(first.series)
+    assert {"lm", "tokens", "forwards"}.isdisjoint(first.series)
 
 
 def test_a_failed_generation_fails_with_its_error(handlers, monkeypatch):
@@ -116,7 +116,7 @@ def test_every_stage_runs_alone(models, cell):
 def test_the_decoder_is_told_whether_to_tile(models, tiled):
     Stages().prepare(models, {"stage": "VAEDecode", "duration": 30, "tiled": tiled})()
 
-    assert models.loaded["synthesizer"].vae.use_tiling is tiled
+    assert models.synthesizer.vae.use_tiling is tiled
 
 
 @pytest.mark.parametrize("audio_format", STAGES["AudioSave"]["format"])
@@ -124,23 +124,15 @@ def test_every_format_can_be_saved(models, audio_format):
     Stages().prepare(models, {"stage": "AudioSave", "format": audio_format, "duration": 1})()
 
 
-def test_stages_of_a_planner_that_is_missing_are_unsupported(models):
-    without = Models({**models.loaded, "planner": Unsupported("no engine yet")}, "cpu")
-
-    Stages().prepare(without, {"stage": "TextEncode", "batch": 1})
-    with pytest.raises(Unsupported, match="no engine yet"):
-        Stages().prepare(without, {"stage": "LMPrefill", "prompt_tokens": 128, "guidance": True})
-
-
 def test_every_stage_has_a_workload():
     assert stages.STAGES.keys() == STAGES.keys()
 
 
 def test_importing_and_loading_are_measured_in_processes_of_their_own(tmp_path):
-    chosen = settings(tmp_path, cells="stage=Import,target=acestep;stage=Load,component=lm")
+    chosen = settings(tmp_path, cells="stage=Import,target=acestep;component=lm;component=lm_grammar")
     records = measure_matrix(STARTUP_MATRIX, Startup, chosen, known=(STARTUP_MATRIX,))
 
-    assert [record["status"] for record in records.values()] == ["ok", "ok"], records
+    assert [record["status"] for record in records.values()] == ["ok", "ok", "ok"], records
     loaded = records["stage=Load,component=lm"]["samples"]
     assert len(set(loaded["memory"])) == 1
     assert loaded["memory"][0] > 100_000
@@ -151,7 +143,8 @@ def test_what_fails_in_a_fork_is_told_by_its_parent():
         "from benchmarks.harness.workloads.startup import in_fork\n"
         "import os\n"
         "assert in_fork(lambda: [os.getpid()]) != [os.getpid()]\n"
-        "for deed in (lambda: 1 / 0, lambda: os._exit(3)):\n"
+        "from benchmarks.harness.workload import require\n"
+        "for deed in (lambda: 1 / 0, lambda: os._exit(3), lambda: require('acestep.nowhere', 'name')):\n"
         "    try: in_fork(deed)\n"
         "    except Exception as error: print(type(error).__name__, error)\n"
     )
@@ -160,6 +153,7 @@ def test_what_fails_in_a_fork_is_told_by_its_parent():
     assert done.stdout.splitlines() == [
         "CellFailed ZeroDivisionError: division by zero",
         "CellFailed the loading process died",
+        "Unsupported this commit has no module acestep.nowhere",
     ]
     assert startup.in_fork is in_fork
 

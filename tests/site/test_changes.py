@@ -123,7 +123,9 @@ def test_improvements_are_the_regressions_of_the_reciprocal() -> None:
         ("generate.GenerateMusic.track_wall", "Wall time", "Whole generation"),
         ("stages.VAEDecode.track_time", "VAE decode, alone", "VAE decode"),
         ("stages.DiTForward.track_peak_memory", "DiT forward, alone, peak memory", "DiT"),
-        ("stages.LMDecodeStep.track_time", "LM decode step, alone", "LM planner"),
+        ("planner.DecodeStep.track_time", "Planner: decode step", "LM planner"),
+        ("planner.ChainOfThought.track_s_per_token", "Planner: chain of thought, seconds per token", "LM planner"),
+        ("apis.Understand.track_wall", "understand_music, wall time", "APIs"),
         ("startup.Load.track_memory", "Load, memory", "Load"),
     ],
 )

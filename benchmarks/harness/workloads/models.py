@@ -27,12 +27,26 @@ def load_dit(settings: Settings, root: Path) -> Any:
     return handler
 
 
-def load_lm(settings: Settings, root: Path) -> Any:
-    """Return an initialised LLMHandler; Unsupported where the commit or the checkpoints have no planner."""
+def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
+    """Return an LLMHandler initialised on *engine*; RuntimeError with its report if it cannot load.
+
+    Unsupported where the commit, the checkpoints or the environment do not have what it takes.
+    """
     handler = require("acestep.llm_inference", "LLMHandler")()
     if not (root / LM_FOLDER).is_dir():
         raise Unsupported(f"{root} has no {LM_FOLDER}")
-    report, loaded = handler.initialize(str(root), LM_FOLDER, backend="pt", device=settings.device)
+    if engine != "pt":
+        require_engine(engine)
+    report, loaded = handler.initialize(str(root), LM_FOLDER, backend=engine, device=settings.device)
     if not loaded:
         raise RuntimeError(report)
     return handler
+
+
+def require_engine(name: str) -> None:
+    """Raise Unsupported, with the package's own sentence, if the commit or the environment has no such engine."""
+    choose = require("acestep.planner.engines", "choose")
+    try:
+        choose(name)
+    except ValueError as error:
+        raise Unsupported(str(error)) from error

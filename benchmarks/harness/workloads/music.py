@@ -170,5 +170,6 @@ def _series(result: Any, cell: Cell, wall_s: float) -> dict[str, float]:
         **({"dit_step": statistics.median(costs["dit_step_time_costs"])} if "dit" in series else {}),
         "s_per_audio_s": wall_s / (int(cell["duration"]) * int(cell["batch"])),
         **({"tokens": float(tokens)} if tokens else {}),
+        **({"forwards": float(counts["lm_forwards"])} if counts.get("lm_forwards") else {}),
         "fingerprint": fingerprint(np.stack([audio["tensor"].numpy() for audio in result.audios])),
     }

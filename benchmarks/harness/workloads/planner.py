@@ -1,58 +1,65 @@
-"""The planner's stages, each alone, on its engine."""
+"""The planner's parts, each alone: steps on its engine, constraints, and its two phases."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.harness.record import Cell
-from benchmarks.harness.settings import LM_FOLDER, Settings
-from benchmarks.harness.workload import CellFailed, Unsupported, require
-from benchmarks.harness.workloads.models import checkpoints
-from benchmarks.harness.workloads.music import FIRST_SEED
+from benchmarks.harness.device import added_tensor_bytes, tensor_bytes
+from benchmarks.harness.record import Cell, Scalar
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import Sample, TakeSample
+from benchmarks.harness.workloads import constraint, phases, steps
+from benchmarks.harness.workloads.engines import Engines, dtype_of
 
-STEPS = 100
-"""Codes that a sample of `decode_step` writes for each piece."""
-PROMPT_TOKENS = 16
-
-
-def load_engine(settings: Settings) -> Any:
-    """Return the engine of the planner's checkpoint; Unsupported where commit or checkpoints have none."""
-    engine, vocabulary = require("acestep.planner.engines.pt", "PtEngine", "Vocabulary")
-    folder = checkpoints(settings) / LM_FOLDER
-    if not folder.is_dir():
-        raise Unsupported(f"there is no {folder}")
-    dtype = require("acestep.devices", "default_dtype")(settings.device)
-    return engine(folder, vocabulary(folder), device=settings.device, dtype=dtype)
+PARTS: dict[str, Callable[[Engines, Cell], TakeSample]] = {
+    "Prefill": steps.prefill,
+    "DecodeStep": steps.decode_step,
+    "ChainOfThought": phases.chain_of_thought,
+    "CodesPhase": phases.codes_phase,
+    "Constraint": constraint.write_with,
+}
+STEPS_ALONE = ("Prefill", "DecodeStep")
+WEIGHTS = {"Prefill": 1.0, "DecodeStep": 2.0, "ChainOfThought": 4.0, "CodesPhase": 6.0, "Constraint": 2.0}
 
 
-def prefill(engine: Any, cell: Cell) -> partial[None]:
-    """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code."""
-    return _writing(engine, int(cell["prompt_tokens"]), bool(cell["guidance"]), batch=1, count=1)
+class Planner:
+    """Runs the part that the cell names, on the engine that it names."""
+
+    limit_s = 900.0
+    memory = False
+    """The harness would count tensors; not every engine has any, so those that do are counted here."""
+
+    def load(self, settings: Settings) -> Engines:
+        """Load no engine yet, but import what they need."""
+        return Engines(settings)
+
+    def facts(self, state: Engines) -> Mapping[str, Scalar]:
+        """Return the number format."""
+        return {"dtype": dtype_of(state.settings)}
+
+    def weight(self, cell: Cell) -> float:
+        """Codes take longest, and longer the more there are."""
+        return WEIGHTS[str(cell["stage"])] * float(cell.get("duration", 30)) / 30
+
+    def prepare(self, state: Engines, cell: Cell) -> TakeSample:
+        """Return a function that runs the part once; steps in PyTorch have their peak of memory as well."""
+        part = str(cell["stage"])
+        take = PARTS[part](state, cell)
+        if part in STEPS_ALONE and cell["engine"] == "pt":
+            return _with_memory(take, state)
+        return take
 
 
-def decode_step(engine: Any, cell: Cell) -> partial[None]:
-    """Write STEPS codes for each piece of the batch."""
-    return _writing(engine, PROMPT_TOKENS, bool(cell["guidance"]), batch=int(cell["batch"]), count=STEPS)
+def _with_memory(take: TakeSample, engines: Engines) -> TakeSample:
+    """Let samples have the series `peak_memory`, in bytes: of all tensors, weights included."""
+    on_cpu = engines.settings.device == "cpu"
+    counted = engines.loaded_bytes + tensor_bytes() + added_tensor_bytes(take) if on_cpu else None
 
+    def sample() -> Sample:
+        taken = take()
+        peak = taken.peak_bytes if counted is None else counted
+        memory: dict[str, Any] = {} if peak is None else {"peak_memory": float(peak)}
+        return Sample({**taken.series, **memory}, taken.work, taken.timed_s)
 
-def _writing(engine: Any, prompt_tokens: int, guidance: bool, *, batch: int, count: int) -> partial[None]:
-    request_class = require("acestep.planner.engines.base", "CodesRequest")
-    sampling = require("acestep.planner.sampling", "Sampling")(temperature=0.85, top_p=0.9)
-    prompt = [7 + 3 * token % 190 for token in range(prompt_tokens)]
-    request = request_class(
-        prompt=prompt,
-        unconditional=prompt[::-1] if guidance else None,
-        scale=2.0 if guidance else 1.0,
-        count=count,
-        limit=count,
-        sampling=sampling,
-        seeds=[FIRST_SEED + item for item in range(batch)],
-    )
-    return partial(_write, engine, request)
-
-
-def _write(engine: Any, request: Any) -> None:
-    written = [len(codes) for codes in engine.write_codes(request).codes]
-    if written != [request.count] * len(request.seeds):
-        raise CellFailed(f"the planner wrote {written} codes instead of {request.count} for each seed")
+    return sample

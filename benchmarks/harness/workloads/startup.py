@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.harness.device import observe, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
-from benchmarks.harness.settings import Settings
+from benchmarks.harness.settings import LM_FOLDER, Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
 
@@ -23,7 +23,33 @@ IMPORTS = {
     "inference": ("acestep.inference", "acestep.handler", "acestep.llm_inference"),
 }
 
-LOADS = {"dit": ("acestep.handler", load_dit), "lm": ("acestep.llm_inference", load_lm)}
+Load = Callable[[], object]
+Prepare = Callable[[Settings, Path], Load]
+"""Does what comes before the loading that is measured."""
+
+
+def _prepare_grammar(settings: Settings, root: Path) -> Load:  # noqa: ARG001 - all components are called alike
+    vocabulary = _vocabulary(root)
+    grammar, form = require("acestep.planner.grammar", "Grammar", "Form")
+    thought = form.of({}, caption=True, language=True)
+    return lambda: grammar(vocabulary).constraint(thought).forced()
+
+
+def _vocabulary(root: Path) -> Any:
+    if not (root / LM_FOLDER).is_dir():
+        raise Unsupported(f"{root} has no {LM_FOLDER}")
+    return require("acestep.planner.vocabulary", "Vocabulary")(root / LM_FOLDER)
+
+
+LOADS: dict[str, tuple[str, Prepare]] = {
+    "dit": ("acestep.handler", lambda settings, root: partial(load_dit, settings, root)),
+    "lm": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root)),
+    "lm_vllm": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root, "vllm")),
+    "lm_mlx": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root, "mlx")),
+    "lm_tokenizer": ("acestep.planner.vocabulary", lambda settings, root: partial(_vocabulary, root)),  # noqa: ARG005
+    "lm_grammar": ("acestep.planner.grammar", _prepare_grammar),
+}
+"""The module that each component needs, and how its loading is prepared."""
 
 _IMPORT = """
 import sys, time
@@ -62,10 +88,10 @@ class Startup:
             for module in modules:
                 require(module, "__name__")
             return partial(_import, modules)
-        module, load = LOADS[str(cell["component"])]
+        module, prepare = LOADS[str(cell["component"])]
         require(module, "__name__")
         root = Path(in_fork(lambda: str(checkpoints(state))))
-        return partial(_load_in_fork, partial(_load, load, state, root))
+        return partial(_load_in_fork, partial(_load, prepare, state, root))
 
 
 def _import(modules: tuple[str, ...]) -> Sample:
@@ -78,11 +104,15 @@ def _import(modules: tuple[str, ...]) -> Sample:
     return Sample({"time": float(time_s)}, {"modules": int(count)}, timed_s=float(time_s))
 
 
-def _load(load: Callable[[Settings, Path], Any], settings: Settings, root: Path) -> dict[str, float]:
+def _load(prepare: Prepare, settings: Settings, root: Path) -> dict[str, float]:
     """Load and return the time, and the size of the tensors that stay."""
+    load = prepare(settings, root)
     before = tensor_bytes()
-    region = observe(settings.device, partial(load, settings, root))
-    return {"time": region.time_s, "memory": float(tensor_bytes() - before)}
+    region = observe(settings.device, load)
+    added = float(tensor_bytes() - before)
+    if hasattr(region.result, "unload"):
+        region.result.unload()  # ends the processes that an engine may have started
+    return {"time": region.time_s, **({"memory": added} if added else {})}
 
 
 def _load_in_fork(load: Callable[[], dict[str, float]]) -> Sample:
@@ -91,7 +121,9 @@ def _load_in_fork(load: Callable[[], dict[str, float]]) -> Sample:
 
 
 def in_fork(call: Callable[[], Any]) -> Any:
-    """Return what *call*, run in a copy of this process, returns as JSON; CellFailed if it raises or dies.
+    """Return what *call*, run in a copy of this process, returns as JSON.
+
+    Raises Unsupported if *call* does, and CellFailed if it raises anything else or dies.
 
     This process itself must stay as it is after importing: threads or a CUDA context do not survive a fork.
     """
@@ -103,7 +135,9 @@ def in_fork(call: Callable[[], Any]) -> Any:
     with os.fdopen(read_end) as answer:
         told = answer.read()
     os.waitpid(child, 0)
-    result, error = json.loads(told) if told else (None, "the loading process died")
+    result, missing, error = json.loads(told) if told else (None, None, "the loading process died")
+    if missing:
+        raise Unsupported(missing)
     if error:
         raise CellFailed(error)
     return result
@@ -112,9 +146,11 @@ def in_fork(call: Callable[[], Any]) -> Any:
 def _answer(write_end: int, call: Callable[[], Any]) -> None:
     """Write what *call* returns, or why it failed, and end this process without any clean-up of its parent's."""
     try:
-        told = [call(), None]
+        told = [call(), None, None]
+    except Unsupported as error:
+        told = [None, str(error), None]
     except Exception as error:  # noqa: BLE001 - the parent process raises it again
-        told = [None, f"{type(error).__name__}: {error}"]
+        told = [None, None, f"{type(error).__name__}: {error}"]
     with os.fdopen(write_end, "w") as answer:
         answer.write(json.dumps(told))
     os._exit(0)

@@ -1,0 +1,86 @@
+"""The functions that ask the planner alone, through `acestep.inference`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from itertools import cycle, islice
+from typing import Any
+
+from benchmarks.harness.device import observe
+from benchmarks.harness.record import Cell, Scalar
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, require, require_keywords
+from benchmarks.harness.workloads.engines import Engines, dtype_of
+from benchmarks.harness.workloads.music import CAPTION, CODES_PER_SECOND, FIRST_SEED, LYRICS
+from benchmarks.harness.workloads.planning import counts_of, series_of
+
+QUERY = "A cheerful sea shanty for a rainy morning, sung by a small choir, with accordion and fiddle."
+
+
+def _understand(cell: Cell) -> dict[str, Any]:
+    codes = (7919 * place % 64_000 for place in range(CODES_PER_SECOND * int(cell["codes_s"])))
+    return {"audio_codes": "".join(f"<|audio_code_{code}|>" for code in codes)}
+
+
+def _create_sample(cell: Cell) -> dict[str, Any]:
+    return {"query": QUERY, "instrumental": bool(cell["instrumental"])}
+
+
+def _format_sample(cell: Cell) -> dict[str, Any]:
+    lines = islice(cycle(line for line in LYRICS.splitlines() if line), int(cell["lyric_lines"]))
+    return {"caption": CAPTION, "lyrics": "\n".join(lines)}
+
+
+APIS: dict[str, tuple[str, Callable[[Cell], dict[str, Any]]]] = {
+    "Understand": ("understand_music", _understand),
+    "CreateSample": ("create_sample", _create_sample),
+    "FormatSample": ("format_sample", _format_sample),
+}
+"""The function that each class calls, and its input by cell."""
+
+
+class Apis:
+    """Calls the function that the cell names, always with the same input and seed."""
+
+    limit_s = 900.0
+    memory = False
+
+    def load(self, settings: Settings) -> Engines:
+        """Load no engine yet, but import what they need."""
+        require("acestep.inference", *(name for name, _ in APIS.values()))
+        return Engines(settings)
+
+    def facts(self, state: Engines) -> Mapping[str, Scalar]:
+        """Return the number format."""
+        return {"dtype": dtype_of(state.settings)}
+
+    def weight(self, cell: Cell) -> float:
+        """Without a constraint there is nothing that ends early."""
+        return 1.0 if cell["constrained"] else 2.0
+
+    def prepare(self, state: Engines, cell: Cell) -> TakeSample:
+        """Return a function that makes the call once."""
+        name, inputs = APIS[str(cell["stage"])]
+        function = require("acestep.inference", name)
+        require_keywords(function, "seed")
+        constrained = bool(cell["constrained"])
+        call = partial(
+            function,
+            state.handler(str(cell["engine"])),
+            **inputs(cell),
+            use_constrained_decoding=constrained,
+            seed=FIRST_SEED,
+        )
+        return partial(_sample, state.settings.device, call, constrained)
+
+
+def _sample(device: str, call: partial[Any], constrained: bool) -> Sample:
+    """Take one sample; a model that no constraint holds may write what cannot be understood."""
+    run = observe(device, call)
+    if constrained and not run.result.success:
+        raise CellFailed(str(run.result.error))
+    reported = run.result.extra_outputs
+    work = {**counts_of(reported, run.result.error), "understood": bool(run.result.success)}
+    series = {**series_of(reported, run.time_s), "lm": float(reported["time_costs"]["total_time"])}
+    return Sample(series, work, run.time_s)

@@ -1,0 +1,96 @@
+"""Reading a prompt, and writing one more token, on the planner's engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from benchmarks.harness.device import observe
+from benchmarks.harness.record import Cell
+from benchmarks.harness.workload import CellFailed, Sample, Unsupported, require
+from benchmarks.harness.workloads.engines import Engines
+from benchmarks.harness.workloads.music import FIRST_SEED
+
+STEPS = 100
+"""Tokens that a sample of `decode_step` writes for each piece."""
+PROMPT_TOKENS = 16
+
+
+def prefill(engines: Engines, cell: Cell) -> partial[Sample]:
+    """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code."""
+    request = _codes_request(int(cell["prompt_tokens"]), bool(cell["guidance"]), batch=1, count=1)
+    return partial(_sample, engines.settings.device, _codes(engines, cell, request), batch=1, count=1)
+
+
+def decode_step(engines: Engines, cell: Cell) -> partial[Sample]:
+    """Write STEPS tokens for each piece of the batch, codes or text."""
+    batch, guidance = int(cell["batch"]), bool(cell["guidance"])
+    if cell["phase"] == "codes":
+        write = _codes(engines, cell, _codes_request(PROMPT_TOKENS, guidance, batch=batch, count=STEPS))
+    elif batch > 1 or guidance:
+        raise Unsupported("the planner writes text for one sample at a time, without guidance")
+    else:
+        write = _text(engines, cell)
+    return partial(_sample, engines.settings.device, write, batch=batch, count=STEPS)
+
+
+def _codes(engines: Engines, cell: Cell, request: Any) -> Callable[[], tuple[list[int], int]]:
+    engine = engines.engine(str(cell["engine"]))
+
+    def write() -> tuple[list[int], int]:
+        run = engine.write_codes(request)
+        return [len(codes) for codes in run.codes], run.forwards
+
+    return write
+
+
+def _text(engines: Engines, cell: Cell) -> Callable[[], tuple[list[int], int]]:
+    engine = engines.engine(str(cell["engine"]))
+    request_class = require("acestep.planner.engines.base", "TextRequest")
+    request = request_class(
+        prompt=_prompt(PROMPT_TOKENS),
+        constraint=None,
+        sampling=_sampling(),
+        seed=FIRST_SEED,
+        limit=STEPS,
+        stops=frozenset(),
+    )
+
+    def write() -> tuple[list[int], int]:
+        run = engine.write_text(request)
+        return [len(run.tokens)], run.forwards
+
+    return write
+
+
+def _codes_request(prompt_tokens: int, guidance: bool, *, batch: int, count: int) -> Any:
+    request_class = require("acestep.planner.engines.base", "CodesRequest")
+    prompt = _prompt(prompt_tokens)
+    return request_class(
+        prompt=prompt,
+        unconditional=prompt[::-1] if guidance else None,
+        scale=2.0 if guidance else 1.0,
+        count=count,
+        limit=count,
+        sampling=_sampling(),
+        seeds=[FIRST_SEED + item for item in range(batch)],
+    )
+
+
+def _prompt(tokens: int) -> list[int]:
+    return [7 + 3 * token % 190 for token in range(tokens)]
+
+
+def _sampling() -> Any:
+    return require("acestep.planner.sampling", "Sampling")(temperature=0.85, top_p=0.9)
+
+
+def _sample(device: str, write: Callable[[], tuple[list[int], int]], *, batch: int, count: int) -> Sample:
+    run = observe(device, write)
+    written, forwards = run.result
+    if written != [count] * batch:
+        raise CellFailed(f"the planner wrote {written} tokens instead of {count} for each of {batch}")
+    tokens = count * batch
+    series = {"time": run.time_s / count, "tokens": float(tokens), "forwards": float(forwards)}
+    return Sample(series, {"tokens": tokens, "forwards": forwards}, run.time_s, run.peak_bytes)

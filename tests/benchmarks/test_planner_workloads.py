@@ -1,0 +1,157 @@
+"""The workloads of the planner's parts, on the tiny models."""
+
+import gc
+
+import pytest
+
+from benchmarks.harness.cells import key
+from benchmarks.harness.matrices import PLANNER, PLANNER_MATRIX
+from benchmarks.harness.measure import measure_cell
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import CellFailed, Unsupported
+from benchmarks.harness.workloads import engines
+from benchmarks.harness.workloads.engines import Engines
+from benchmarks.harness.workloads.planner import PARTS, Planner
+
+TEXT_STEP = {"stage": "DecodeStep", "engine": "pt", "phase": "text", "batch": 1, "guidance": False}
+CODE_STEP = {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 2, "guidance": True}
+THOUGHT = {"stage": "ChainOfThought", "engine": "pt", "constrained": True, "caption": True}
+CODES = {"stage": "CodesPhase", "engine": "pt", "duration": 30, "batch": 2}
+EXACT = {"tokens", "forwards", "chosen_tokens", "chosen_share", "peak_memory"}
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("settings"))
+    held = Engines(Settings("tiny", "cpu", "quick", "", "none", folder, folder))
+    yield held
+    held.release()
+    gc.unfreeze()
+
+
+def taken(state, cell):
+    return Planner().prepare(state, cell)()
+
+
+def test_every_part_has_a_workload():
+    assert PARTS.keys() == PLANNER.keys()
+
+
+@pytest.mark.parametrize("cell", PLANNER_MATRIX.quick, ids=key)
+def test_tokens_and_forwards_are_exact_from_run_to_run(state, cell):
+    first, again = taken(state, cell), taken(state, cell)
+    exact = EXACT & first.series.keys()
+
+    assert "tokens" in exact
+    assert {name: again.series[name] for name in exact} == {name: first.series[name] for name in exact}
+    assert again.work == first.work
+
+
+def test_a_step_is_a_hundredth_of_a_hundred_tokens(state):
+    text, codes = taken(state, TEXT_STEP), taken(state, CODE_STEP)
+
+    assert (text.series["tokens"], codes.series["tokens"]) == (100, 200)
+    assert text.series["time"] == pytest.approx(text.timed_s / 100)
+    assert 100 <= codes.series["forwards"] <= 102
+
+
+@pytest.mark.parametrize("changes", [{"batch": 2}, {"guidance": True}])
+def test_text_has_neither_batch_nor_guidance(state, changes):
+    with pytest.raises(Unsupported, match="text for one sample at a time, without guidance"):
+        Planner().prepare(state, {**TEXT_STEP, **changes})
+
+
+def test_forced_tokens_cost_the_chain_of_thought_no_forward(state):
+    series = taken(state, THOUGHT).series
+
+    assert 0 < series["forwards"] < series["tokens"]
+    assert series["s_per_token"] == pytest.approx(series["wall"] / series["tokens"])
+    assert series["token_generation"] + series["constrained"] <= series["wall"]
+
+
+def test_without_a_constraint_the_chain_of_thought_has_no_time_for_it(state):
+    assert "constrained" not in taken(state, {**THOUGHT, "constrained": False}).series
+
+
+def test_the_codes_phase_writes_the_codes_of_its_duration(state):
+    sample = taken(state, CODES)
+
+    assert sample.work["code_tokens"] == sample.series["tokens"] == 5 * 30 * 2
+    assert sample.series["guidance"] < sample.series["wall"]
+
+
+def test_a_call_that_does_other_work_fails(state, monkeypatch):
+    handler = state.handler("pt")
+    write = handler.generate_with_stop_condition
+    monkeypatch.setattr(
+        handler, "generate_with_stop_condition", lambda *args, **kw: write(*args, **{**kw, "target_duration": 31.0})
+    )
+
+    with pytest.raises(CellFailed, match="310 codes instead of 300"):
+        taken(state, CODES)
+
+
+@pytest.mark.parametrize("new", ["tokenizer", "form", "nothing"])
+def test_the_same_text_is_written_whatever_is_new(state, new):
+    cell = {"stage": "Constraint", "new": new, "caption": True}
+    known = taken(state, {**cell, "new": "nothing"})
+
+    assert taken(state, cell).work == known.work
+    assert known.series["chosen_share"] == known.series["chosen_tokens"] / known.series["tokens"] < 1
+
+
+@pytest.mark.parametrize("new", ["tokenizer", "form"])
+def test_compiling_something_new_really_compiles(state, monkeypatch, new):
+    from acestep.planner import grammar
+
+    compiled = []
+    matcher = grammar.LLMatcher
+    monkeypatch.setattr(grammar, "LLMatcher", lambda *args: compiled.append(args) or matcher(*args))
+    take = Planner().prepare(state, {"stage": "Constraint", "new": new, "caption": False})
+    before = len(compiled)
+    take()
+    take()
+
+    assert len(compiled) == before + 2
+
+
+@pytest.mark.parametrize("cell", [THOUGHT, CODE_STEP], ids=key)
+def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, monkeypatch, cell):
+    monkeypatch.setattr("acestep.planner.engines.choose", _no_engine)
+
+    record = measure_cell("planner", Planner(), Engines(state.settings), {**cell, "engine": "vllm"}, None)
+
+    assert (record.status, record.reason) == ("skip", "backend 'vllm' is not here: pip install it")
+
+
+def _no_engine(name):
+    raise ValueError(f"backend {name!r} is not here: pip install it")
+
+
+def test_engines_are_loaded_once_and_one_at_a_time(state, monkeypatch):
+    events = []
+
+    class Handler:
+        def __init__(self, name):
+            events.append(f"load {name}")
+            self.name = name
+
+        def unload(self):
+            events.append(f"unload {self.name}")
+
+    def load(_settings, _root, name):
+        if name == "vllm":
+            events.append("try vllm")
+            raise RuntimeError("no memory for vllm")
+        return Handler(name)
+
+    monkeypatch.setattr(engines, "load_lm", load)
+    held = Engines(state.settings)
+    for name in ("pt", "pt", "vllm", "vllm", "mlx"):
+        if name == "vllm":
+            with pytest.raises(RuntimeError, match="no memory for vllm"):
+                held.handler(name)
+        else:
+            assert held.handler(name).name == name
+
+    assert events == ["load pt", "unload pt", "try vllm", "load mlx"]
