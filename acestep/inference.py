@@ -1,4 +1,5 @@
-"""The public functions: `generate_music` runs planner and synthesizer and saves what they made."""
+"""The public functions: `generate_music` runs planner and synthesizer and saves what they made; the three of
+`acestep.descriptions` ask the planner alone."""
 
 from __future__ import annotations
 
@@ -14,12 +15,31 @@ from torch import Tensor
 
 from acestep.audio import fade, file_suffix, normalize, save
 from acestep.clock import Clock
+from acestep.descriptions import (
+    CreateSampleResult,
+    FormatSampleResult,
+    UnderstandResult,
+    create_sample,
+    format_sample,
+    understand_music,
+)
 from acestep.handler import AceStepHandler, Progress, no_progress
 from acestep.llm_inference import LLMHandler
 from acestep.params import GenerationConfig, GenerationParams, GenerationResult
 from acestep.timing import LM_PARTS, time_costs
 
-__all__ = ["GenerationConfig", "GenerationParams", "GenerationResult", "generate_music"]
+__all__ = [
+    "CreateSampleResult",
+    "FormatSampleResult",
+    "GenerationConfig",
+    "GenerationParams",
+    "GenerationResult",
+    "UnderstandResult",
+    "create_sample",
+    "format_sample",
+    "generate_music",
+    "understand_music",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -144,6 +164,8 @@ def _think(llm: LLMHandler, params: GenerationParams, config: GenerationConfig, 
             negative_prompt=params.lm_negative_prompt,
             top_k=params.lm_top_k or None,
             top_p=params.lm_top_p if 0 < params.lm_top_p < 1 else None,
+            use_constrained_decoding=params.use_constrained_decoding,
+            constrained_decoding_debug=config.constrained_decoding_debug,
             target_duration=plan.duration_s,
             user_metadata=plan.metadata or _user_metadata(plan) or None,
             use_cot_metas=params.use_cot_metas,
@@ -201,7 +223,7 @@ def _merge(params: GenerationParams, plan: _Plan, metadata: Mapping[str, Any]) -
         plan.duration_s = params.cot_duration = float(metadata["duration"])
     if params.use_cot_caption and metadata.get("caption"):
         plan.caption = params.cot_caption = metadata["caption"]
-    if params.use_cot_language and metadata.get("language"):
+    if params.use_cot_language and metadata.get("language", "unknown") != "unknown":
         plan.language = params.cot_vocal_language = metadata["language"]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +14,9 @@ from acestep.clock import Clock
 from acestep.constants import DEFAULT_LM, NO_USER_INPUT
 from acestep.devices import default_dtype, resolve_device
 from acestep.planner import PlannerError, metadata
-from acestep.planner.descriptions import Description, Formatting, Inspiration, Question, Understanding, describe
+from acestep.planner.attempts import failure, seed_or_random
+from acestep.planner.costs import Costs
+from acestep.planner.describer import Describer
 from acestep.planner.rendered import RenderedPrompts
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ LM_PREFIX: Final = "acestep-5Hz-lm-"
 Progress = Callable[[float, str], None]
 
 
-class LLMHandler(RenderedPrompts):
+class LLMHandler(RenderedPrompts, Describer):
     """A planner checkpoint in memory, and what runs on it: planning in two phases, and descriptions.
 
     Attributes:
@@ -180,13 +181,12 @@ class LLMHandler(RenderedPrompts):
             or ``codes_counts`` and ``total_codes``, ``seeds``. A request that cannot be fulfilled is a failure with
             the reason in ``error``.
         """
-        from acestep.planner.costs import Costs
         from acestep.planner.music import Request, Result, plan
         from acestep.planner.procedure import Decoding
         from acestep.planner.sampling import Sampling
 
         samples = max(1, batch_size or 1)
-        chosen = (list(seeds or ()) + [random.getrandbits(32) for _ in range(samples)])[:samples]
+        chosen = (list(seeds or ()) + [seed_or_random(None) for _ in range(samples)])[:samples]
         result = Result(Costs(Clock(self.device)))
 
         def work() -> None:
@@ -211,7 +211,7 @@ class LLMHandler(RenderedPrompts):
             )
             plan(self._loaded, request, result, progress or _silent)
 
-        return result.public(chosen, _failure(work))
+        return result.public(chosen, failure(work))
 
     def generate_from_formatted_prompt(
         self,
@@ -237,7 +237,6 @@ class LLMHandler(RenderedPrompts):
             text ended, or ❌ with the reason and no text.
         """
         from acestep.planner.completion import Settings, complete
-        from acestep.planner.costs import Costs
         from acestep.planner.procedure import Decoding
 
         text, costs = "", Costs(Clock(self.device))
@@ -252,131 +251,20 @@ class LLMHandler(RenderedPrompts):
                 Decoding(settings.sampling, use_constrained_decoding, constrained_decoding_debug),
                 stop_at_reasoning=stop_at_reasoning,
                 legacy_prompt=self.use_legacy_cfg_prompt,
-                seed=_seed(seed),
+                seed=seed_or_random(seed),
                 costs=costs,
             )
 
-        if error := _failure(work):
+        if error := failure(work):
             return "", f"❌ {error}"
         ended = ", ".join(str(reason) for reason in costs.finish.values())
         return text, f"✅ Generated ({self.llm_backend}) | length={len(text)} | finish={ended}"
-
-    def understand_audio_from_codes(
-        self, audio_codes: str, temperature: float = 0.3, **options: Any
-    ) -> tuple[dict[str, Any], str]:
-        """Describe the piece of *audio_codes*.
-
-        Args:
-            audio_codes: ``<|audio_code_N|>`` tokens, or ``NO USER INPUT`` to have a piece invented.
-            temperature: 0 is greedy.
-            options: see `describe`.
-
-        Returns:
-            ``bpm``, ``caption``, ``duration``, ``genres``, ``keyscale``, ``language``, ``timesignature`` and, if any
-            were written, ``lyrics``; and a status: ✅ with the fields, or ❌ with the reason and no metadata.
-        """
-        return _answer(self.describe(Understanding(audio_codes), temperature, **options))
-
-    def create_sample_from_query(
-        self,
-        query: str,
-        instrumental: bool = False,
-        vocal_language: str | None = None,
-        temperature: float = 0.85,
-        **options: Any,
-    ) -> tuple[dict[str, Any], str]:
-        """Invent a piece.
-
-        Args:
-            query: the wish; blank for none.
-            instrumental: nobody sings; echoed in the metadata.
-            vocal_language: stands fast; None, blank and ``unknown`` leave it open.
-            temperature: 0 is greedy.
-            options: see `describe`.
-
-        Returns:
-            As `understand_audio_from_codes`.
-        """
-        return _answer(self.describe(Inspiration(query, instrumental, vocal_language), temperature, **options))
-
-    def format_sample_from_input(
-        self,
-        caption: str,
-        lyrics: str,
-        user_metadata: Mapping[str, Any] | None = None,
-        temperature: float = 0.85,
-        **options: Any,
-    ) -> tuple[dict[str, Any], str]:
-        """Improve *caption* and *lyrics*, and complete *user_metadata*, whose values stand fast.
-
-        Returns:
-            As `understand_audio_from_codes`; the lyrics are the given ones where the model wrote none.
-        """
-        return _answer(self.describe(Formatting(caption, lyrics, user_metadata), temperature, **options))
-
-    def describe(
-        self,
-        question: Question,
-        temperature: float,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        repetition_penalty: float = 1.0,
-        use_constrained_decoding: bool = True,
-        constrained_decoding_debug: bool = False,
-        seed: int | None = None,
-    ) -> Description:
-        """Ask *question*.
-
-        Args:
-            question: what the description is of.
-            temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
-            use_constrained_decoding: hold the answer to its grammar, so that it can always be read.
-            constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
-            seed: of the draws; None is a random one.
-
-        Returns:
-            The answer, or why there is none.
-        """
-        from acestep.planner.costs import Costs
-        from acestep.planner.procedure import Decoding
-        from acestep.planner.sampling import Sampling
-
-        description = Description(Costs(Clock(self.device)))
-
-        def work() -> None:
-            sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
-            how = Decoding(sampling, use_constrained_decoding, constrained_decoding_debug)
-            describe(self._loaded, question, how, _seed(seed), description)
-
-        if error := _failure(work):
-            description.error, description.status = error, f"❌ {error}"
-        return description
 
     @property
     def _loaded(self) -> Planner:
         if self._planner is None:
             raise PlannerError("LLM not initialized: call LLMHandler.initialize first.")
         return self._planner
-
-
-def _answer(description: Description) -> tuple[dict[str, Any], str]:
-    return description.metadata, description.status
-
-
-def _seed(seed: int | None) -> int:
-    return random.getrandbits(32) if seed is None else seed
-
-
-def _failure(work: Callable[[], None]) -> str | None:
-    """Why *work* failed; None if it did not."""
-    try:
-        work()
-    except (PlannerError, CheckpointError) as problem:
-        return str(problem)
-    except Exception as problem:
-        logger.exception("the planner failed")
-        return f"{type(problem).__name__}: {problem}"
-    return None
 
 
 def _silent(fraction: float, text: str) -> None:

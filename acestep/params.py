@@ -35,6 +35,7 @@ _SWITCHES = (
     "use_cot_metas",
     "use_cot_caption",
     "use_cot_language",
+    "use_constrained_decoding",
 )
 
 
@@ -73,9 +74,11 @@ class GenerationParams:
         lm_top_k: 0 is off.
         lm_top_p: 0 and 1 are off.
         lm_negative_prompt: what guidance leads away from.
-        use_cot_metas: the planner fills in the metadata that is left open.
+        use_cot_metas: the planner fills in the metadata that is left open; without it, it plans no caption and no
+            language either. With bpm, keyscale, timesignature and duration given there is nothing left to plan.
         use_cot_caption: the planner's caption replaces the caller's in the synthesizer.
         use_cot_language: the planner's language replaces the caller's in the synthesizer.
+        use_constrained_decoding: hold the planner's text to the grammar of metadata, so that it can always be read.
         cot_bpm: metadata that the planner chose; the fields ``cot_*`` are filled in by `generate_music`.
         cot_keyscale: see *cot_bpm*.
         cot_timesignature: see *cot_bpm*.
@@ -117,6 +120,7 @@ class GenerationParams:
     use_cot_metas: bool = True
     use_cot_caption: bool = True
     use_cot_language: bool = True
+    use_constrained_decoding: bool = True
     cot_bpm: int | None = None
     cot_keyscale: str = ""
     cot_timesignature: str = ""
@@ -180,6 +184,7 @@ class GenerationConfig:
         use_random_seed: draw all seeds; *seeds* and `GenerationParams.seed` are ignored.
         seeds: one seed an item (-1 is random; a short list is filled up with random ones), or the first item's.
         lm_batch_chunk_size: pieces that the planner makes at a time; 0 is all.
+        constrained_decoding_debug: log what the planner's grammar forced, and what was chosen among how many tokens.
         audio_format: one of `AUDIO_FORMATS`.
         mp3_bitrate: one of `MP3_BITRATES`.
         mp3_sample_rate: one of `MP3_SAMPLE_RATES`, in Hz.
@@ -189,6 +194,7 @@ class GenerationConfig:
     use_random_seed: bool = True
     seeds: list[int] | int | None = None
     lm_batch_chunk_size: int = 8
+    constrained_decoding_debug: bool = False
     audio_format: str = "flac"
     mp3_bitrate: str = "128k"
     mp3_sample_rate: int = SAMPLE_RATE
@@ -204,6 +210,7 @@ class GenerationConfig:
             ValueError: a value is unknown or out of range; the message names field, value and what is allowed.
         """
         _flag("use_random_seed", self.use_random_seed)
+        _flag("constrained_decoding_debug", self.constrained_decoding_debug)
         _whole("batch_size", self.batch_size, 1, MAX_BATCH, or_none=True)
         given = self.seeds if isinstance(self.seeds, list) else [] if self.seeds is None else [self.seeds]
         for seed in given:

@@ -123,6 +123,11 @@ class Description:
     error: str | None = None
     status: str = ""
 
+    @property
+    def answer(self) -> tuple[dict[str, Any], str]:
+        """Metadata and status."""
+        return self.metadata, self.status
+
 
 def describe(planner: Planner, question: Question, how: Decoding, seed: int, description: Description) -> None:
     """Ask *question* and fill *description* with the answer.

@@ -1,0 +1,29 @@
+"""What public functions do around their work: no exception leaves them, and every draw has a seed."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+
+from acestep.checkpoints import CheckpointError
+from acestep.planner import PlannerError
+
+logger = logging.getLogger(__name__)
+
+
+def failure(work: Callable[[], None]) -> str | None:
+    """Why *work* failed; None if it did not."""
+    try:
+        work()
+    except (PlannerError, CheckpointError) as problem:
+        return str(problem)
+    except Exception as problem:  # whatever happens, callers get a failure, never an exception
+        logger.exception("the planner failed")
+        return f"{type(problem).__name__}: {problem}"
+    return None
+
+
+def seed_or_random(seed: int | None) -> int:
+    """*seed*, or one drawn."""
+    return random.getrandbits(32) if seed is None else seed
