@@ -1,4 +1,4 @@
-"""Sampling of the turbo models: schedule, noise, Euler steps and the wavelet correction.
+"""Sampling: from noise to latents along the flow that a network predicts.
 
 Flow time ``t`` runs from 1 (noise) to 0 (data); the network predicts the velocity ``noise - data``.
 """
@@ -12,93 +12,67 @@ import torch
 from torch import Tensor
 
 from acestep.clock import Clock
+from acestep.guidance import Guidance, Guide
+from acestep.noise import noised, seeded_noise
+from acestep.repaint import Repaint
+from acestep.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, TURBO_TIMESTEPS, strip_zeros, turbo_schedule
+from acestep.wavelets import Correction
 
-TURBO_MAX_STEPS = 8
-"""More steps than this are asked for with explicit timesteps."""
-MAX_TIMESTEPS = 20
-TURBO_TIMESTEPS = tuple(
-    a / b
-    for a, b in (
-        (1, 1), (21, 22), (14, 15), (9, 10), (7, 8), (6, 7), (5, 6), (10, 13), (3, 4), (2, 3),
-        (9, 14), (5, 8), (6, 11), (1, 2), (2, 5), (3, 8), (3, 10), (1, 4), (2, 9), (1, 8),
-    )
-)  # fmt: skip
-"""The times that turbo models were distilled at: the 8-step schedules of shift 1, 2 and 3."""
+__all__ = [
+    "MAX_TIMESTEPS",
+    "TURBO_MAX_STEPS",
+    "TURBO_TIMESTEPS",
+    "Correction",
+    "Sampler",
+    "Switch",
+    "Velocity",
+    "sample",
+    "seeded_noise",
+    "strip_zeros",
+    "turbo_schedule",
+]
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
-"""Maps noisy latents ``[B, T, 64]`` and times ``[B]`` to velocities ``[B, T, 64]``."""
+"""Maps noisy latents ``[B, T, 64]`` and times ``[B]`` to velocities ``[B, T, 64]``.
+
+Where guidance is on, the batch is doubled at guided steps: its second half is without the condition.
+"""
 
 
 @dataclass(frozen=True)
-class Correction:
-    """Wavelet-domain correction (DCW) of each new state towards or away from the predicted clean state.
+class Sampler:
+    """How the flow is integrated.
 
     Attributes:
-        mode: ``low``, ``high``, ``double`` (both bands of a one-level Haar transform along time) or ``pix``.
-        scaler: strength in the low band, or in the only band.
-        high_scaler: strength in the high band, in mode ``double``.
+        method: ``ode``, or ``sde``, which predicts the clean latents at each step and adds fresh noise.
+        heun: average the velocities at both ends of each step (method ``ode``): twice the evaluations.
+        guidance: for models that were not distilled; None is none.
+        norm_threshold: largest norm of an item's velocity in norms of its state; 0 is no limit.
+        ema: share of the previous velocity in each one.
+
+    Raises:
+        ValueError: *method* is unknown.
     """
 
-    MODES = ("low", "high", "double", "pix")
+    METHODS = ("ode", "sde")
 
-    mode: str = "double"
-    scaler: float = 0.05
-    high_scaler: float = 0.02
+    method: str = "ode"
+    heun: bool = False
+    guidance: Guidance | None = None
+    norm_threshold: float = 0.0
+    ema: float = 0.0
 
-    def __call__(self, state: Tensor, clean: Tensor, time: float) -> Tensor:
-        """Correct *state* given the predicted *clean* latents, both ``[B, T, 64]``, at flow *time*."""
-        low = self.scaler * (time if self.mode in ("low", "double") else 0.0)
-        high = {"high": self.scaler, "double": self.high_scaler}.get(self.mode, 0.0) * (1 - time)
-        difference = (state - clean).float()
-        if self.mode == "pix":
-            return (state.float() + self.scaler * difference).to(state.dtype)
-        if low == high == 0:
-            return state
-        mean = _pair_means(difference)
-        return (state.float() + low * mean + high * (difference - mean)).to(state.dtype)
+    def __post_init__(self) -> None:
+        if self.method not in self.METHODS:
+            raise ValueError(f"infer_method is {self.method!r}, expected one of {', '.join(self.METHODS)}.")
 
 
-def _pair_means(x: Tensor) -> Tensor:
-    """The low Haar band of ``[B, T, C]``: each pair of frames replaced by its mean, an odd end paired with zero."""
-    frames = x.shape[1]
-    padded = torch.nn.functional.pad(x, (0, 0, 0, frames % 2))
-    means = (padded[:, 0::2] + padded[:, 1::2]) / 2
-    return means.repeat_interleave(2, dim=1)[:, :frames]
+@dataclass(frozen=True)
+class Switch:
+    """Another network from *step* (0 is the first) on."""
 
-
-def turbo_schedule(steps: int, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
-    """Descending flow times of the network evaluations; the last step goes from the last time straight to 0.
-
-    Explicit *timesteps* lose their trailing zeros and are moved to the nearest of `TURBO_TIMESTEPS`; they win over
-    *steps* (evenly spaced, at most `TURBO_MAX_STEPS`) and *shift* (``t' = s·t / (1 + (s-1)·t)``).
-    """
-    if timesteps is not None:
-        return [min(TURBO_TIMESTEPS, key=lambda t: abs(t - wanted)) for wanted in strip_zeros(timesteps)]
-    count = min(steps, TURBO_MAX_STEPS)
-    even = [1 - i / count for i in range(count)]
-    return [shift * t / (1 + (shift - 1) * t) for t in even]
-
-
-def strip_zeros(timesteps: Sequence[float]) -> list[float]:
-    """*timesteps* without the zeros at the end, which every schedule implies."""
-    kept = list(timesteps)
-    while kept and kept[-1] == 0:
-        kept.pop()
-    return kept
-
-
-def seeded_noise(seeds: Sequence[int], frames: int, channels: int, *, device: str, dtype: torch.dtype) -> Tensor:
-    """Normal noise ``[B, frames, channels]``; each item depends on its own seed alone (and on device and dtype)."""
-    draws = [
-        torch.randn(
-            (1, frames, channels),
-            generator=torch.Generator(device).manual_seed(seed),
-            device=device,
-            dtype=dtype,
-        )
-        for seed in seeds
-    ]
-    return torch.cat(draws)
+    step: int
+    velocity: Velocity
 
 
 def sample(
@@ -109,24 +83,110 @@ def sample(
     correction: Correction | None,
     clock: Clock,
     on_step: Callable[[int, int], None] | None = None,
+    sampler: Sampler = Sampler(),
+    turbo: bool = True,
+    start: Tensor | None = None,
+    switch: Switch | None = None,
+    repaint: Repaint | None = None,
+    draw: Callable[[Tensor], Tensor] = torch.randn_like,
 ) -> Tensor:
-    """Integrate from *noise* ``[B, T, 64]`` to clean latents with one network evaluation per schedule entry.
+    """Integrate from *noise* ``[B, T, 64]`` to clean latents along *schedule*, see `acestep.schedules`.
 
     Times are rounded to the latents' dtype, as the network sees them. Each step is a visit of the clock's stage
-    ``dit_step``. At the last step the correction is an identity and is left out.
+    ``dit_step``. Where the last step ends at the predicted clean state the correction is an identity and left out.
+
+    Args:
+        velocity: the network.
+        noise: where the flow begins.
+        schedule: flow times of the steps.
+        correction: wavelet correction, or None.
+        clock: takes the visits.
+        on_step: called with the step done and the number of steps.
+        sampler: how to integrate.
+        turbo: the rules of distilled models: the last step is a plain one and keeps no source, and fresh noise is
+            added up to the next time of the schedule; the rules of the others add it up to an even, unshifted one.
+        start: begin with this state instead of *noise*, at the first time of *schedule*.
+        switch: the network of the later steps.
+        repaint: frames of a source to keep.
+        draw: fresh noise like a state, for the method ``sde``.
     """
-    state = noise
-    times = torch.tensor(list(schedule), device=noise.device, dtype=noise.dtype)
-    values = [float(t) for t in times.tolist()]
-    for index, time in enumerate(values):
+    flow = _Flow(sampler, turbo, schedule, noise, draw)
+    state = noise if start is None else start
+    steps = len(schedule)
+    for index in range(steps):
         with clock.span("dit_step"):
-            speed = velocity(state, times[index].expand(len(noise)))
-            last = index == len(values) - 1
-            following = 0.0 if last else values[index + 1]
-            advanced = state - speed * (time - following)
-            if correction is not None and not last:
-                advanced = correction(advanced, state - speed * time, time)
+            network = switch.velocity if switch and index >= switch.step else velocity
+            advanced, clean, level = flow.step(network, state, index)
+            if correction is not None and advanced is not clean:
+                advanced = correction(advanced, clean, flow.values[index])
+            if repaint is not None and index < repaint.injections(steps) and not (turbo and index == steps - 1):
+                advanced = repaint.inject(advanced, noise, level)
             state = advanced
         if on_step is not None:
-            on_step(index + 1, len(values))
-    return state
+            on_step(index + 1, steps)
+    return state if repaint is None else repaint.blend(state)
+
+
+class _Flow:
+    """What one integration remembers from step to step: guidance's momentum and the last velocity."""
+
+    def __init__(
+        self, sampler: Sampler, turbo: bool, schedule: Sequence[float], noise: Tensor, draw: Callable[[Tensor], Tensor]
+    ) -> None:
+        self._sampler, self._turbo, self._draw = sampler, turbo, draw
+        self._exact = [*schedule, 0.0]
+        self._times = torch.tensor(self._exact, device=noise.device, dtype=noise.dtype)
+        self.values = [float(t) for t in self._times.tolist()]
+        self._guide = Guide(sampler.guidance) if sampler.guidance else None
+        self._previous: Tensor | None = None
+
+    def step(self, network: Velocity, state: Tensor, index: int) -> tuple[Tensor, Tensor, float]:
+        """The next state, the predicted clean one (the same object if the step ends there), and the next time."""
+        time, following = self.values[index : index + 2]
+        steps = len(self.values) - 1
+        velocity = self._limited(self._evaluate(network, state, index, first=True), state)
+        velocity = self._mixed(velocity, self._previous)
+        clean = state - velocity * time
+        if self._sampler.method == "sde":
+            self._previous = velocity
+            level = following if self._turbo else (steps - index - 1) / steps
+            return (clean if level == 0 else noised(clean, self._draw(state), level)), clean, level
+        average = velocity
+        if self._sampler.heun and not (self._turbo and index == steps - 1):
+            average = self._average(network, state, velocity, index)
+        self._previous = average
+        if average is velocity and following == 0:
+            return clean, clean, following
+        return state - average * (time - following), clean, following
+
+    def _average(self, network: Velocity, state: Tensor, velocity: Tensor, index: int) -> Tensor:
+        """Heun's mean of *velocity* and the one where it leads to."""
+        time, following = self.values[index : index + 2]
+        trial = state - velocity * (time - following)
+        second = self._limited(self._evaluate(network, trial, index + 1, first=False), trial)
+        return (velocity + self._mixed(second, velocity)) / 2
+
+    def _evaluate(self, network: Velocity, state: Tensor, point: int, *, first: bool) -> Tensor:
+        """The network's velocity at *point* of the schedule, guided where that is asked for."""
+        times = self._times[point]
+        if self._guide is None or not self._guide.guidance.covers(self._exact[point]):
+            return network(state, times.expand(len(state)))
+        pair = network(torch.cat([state, state]), times.expand(2 * len(state)))
+        guide = self._guide.predict if first else self._guide.correct
+        conditional, unconditional = pair.chunk(2)
+        return guide(state, self.values[point], conditional, unconditional)
+
+    def _limited(self, velocity: Tensor, state: Tensor) -> Tensor:
+        return limited(velocity, state, self._sampler.norm_threshold)
+
+    def _mixed(self, velocity: Tensor, previous: Tensor | None) -> Tensor:
+        share = self._sampler.ema
+        return velocity if previous is None or share == 0 else (1 - share) * velocity + share * previous
+
+
+def limited(velocity: Tensor, state: Tensor, threshold: float) -> Tensor:
+    """*velocity* with a norm of at most *threshold* norms of *state*, item by item; no limit at 0."""
+    if threshold <= 0:
+        return velocity
+    norms = [torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) + 1e-10 for x in (state, velocity)]
+    return velocity * (threshold * norms[0] / norms[1]).clamp(max=1)

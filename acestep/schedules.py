@@ -1,0 +1,62 @@
+"""Flow times of a generation: where the network is evaluated, from 1 (noise) downwards.
+
+A schedule is a descending list; the last step always ends at 0 (data), which is not in the list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+TURBO_MAX_STEPS = 8
+"""More steps than this are asked for with explicit timesteps."""
+MAX_TIMESTEPS = 20
+TURBO_TIMESTEPS = tuple(
+    a / b
+    for a, b in (
+        (1, 1), (21, 22), (14, 15), (9, 10), (7, 8), (6, 7), (5, 6), (10, 13), (3, 4), (2, 3),
+        (9, 14), (5, 8), (6, 11), (1, 2), (2, 5), (3, 8), (3, 10), (1, 4), (2, 9), (1, 8),
+    )
+)  # fmt: skip
+"""The times that turbo models were distilled at: the 8-step schedules of shift 1, 2 and 3."""
+TURBO_SHIFTS = (1.0, 2.0, 3.0)
+
+
+def turbo_schedule(steps: int | None, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
+    """The schedule of a distilled model.
+
+    Explicit *timesteps* lose their trailing zeros and are moved to the nearest of `TURBO_TIMESTEPS`; they win over
+    *steps* (evenly spaced, at most `TURBO_MAX_STEPS`) and *shift* (``t' = s·t / (1 + (s-1)·t)``). Without *steps*
+    it is the distilled one whose shift is nearest.
+    """
+    if timesteps is not None:
+        return [min(TURBO_TIMESTEPS, key=lambda t: abs(t - wanted)) for wanted in strip_zeros(timesteps)]
+    if steps is None:
+        steps, shift = TURBO_MAX_STEPS, min(TURBO_SHIFTS, key=lambda known: abs(known - shift))
+    count = min(steps, TURBO_MAX_STEPS)
+    return [shifted(1 - i / count, shift) for i in range(count)]
+
+
+def base_schedule(steps: int, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
+    """The schedule of a base or sft model: *timesteps* as they are, else *steps* even ones, shifted."""
+    if timesteps is not None:
+        return strip_zeros(timesteps)
+    return [shifted((steps - i) / steps, shift) for i in range(steps)]
+
+
+def shifted(time: float, shift: float) -> float:
+    """*time* moved towards noise (*shift* above 1) or data (below 1): ``s·t / (1 + (s-1)·t)``."""
+    return shift * time / (1 + (shift - 1) * time)
+
+
+def late_start(schedule: Sequence[float], strength: float) -> list[float]:
+    """What is left of *schedule* from the time nearest to ``1 - strength`` on; the first one of equally near ones."""
+    nearest = min(range(len(schedule)), key=lambda i: abs(schedule[i] - (1 - strength)))
+    return list(schedule[nearest:])
+
+
+def strip_zeros(timesteps: Sequence[float]) -> list[float]:
+    """*timesteps* without the zeros at the end, which every schedule implies."""
+    kept = list(timesteps)
+    while kept and kept[-1] == 0:
+        kept.pop()
+    return kept
