@@ -19,13 +19,13 @@ class Plain:
     """A planner checkpoint in transformers.
 
     Attributes:
-        model: the `Qwen3ForCausalLM`.
+        model: the `Qwen3ForCausalLM`, whose annotations do not fit its own methods.
     """
 
     def __init__(self, folder: Path, vocabulary: Vocabulary, *, device: str, dtype: torch.dtype) -> None:
         """Load the weights of *folder*."""
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self.model = Qwen3ForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device)
+        self.model: Any = Qwen3ForCausalLM.from_pretrained(folder, dtype=dtype, device_map=device)
         self._device = device
         self._vocabulary = vocabulary
 
