@@ -128,15 +128,12 @@ def build_empty(factory: Callable[[], nn.Module]) -> Any:
         return factory()
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path, *, device: str, dtype: torch.dtype) -> None:
-    """Give *module* its parameters: exactly the keys and shapes of its state dict, cast and moved.
+def check_tensors(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: Path) -> None:
+    """See that *tensors*, read from *source*, have the keys and shapes of *wanted*.
 
     Raises:
-        CheckpointError: keys are missing or unexpected, or a shape differs; the message names them and *source*.
+        CheckpointError: they have not; the message names keys and *source*.
     """
-    import torch
-
-    wanted = module.state_dict()
     missing = sorted(set(wanted) - set(tensors))
     if missing:
         raise CheckpointError(f"{source} lacks {_some(missing)}: it is not a complete checkpoint of this model.")
@@ -148,6 +145,17 @@ def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path, *, devi
             raise CheckpointError(
                 f"{source}: {key} has shape {list(tensors[key].shape)}, config.json asks for {list(slot.shape)}."
             )
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path, *, device: str, dtype: torch.dtype) -> None:
+    """Give *module* its parameters: exactly the keys and shapes of its state dict, cast and moved.
+
+    Raises:
+        CheckpointError: keys are missing or unexpected, or a shape differs; the message names them and *source*.
+    """
+    import torch
+
+    check_tensors(module.state_dict(), tensors, source)
     placed = {
         key: tensor.to(device, dtype if tensor.is_floating_point() else None, copy=True)
         for key, tensor in tensors.items()

@@ -38,7 +38,7 @@ class LLMHandler(RenderedPrompts, Describer):
         llm: the model, None unless initialised.
         llm_tokenizer: its Hugging Face tokenizer, which knows text and control tokens but no audio codes.
         llm_initialized: whether `initialize` has succeeded.
-        llm_backend: the engine that answers, ``"pt"``.
+        llm_backend: the engine that answers: ``"pt"``, ``"vllm"`` or ``"mlx"``.
         max_model_len: largest number of tokens, prompt and output together.
         device, dtype: where and in what numbers the model computes.
         use_legacy_cfg_prompt: keep lyrics, and the caption without a negative prompt, in the unconditional prompt.
@@ -72,7 +72,8 @@ class LLMHandler(RenderedPrompts, Describer):
         Args:
             checkpoint_dir: folder that holds the checkpoint folders.
             lm_model_path: name of the checkpoint's folder, or its absolute path; None is ``acestep-5Hz-lm-1.7B``.
-            backend: ``"pt"``; ``"auto"`` takes it.
+            backend: ``"pt"``, ``"vllm"`` or ``"mlx"``; ``"auto"`` takes the one that `acestep.planner.engines.choose`
+                says, and the status says which and why.
             device: ``"auto"`` takes cuda, mps or cpu, the first that is there; any other must be there.
             dtype: of the weights; None is what `acestep.devices.default_dtype` says.
 
@@ -81,32 +82,35 @@ class LLMHandler(RenderedPrompts, Describer):
         """
         self.unload()
         try:
-            self._load(component_folder(Path(checkpoint_dir), lm_model_path or DEFAULT_LM), backend, device, dtype)
+            reason = self._load(
+                component_folder(Path(checkpoint_dir), lm_model_path or DEFAULT_LM), backend, device, dtype
+            )
         except (CheckpointError, ValueError) as error:
             return f"❌ Planner not loaded: {error}", False
         except (RuntimeError, OSError, MemoryError) as error:
             logger.exception("loading the planner failed")
             return f"❌ Planner not loaded: {type(error).__name__}: {error}", False
-        chosen = f"{self.llm_backend} (chosen by auto)" if backend == "auto" else self.llm_backend
         return (
-            f"✅ Planner loaded\nModel: {lm_model_path or DEFAULT_LM}\nBackend: {chosen}\n"
+            f"✅ Planner loaded\nModel: {lm_model_path or DEFAULT_LM}\nBackend: {self.llm_backend} ({reason})\n"
             f"Device: {self.device}, {str(self.dtype).removeprefix('torch.')}",
             True,
         )
 
-    def _load(self, folder: Path, backend: str, device: str, dtype: torch.dtype | None) -> None:
+    def _load(self, folder: Path, backend: str, device: str, dtype: torch.dtype | None) -> str:
+        """Load *folder*; returns why that engine was taken."""
         from acestep.planner import engines
         from acestep.planner.procedure import Planner
         from acestep.planner.vocabulary import Vocabulary
 
-        name = engines.choose(backend)
         self.device = resolve_device(device)
+        name, reason = engines.choose(backend, self.device)
         self.dtype = dtype or default_dtype(self.device)
         vocabulary = Vocabulary(folder)
         engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype)
         self._planner = Planner(engine, vocabulary)
         self.llm, self.llm_tokenizer = engine.model, vocabulary.tokenizer
         self.llm_backend, self.max_model_len = engine.name, engine.max_positions
+        return reason
 
     def unload(self) -> None:
         """Free the model's memory; nothing happens if none is loaded."""

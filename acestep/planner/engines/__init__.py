@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from acestep.planner.engines.base import Engine
+from acestep.planner.engines.choice import BACKENDS, Choice, choose
 
 if TYPE_CHECKING:
     import torch
 
     from acestep.planner.vocabulary import Vocabulary
 
-BACKENDS: Final = ("pt", "vllm", "mlx")
+__all__ = ["BACKENDS", "Choice", "Engine", "choose", "open_engine"]
 
 
-def choose(backend: str) -> str:
-    """The engine that answers when *backend* (one of `BACKENDS`, or ``auto``) is asked for.
+def open_engine(
+    name: str, folder: Path, vocabulary: Vocabulary, *, device: str, dtype: torch.dtype, offload: bool = False
+) -> Engine:
+    """Load the checkpoint in *folder* into the engine called *name*, one of `BACKENDS` that `choose` has agreed to.
 
-    Raises:
-        ValueError: there is no such engine here.
-    """
-    if backend not in ("auto", *BACKENDS):
-        raise ValueError(f"unknown backend {backend!r}: use 'pt' or 'auto'.")
-    if backend in ("vllm", "mlx"):
-        raise ValueError(f"backend {backend!r} is not available in this version: use 'pt' or 'auto'.")
-    return "pt"
-
-
-def open_engine(backend: str, folder: Path, vocabulary: Vocabulary, *, device: str, dtype: torch.dtype) -> Engine:
-    """Load the checkpoint in *folder* into the engine called *backend*, one of `BACKENDS`.
+    With *offload* the weights leave a CUDA device between calls; others have no memory of their own.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds another model.
+        PlannerError: the device has too little free memory.
     """
+    if name == "vllm":
+        from acestep.planner.engines.vllm import VllmEngine
+
+        return VllmEngine(folder, vocabulary, device=device, dtype=dtype, offload=offload)
+    if name == "mlx":
+        from acestep.planner.engines.mlx import MlxEngine
+
+        return MlxEngine(folder, vocabulary, device=device, dtype=dtype)
     from acestep.planner.engines.pt import PtEngine
 
-    kinds: dict[str, Callable[..., Engine]] = {"pt": PtEngine}
-    return kinds[backend](folder, vocabulary, device=device, dtype=dtype)
+    return PtEngine(folder, vocabulary, device=device, dtype=dtype)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from acestep.planner import PlannerError
 from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampling
 
@@ -123,3 +124,16 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the memory that the model takes up; no call may follow."""
         ...
+
+
+def check_length(prompt: int, new: int, most: int) -> None:
+    """See that a prompt of *prompt* tokens and *new* ones behind it are at most *most*.
+
+    Raises:
+        PlannerError: they are more.
+    """
+    if prompt + new > most:
+        raise PlannerError(
+            f"the prompt has {prompt} tokens and up to {new} follow, but there is room for {most}: "
+            "shorten caption or lyrics."
+        )

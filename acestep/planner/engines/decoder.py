@@ -8,11 +8,12 @@ positions, keys and values shared by groups of query heads, a gated MLP.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Qwen3ForCausalLM
-from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer
+from transformers import PreTrainedModel
 
 
 class Cache:
@@ -56,18 +57,19 @@ class Decoder:
     parameters become views of them.
     """
 
-    def __init__(self, model: Qwen3ForCausalLM) -> None:
-        config = model.config
+    def __init__(self, model: PreTrainedModel) -> None:
+        config: Any = model.config
+        base: Any = model.model
         self.device, self.dtype = model.device, model.dtype
         self.layers: int = config.num_hidden_layers
         self.head_dim: int = config.head_dim
-        self.kv_heads: int = model.model.layers[0].self_attn.k_proj.out_features // self.head_dim
+        self.kv_heads: int = base.layers[0].self_attn.k_proj.out_features // self.head_dim
         self._groups: int = config.num_attention_heads // self.kv_heads
         self._eps: float = config.rms_norm_eps
-        self._embedding: Tensor = model.model.embed_tokens.weight
-        self._norm: Tensor = model.model.norm.weight
-        self._rotary = model.model.rotary_emb
-        self._blocks = [_Block(layer, self.head_dim, self._eps) for layer in model.model.layers]
+        self._embedding: Tensor = base.embed_tokens.weight
+        self._norm: Tensor = base.norm.weight
+        self._rotary = base.rotary_emb
+        self._blocks = [_Block(layer, self.head_dim, self._eps) for layer in base.layers]
 
     def rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines ``[positions, head dim]``, the first half of the sines negated."""
@@ -131,7 +133,7 @@ class Decoder:
 class _Block:
     """One layer, split where attention happens."""
 
-    def __init__(self, layer: Qwen3DecoderLayer, head_dim: int, eps: float) -> None:
+    def __init__(self, layer: Any, head_dim: int, eps: float) -> None:
         attention, mlp = layer.self_attn, layer.mlp
         self._query_key_value = _side_by_side(attention.q_proj, attention.k_proj, attention.v_proj)
         self._gate_up = _side_by_side(mlp.gate_proj, mlp.up_proj)
@@ -141,12 +143,10 @@ class _Block:
         self._kv_heads = attention.k_proj.out_features // head_dim
         self._split = [self._heads + self._kv_heads, self._kv_heads]
         self._shape = (-1, self._heads + 2 * self._kv_heads, head_dim)
-        self._scale = torch.cat(
-            (
-                attention.q_norm.weight.expand(self._heads, -1),
-                attention.k_norm.weight.expand(self._kv_heads, -1),
-            )
-        )
+        self._norms: Tensor | None = None  # Llama has none
+        if hasattr(attention, "q_norm"):
+            scales = attention.q_norm.weight.expand(self._heads, -1), attention.k_norm.weight.expand(self._kv_heads, -1)
+            self._norms = torch.cat(scales)
         self._eps = eps
 
     def project(self, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -154,7 +154,8 @@ class _Block:
         normed = functional.rms_norm(hidden, hidden.shape[-1:], self._before, self._eps)
         projected = functional.linear(normed, self._query_key_value).view(self._shape)
         rotating, value = torch.split(projected, self._split, 1)
-        rotating = functional.rms_norm(rotating, rotating.shape[-1:], None, self._eps) * self._scale
+        if self._norms is not None:
+            rotating = functional.rms_norm(rotating, rotating.shape[-1:], None, self._eps) * self._norms
         swapped = rotating.roll(rotating.shape[-1] // 2, -1)
         rotated = torch.addcmul(rotating * cos, swapped, sin)
         return rotated[:, : self._heads], rotated[:, self._heads :], value

@@ -1,20 +1,19 @@
-"""The PyTorch engine: transformers' Qwen3 on any device torch knows."""
+"""The PyTorch engine: transformers' modules on any device torch knows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import Qwen3Config, Qwen3ForCausalLM, Qwen3Model
+from transformers import PreTrainedModel
 
-from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
-from acestep.planner import PlannerError
-from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun
+from acestep.checkpoints import build_empty, fill
+from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.decoder import Cache, Decoder
+from acestep.planner.engines.weights import ARCHITECTURES, check_vocabulary, read_architecture, read_weights
 from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampler, guide, streams
 from acestep.planner.timing import Laps
@@ -28,7 +27,7 @@ class PtEngine:
     """A planner checkpoint in memory.
 
     Attributes:
-        model: the `Qwen3ForCausalLM`; its weights may be read, not replaced.
+        model: transformers' model; its weights may be read, not replaced.
     """
 
     name = "pt"
@@ -39,12 +38,9 @@ class PtEngine:
         Raises:
             CheckpointError: the folder is incomplete or damaged, or holds another model.
         """
-        self.model = load_model(folder, device=device, dtype=dtype)
+        self.model: Any = load_model(folder, device=device, dtype=dtype)
         head, codes = self.model.lm_head.weight, vocabulary.codes
-        if len(head) < max(vocabulary.size, codes.first_id + codes.count):
-            raise CheckpointError(
-                f"{folder}: the model knows {len(head)} tokens, the tokenizer more: they are of different checkpoints."
-            )
+        check_vocabulary(len(head), vocabulary, folder)
         self.max_positions: int = min(self.model.config.max_position_embeddings, MAX_POSITIONS)
         self._device = device
         self._vocabulary = vocabulary
@@ -57,7 +53,7 @@ class PtEngine:
     def write_text(self, request: TextRequest) -> TextRun:
         """Continue a prompt, see `Engine.write_text`."""
         constraint, limit = request.constraint, request.limit
-        self._check_length(len(request.prompt), limit)
+        check_length(len(request.prompt), limit, self.max_positions)
         cache = Cache(self._decoder, [len(request.prompt)], 1, limit)
         draws = streams([request.seed], 1, self._device)
         sampler = Sampler(request.sampling, draws, self._vocabulary.size, self._device)
@@ -92,7 +88,7 @@ class PtEngine:
         """
         steps = request.limit if request.count is None else request.count
         prompts = [request.prompt] if request.unconditional is None else [request.prompt, request.unconditional]
-        self._check_length(max(map(len, prompts)), steps)
+        check_length(max(map(len, prompts)), steps, self.max_positions)
         guided, samples, first_id = len(prompts) == 2, len(request.seeds), self._vocabulary.codes.first_id
         columns = len(self._codes_head) + (request.count is None)
         laps = Laps(self._device)
@@ -151,13 +147,6 @@ class PtEngine:
         end = len(self._codes_head)
         return row[: row.index(end)] if end in row else row
 
-    def _check_length(self, prompt: int, new: int) -> None:
-        if prompt + new > self.max_positions:
-            raise PlannerError(
-                f"the prompt has {prompt} tokens and up to {new} follow, but there is room for {self.max_positions}: "
-                "shorten caption or lyrics."
-            )
-
 
 def _masked(logits: Tensor, constraint: Constraint | None) -> Tensor:
     if constraint is None:
@@ -166,36 +155,21 @@ def _masked(logits: Tensor, constraint: Constraint | None) -> Tensor:
     return logits.masked_fill(~allowed, -torch.inf)
 
 
-def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> Qwen3ForCausalLM:
-    """A Qwen3 causal language model from *folder*; keys may have the prefix ``model.`` or not, the head be
-    tied.
+def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> PreTrainedModel:
+    """The causal language model of *folder*.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds another model.
     """
-    config = _read_architecture(folder)
-    tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
+    config = read_architecture(folder)
+    tensors = read_weights(folder, config)
     head = tensors.pop("lm_head.weight", None)
-    layers: Qwen3Model = build_empty(lambda: Qwen3Model(config))
-    fill(layers, tensors, folder, device=device, dtype=dtype)
-    model: Qwen3ForCausalLM = build_empty(lambda: Qwen3ForCausalLM(config))  # type: ignore[no-untyped-call]
-    model.model = layers
-    if config.tie_word_embeddings:
-        model.lm_head.weight = layers.embed_tokens.weight
+    model: Any = build_empty(lambda: ARCHITECTURES[config.model_type](config))
+    layers = {key.removeprefix("model."): tensor for key, tensor in tensors.items()}
+    fill(model.model, layers, folder, device=device, dtype=dtype)
+    if head is None:
+        model.lm_head.weight = model.model.embed_tokens.weight
     else:
-        heads: Mapping[str, Tensor] = {} if head is None else {"weight": head}
-        fill(model.lm_head, heads, folder, device=device, dtype=dtype)
-    for module in (layers, model):
-        module.train(False)
-        module.requires_grad_(False)
-    return model
-
-
-def _read_architecture(folder: Path) -> Qwen3Config:
-    values: dict[str, Any] = read_config(folder)
-    if values.get("model_type") != "qwen3":
-        raise CheckpointError(f"{folder}: model_type is {values.get('model_type')!r}, a planner's is 'qwen3'.")
-    for option in ("attention_bias", "use_sliding_window"):
-        if values.get(option):
-            raise CheckpointError(f"{folder}: {option} is set, which no released planner has and this one cannot run.")
-    return Qwen3Config.from_dict(values)
+        fill(model.lm_head, {"weight": head}, folder, device=device, dtype=dtype)
+    found: PreTrainedModel = model.eval().requires_grad_(False)
+    return found

