@@ -30,8 +30,8 @@ GENRES = {
     "create_sample": ("o", "r", "c", "H", "es", "T", "r", "al"),
     "format_sample": ("e", "le", "c", "tronic", " ", " ", " pop"),
 }
-"""The reference's genres in tokens. It recorded their text and the number of all tokens, which only more tokens than the
-tokenizer's own explain; which ones it took matters little, as long as there are as many."""
+"""The reference's genres in tokens. It recorded their text and the number of all tokens, which more tokens than the
+tokenizer's own explain; which ones they were matters little, as long as there are as many."""
 CASES = tuple(GENRES)
 
 
