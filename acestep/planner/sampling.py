@@ -97,11 +97,13 @@ class Sampler:
             least = logits.topk(sampling.top_k).values[:, -1:]
             logits = logits.masked_fill(logits < least, -torch.inf)
         probabilities = logits.softmax(-1)
-        if sampling.top_p is not None and sampling.top_p < 1.0:
-            probabilities = _nucleus(probabilities, sampling.top_p)
         for row, stream in zip(self._arrivals, self._streams, strict=True):
             row.exponential_(generator=stream)
-        return (probabilities / self._arrivals).argmax(-1)
+        if sampling.top_p is None or sampling.top_p >= 1.0:
+            return (probabilities / self._arrivals).argmax(-1)
+        if logits.device.type == "cpu":
+            return _first_in_nucleus(probabilities, self._arrivals, sampling.top_p)
+        return (_nucleus(probabilities, sampling.top_p) / self._arrivals).argmax(-1)
 
 
 def _nucleus(probabilities: Tensor, total: float) -> Tensor:
@@ -110,3 +112,21 @@ def _nucleus(probabilities: Tensor, total: float) -> Tensor:
     before = ordered.cumsum(-1) - ordered
     least = ordered.masked_fill(before >= total, torch.inf).amin(-1, keepdim=True)
     return probabilities.masked_fill(probabilities < least, 0.0)
+
+
+def _first_in_nucleus(probabilities: Tensor, arrivals: Tensor, total: float) -> Tensor:
+    """Who wins the race among `_nucleus`, without sorting: the first one that belongs to it.
+
+    A token belongs to it if those likelier than it do not reach *total*. Where the first one does not, nobody
+    as unlikely does, and the race goes on among the likelier; that takes a look at the result, which only on the
+    host costs nothing.
+    """
+    speeds = probabilities / arrivals
+    while True:
+        tokens = speeds.argmax(-1)
+        chosen = probabilities.gather(1, tokens.unsqueeze(1))
+        likelier = probabilities > chosen
+        outside = (probabilities * likelier).sum(-1, keepdim=True) >= total
+        if not outside.any():
+            return tokens
+        speeds *= likelier | ~outside

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from acestep.planner import PlannerError
-from acestep.planner.sampling import Sampler, Sampling, guide, streams
+from acestep.planner.sampling import Sampler, Sampling, _first_in_nucleus, _nucleus, guide, streams
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, -math.inf]])
 
@@ -48,6 +48,16 @@ def test_top_p_keeps_the_smallest_set_that_reaches_it_after_the_temperature() ->
     assert (frequencies(Sampling(1.0, top_p=0.85)) > 0).tolist() == [True, True, False, False, False]
     assert (frequencies(Sampling(3.0, top_p=0.85)) > 0).tolist() == [True, True, True, False, False]
     assert (frequencies(Sampling(1.0, top_p=1e-9)) > 0).tolist() == [True, False, False, False, False]
+
+
+@pytest.mark.parametrize("total", [1e-9, 0.3, 0.9, 0.999999])
+@pytest.mark.parametrize("spread", [0.0, 0.1, 1.0, 6.0])
+def test_the_race_among_the_nucleus_has_the_same_winner_without_sorting(total: float, spread: float) -> None:
+    random = torch.Generator().manual_seed(3)
+    logits = (spread * torch.randn(200, 500, generator=random)).round(decimals=1)  # with ties
+    probabilities, arrivals = logits.softmax(-1), torch.empty(200, 500).exponential_(generator=random)
+    expected = (_nucleus(probabilities, total) / arrivals).argmax(-1)
+    assert torch.equal(_first_in_nucleus(probabilities, arrivals, total), expected)
 
 
 def test_top_p_counts_among_what_top_k_left() -> None:
