@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoints import CheckpointError, checkpoints_root, component_folder
+from acestep.checkpoints import checkpoints_root, component_folder
 from acestep.clock import Clock
 from acestep.constants import DEFAULT_LM, NO_USER_INPUT
 from acestep.devices import default_dtype, resolve_device
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     import torch
 
     from acestep.planner.procedure import Planner
-
-logger = logging.getLogger(__name__)
 
 MODES: Final = ("dit", "llm_dit")
 LM_PREFIX: Final = "acestep-5Hz-lm-"
@@ -45,7 +42,10 @@ class LLMHandler(RenderedPrompts, Describer):
     """
 
     def __init__(self, persistent_storage_path: str | os.PathLike[str] | None = None) -> None:
-        """Make a handler whose checkpoints are discovered below *persistent_storage_path*, see `checkpoints_root`."""
+        """Make a handler that finds checkpoints in ``checkpoints`` below *persistent_storage_path*.
+
+        None, and ``$ACESTEP_CHECKPOINTS_DIR``, mean what they mean to `acestep.checkpoints.checkpoints_root`.
+        """
         self._root = checkpoints_root(persistent_storage_path)
         self._planner: Planner | None = None
         self.llm: Any = None
@@ -63,8 +63,9 @@ class LLMHandler(RenderedPrompts, Describer):
         self,
         checkpoint_dir: str | os.PathLike[str],
         lm_model_path: str | None = None,
-        backend: str = "pt",
+        backend: str = "auto",
         device: str = "auto",
+        offload_to_cpu: bool = False,
         dtype: torch.dtype | None = None,
     ) -> tuple[str, bool]:
         """Load a planner, in place of the one loaded before.
@@ -75,28 +76,33 @@ class LLMHandler(RenderedPrompts, Describer):
             backend: ``"pt"``, ``"vllm"`` or ``"mlx"``; ``"auto"`` takes the one that `acestep.planner.engines.choose`
                 says, and the status says which and why.
             device: ``"auto"`` takes cuda, mps or cpu, the first that is there; any other must be there.
+            offload_to_cpu: keep the weights off a CUDA device between calls; elsewhere it has no effect, which the
+                status says.
             dtype: of the weights; None is what `acestep.devices.default_dtype` says.
 
         Returns:
             A status whose first character tells success (✅) from failure (❌), and whether it succeeded.
         """
         self.unload()
-        try:
-            reason = self._load(
-                component_folder(Path(checkpoint_dir), lm_model_path or DEFAULT_LM), backend, device, dtype
-            )
-        except (CheckpointError, ValueError) as error:
-            return f"❌ Planner not loaded: {error}", False
-        except (RuntimeError, OSError, MemoryError) as error:
-            logger.exception("loading the planner failed")
-            return f"❌ Planner not loaded: {type(error).__name__}: {error}", False
-        return (
-            f"✅ Planner loaded\nModel: {lm_model_path or DEFAULT_LM}\nBackend: {self.llm_backend} ({reason})\n"
-            f"Device: {self.device}, {str(self.dtype).removeprefix('torch.')}",
-            True,
-        )
+        name, reason = lm_model_path or DEFAULT_LM, ""
 
-    def _load(self, folder: Path, backend: str, device: str, dtype: torch.dtype | None) -> str:
+        def work() -> None:
+            nonlocal reason
+            reason = self._load(component_folder(Path(checkpoint_dir), name), backend, device, offload_to_cpu, dtype)
+
+        if error := failure(work):
+            return f"❌ Planner not loaded: {error}", False
+        lines = [
+            "✅ Planner loaded",
+            f"Model: {name}",
+            f"Backend: {self.llm_backend} ({reason})",
+            f"Device: {self.device}, {str(self.dtype).removeprefix('torch.')}",
+        ]
+        if offload_to_cpu and not self.device.startswith("cuda"):
+            lines.append(f"Note: offload_to_cpu has no effect on {self.device}")
+        return "\n".join(lines), True
+
+    def _load(self, folder: Path, backend: str, device: str, offload: bool, dtype: torch.dtype | None) -> str:
         """Load *folder*; returns why that engine was taken."""
         from acestep.planner import engines
         from acestep.planner.procedure import Planner
@@ -106,7 +112,7 @@ class LLMHandler(RenderedPrompts, Describer):
         name, reason = engines.choose(backend, self.device)
         self.dtype = dtype or default_dtype(self.device)
         vocabulary = Vocabulary(folder)
-        engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype)
+        engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype, offload=offload)
         self._planner = Planner(engine, vocabulary)
         self.llm, self.llm_tokenizer = engine.model, vocabulary.tokenizer
         self.llm_backend, self.max_model_len = engine.name, engine.max_positions

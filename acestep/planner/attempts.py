@@ -7,16 +7,16 @@ import random
 from collections.abc import Callable
 
 from acestep.checkpoints import CheckpointError
-from acestep.planner import PlannerError
 
 logger = logging.getLogger(__name__)
 
 
 def failure(work: Callable[[], None]) -> str | None:
-    """Why *work* failed; None if it did not."""
+    """Why *work* failed; None if it did not. A ValueError (PlannerError among them) speaks for itself."""
     try:
         work()
-    except (PlannerError, CheckpointError) as problem:
+    except (ValueError, CheckpointError) as problem:
+        logger.debug("the planner refused", exc_info=True)
         return str(problem)
     except Exception as problem:  # whatever happens, callers get a failure, never an exception
         logger.exception("the planner failed")
