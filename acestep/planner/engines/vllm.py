@@ -17,6 +17,7 @@ import torch
 from acestep.planner import PlannerError
 from acestep.planner.engines import vllm_budget
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
+from acestep.planner.engines.heads import wider_head
 from acestep.planner.engines.vllm_containment import contained
 from acestep.planner.engines.vllm_draws import CodesDraw, Desk, TextDraw
 from acestep.planner.engines.weights import check_vocabulary, read_architecture, read_weights
@@ -52,13 +53,12 @@ class VllmEngine:
         self._desk = Desk()
         cuda = device.startswith("cuda")
         self._asleep = offload and cuda
+        weights = sum(tensor.numel() for tensor in read_weights(folder, config).values()) * dtype.itemsize
+        token = vllm_budget.token_bytes(config, wider_head(config.head_dim), dtype)
+        size, share = vllm_budget.cache_bytes(weights, token, self.max_positions, device)
         with contained():
             from acestep.planner.engines.vllm_core import Core, Room
-            from acestep.planner.engines.vllm_weights import wider_head
 
-            weights = sum(tensor.numel() for tensor in read_weights(folder, config).values()) * dtype.itemsize
-            token = vllm_budget.token_bytes(config, wider_head(config.head_dim), dtype)
-            size, share = vllm_budget.cache_bytes(weights, token, self.max_positions, device)
             room = Room(vllm_budget.ROWS, self.max_positions, vllm_budget.STEP_TOKENS, size, share)
             self._core = Core(folder, self._desk, room, dtype=dtype, eager=not cuda, sleeps=self._asleep)
         self.model: Any = self._core.model
