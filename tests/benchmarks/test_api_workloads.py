@@ -109,11 +109,11 @@ def test_a_commit_without_the_function_is_too_old(state, monkeypatch):
 
 
 def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, monkeypatch):
-    def choose(name):
-        raise ValueError(f"backend {name!r} is not here: pip install it")
+    def choose(name, device):
+        raise ValueError(f"backend {name!r} is not on this {device}: pip install it")
 
     monkeypatch.setattr("acestep.planner.engines.choose", choose)
 
     record = measure_cell("apis", Apis(), Engines(state.settings), {**UNDERSTAND, "engine": "vllm"}, None)
 
-    assert (record.status, record.reason) == ("skip", "backend 'vllm' is not here: pip install it")
+    assert (record.status, record.reason) == ("skip", "backend 'vllm' is not on this cpu: pip install it")

@@ -121,11 +121,11 @@ def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, mo
 
     record = measure_cell("planner", Planner(), Engines(state.settings), {**cell, "engine": "vllm"}, None)
 
-    assert (record.status, record.reason) == ("skip", "backend 'vllm' is not here: pip install it")
+    assert (record.status, record.reason) == ("skip", "backend 'vllm' is not on this cpu: pip install it")
 
 
-def _no_engine(name):
-    raise ValueError(f"backend {name!r} is not here: pip install it")
+def _no_engine(name, device):
+    raise ValueError(f"backend {name!r} is not on this {device}: pip install it")
 
 
 def test_engines_are_loaded_once_and_one_at_a_time(state, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, SCALES, Settings
-from benchmarks.harness.workload import Unsupported, require
+from benchmarks.harness.workload import Unsupported, require, require_keywords
 
 
 def checkpoints(settings: Settings) -> Path:
@@ -36,17 +36,18 @@ def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
     if not (root / LM_FOLDER).is_dir():
         raise Unsupported(f"{root} has no {LM_FOLDER}")
     if engine != "pt":
-        require_engine(engine)
+        require_engine(engine, settings.device)
     report, loaded = handler.initialize(str(root), LM_FOLDER, backend=engine, device=settings.device)
     if not loaded:
         raise RuntimeError(report)
     return handler
 
 
-def require_engine(name: str) -> None:
-    """Raise Unsupported, with the package's own sentence, if the commit or the environment has no such engine."""
+def require_engine(name: str, device: str) -> None:
+    """Raise Unsupported, with the package's own sentence, if commit or environment have no such engine for *device*."""
     choose = require("acestep.planner.engines", "choose")
+    require_keywords(choose, "device")
     try:
-        choose(name)
+        choose(name, device=device)
     except ValueError as error:
         raise Unsupported(str(error)) from error
