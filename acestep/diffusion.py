@@ -19,6 +19,7 @@ from acestep.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, TURBO_TIMESTEPS, s
 from acestep.wavelets import Correction
 
 __all__ = [
+    "EULER",
     "MAX_TIMESTEPS",
     "TURBO_MAX_STEPS",
     "TURBO_TIMESTEPS",
@@ -67,6 +68,9 @@ class Sampler:
             raise ValueError(f"infer_method is {self.method!r}, expected one of {', '.join(self.METHODS)}.")
 
 
+EULER = Sampler()
+
+
 @dataclass(frozen=True)
 class Switch:
     """Another network from *step* (0 is the first) on."""
@@ -83,7 +87,7 @@ def sample(
     correction: Correction | None,
     clock: Clock,
     on_step: Callable[[int, int], None] | None = None,
-    sampler: Sampler = Sampler(),
+    sampler: Sampler = EULER,
     turbo: bool = True,
     start: Tensor | None = None,
     switch: Switch | None = None,
@@ -189,4 +193,5 @@ def limited(velocity: Tensor, state: Tensor, threshold: float) -> Tensor:
     if threshold <= 0:
         return velocity
     norms = [torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) + 1e-10 for x in (state, velocity)]
-    return velocity * (threshold * norms[0] / norms[1]).clamp(max=1)
+    factor: Tensor = (threshold * norms[0] / norms[1]).clamp(max=1)
+    return velocity * factor

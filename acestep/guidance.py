@@ -103,6 +103,6 @@ def adg(state: Tensor, time: float, conditional: Tensor, unconditional: Tensor, 
 def _angle(a: Tensor, b: Tensor) -> Tensor:
     """Angles between the frames of *a* and *b*, ``[B, T, 1]``; in fp64, which Apple's GPUs lack."""
     place = "cpu" if a.device.type == "mps" else a.device
-    wide = (x.to(place).double() for x in (a, b))
-    cosine = torch.nn.functional.cosine_similarity(*wide, dim=-1).clamp(-1 + 1e-6, 1 - 1e-6)
-    return cosine.arccos().unsqueeze(-1).to(a.device, torch.float32)
+    wide_a, wide_b = a.to(place).double(), b.to(place).double()
+    cosine = torch.nn.functional.cosine_similarity(wide_a, wide_b, dim=-1)
+    return cosine.clamp(-1 + 1e-6, 1 - 1e-6).arccos().unsqueeze(-1).to(a.device, torch.float32)

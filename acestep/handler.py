@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from acestep.audio import limit_peak
-from acestep.checkpoints import checkpoints_root, component_folder
+from acestep.checkpoints import CheckpointError, checkpoints_root, component_folder
 from acestep.clock import Clock
 from acestep.conditioning import Metadata, caption_prompt, lyric_prompt
 from acestep.constants import (
@@ -107,6 +107,8 @@ class AceStepHandler(Synthesizer):
                 device=device,
                 dtype=default_dtype(device),
             )
+            if not self.is_turbo_model():
+                raise CheckpointError(f"{name} is not a turbo model: this version makes music with turbo models only.")
         except Exception as error:
             logger.debug("initialize_service failed", exc_info=True)
             self.clear()

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,9 @@ from torch.nn.utils import remove_weight_norm
 
 from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
 from acestep.constants import LATENT_CHANNELS
+from acestep.families import ENCODER_FIELDS, Family, family_of
+from acestep.layouts import model_config, read_model
+from acestep.timbre import XLTimbreEncoder
 
 _LAYER_FIELDS = (
     "hidden_size",
@@ -37,17 +39,6 @@ _LAYER_FIELDS = (
     "rms_norm_eps",
     "sliding_window",
 )
-_RENAMES = (
-    (".proj_in.1.", ".proj_in_conv."),
-    (".proj_out.1.", ".proj_out_conv."),
-    (".q_proj.", ".to_q."),
-    (".k_proj.", ".to_k."),
-    (".v_proj.", ".to_v."),
-    (".o_proj.", ".to_out.0."),
-    (".q_norm.", ".norm_q."),
-    (".k_norm.", ".norm_k."),
-)
-
 DEFAULTS: dict[str, Any] = {
     "hidden_size": 2048,
     "intermediate_size": 6144,
@@ -88,67 +79,51 @@ class AceStepModel(nn.Module):
         detokenizer: 5 Hz embeddings ``[B, n, H]`` to 25 Hz latents ``[B, 5n, 64]``.
         silence_latent: the latents of silence, ``[1, T, 64]``.
         config: the checkpoint's ``config.json`` over `DEFAULTS`.
+        family: what kind of checkpoint it is.
     """
 
     silence_latent: Tensor
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], family: Family) -> None:
         super().__init__()
-        self.config = DEFAULTS | config
-
-        def pick(*names: str) -> dict[str, Any]:
-            return {name: self.config[name] for name in (*_LAYER_FIELDS, *names)}
-
+        self.config = DEFAULTS | config | {"is_turbo": family.turbo}
+        self.family = family
+        inner = self.config | {name.removeprefix("encoder_"): config[name] for name in ENCODER_FIELDS if family.xl}
         channels = "audio_acoustic_hidden_dim"
         pooler = ("pool_window_size", "num_attention_pooler_hidden_layers")
-        self.decoder = AceStepTransformer1DModel(
-            **pick("num_hidden_layers", "in_channels", channels, "patch_size"), is_turbo=True
-        )
-        self.encoder = AceStepConditionEncoder(
-            **pick(
-                "text_hidden_dim",
-                "timbre_hidden_dim",
-                "num_lyric_encoder_hidden_layers",
-                "num_timbre_encoder_hidden_layers",
-            )
-        )
-        del self.encoder.silence_latent  # the checkpoint keeps it in a file of its own
         fsq = ("fsq_dim", "fsq_input_levels", "fsq_input_num_quantizers")
-        self.tokenizer = AceStepAudioTokenizer(**pick(channels, *pooler, *fsq))
-        self.detokenizer = AceStepAudioTokenDetokenizer(**pick(channels, *pooler))
+        timbre = ("timbre_hidden_dim", "num_timbre_encoder_hidden_layers")
+        lyrics = ("text_hidden_dim", "num_lyric_encoder_hidden_layers")
+        self.decoder = AceStepTransformer1DModel(
+            **_pick(self.config, "num_hidden_layers", "in_channels", channels, "patch_size"),
+            encoder_hidden_size=inner["hidden_size"],
+            is_turbo=family.turbo,
+        )
+        self.encoder = AceStepConditionEncoder(**_pick(inner, *lyrics, *timbre))
+        del self.encoder.silence_latent  # it is the model's, wherever the checkpoint keeps it
+        if family.xl:
+            self.encoder.timbre_encoder = XLTimbreEncoder(**_pick(inner, *timbre))
+        self.tokenizer = AceStepAudioTokenizer(**_pick(inner, channels, *pooler, *fsq))
+        self.detokenizer = AceStepAudioTokenDetokenizer(**_pick(inner, channels, *pooler))
 
 
-def module_key(key: str) -> str:
-    """The name in `AceStepModel` of the tensor that the original checkpoint calls *key*."""
-    if key == "null_condition_emb":
-        return "encoder.null_condition_emb"
-    for original, ours in _RENAMES:
-        key = key.replace(original, ours)
-    return key
-
-
-def original_key(key: str) -> str:
-    """The inverse of `module_key`: what the original checkpoint calls the tensor *key* of `AceStepModel`."""
-    if key == "encoder.null_condition_emb":
-        return "null_condition_emb"
-    for original, ours in _RENAMES:
-        key = key.replace(ours, original)
-    return key
+def _pick(config: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: config[name] for name in (*_LAYER_FIELDS, *names)}
 
 
 def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> AceStepModel:
-    """Load a turbo checkpoint folder (``config.json``, weights, ``silence_latent.pt``).
+    """Load a checkpoint folder of any family, in the original's or diffusers' layout (see `acestep.layouts`).
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds a model that cannot be run.
     """
-    config = read_config(folder)
+    config = model_config(folder)
     _check_supported(config, folder)
-    silence = _read_silence(folder)
-    model: AceStepModel = build_empty(lambda: AceStepModel(config))
-    tensors = {module_key(key): tensor for key, tensor in read_tensors(folder).items()}
-    fill(model, tensors, folder, device=device, dtype=dtype)
-    model.register_buffer("silence_latent", silence.transpose(1, 2).contiguous().to(device, dtype), persistent=False)
+    family = family_of(config, folder)
+    stored = read_model(folder, (DEFAULTS | config)["audio_acoustic_hidden_dim"])
+    model: AceStepModel = build_empty(lambda: AceStepModel(config, family))
+    fill(model, stored.tensors, folder, device=device, dtype=dtype)
+    model.register_buffer("silence_latent", stored.silence.contiguous().to(device, dtype), persistent=False)
     return model
 
 
@@ -156,29 +131,10 @@ def _check_supported(config: dict[str, Any], folder: Path) -> None:
     kind = config.get("model_type")
     if kind != "acestep":
         raise CheckpointError(f"{folder}: model_type is {kind!r}, expected 'acestep'.")
-    if not config.get("is_turbo", False):
-        raise CheckpointError(f"{folder}: is_turbo is not true; this version runs turbo checkpoints only.")
-    if config.get("encoder_hidden_size"):
-        raise CheckpointError(f"{folder}: this is an XL checkpoint; this version runs the 2B family only.")
     merged = DEFAULTS | config
     alternating = [("sliding_attention", "full_attention")[i % 2] for i in range(merged["num_hidden_layers"])]
     if (merged["layer_types"] or alternating) != alternating or not merged["use_sliding_window"]:
         raise CheckpointError(f"{folder}: only alternating sliding and full attention layers are supported.")
-
-
-def _read_silence(folder: Path) -> Tensor:
-    """``silence_latent.pt`` as stored: fp32 ``[1, 64, T]``."""
-    path = folder / "silence_latent.pt"
-    if not path.is_file():
-        raise CheckpointError(f"{path} is missing. It is part of every released checkpoint: download it again.")
-    try:
-        silence = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Download it again.") from error
-    if not isinstance(silence, Tensor) or silence.ndim != 3 or silence.shape[:2] != (1, LATENT_CHANNELS):
-        shape = list(silence.shape) if isinstance(silence, Tensor) else type(silence).__name__
-        raise CheckpointError(f"{path} holds {shape}, expected a tensor [1, {LATENT_CHANNELS}, frames].")
-    return silence
 
 
 def load_vae(folder: Path, *, device: str, dtype: torch.dtype) -> AutoencoderOobleck:

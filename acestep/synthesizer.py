@@ -16,8 +16,12 @@ from torch import Tensor
 from acestep.clock import Clock
 from acestep.conditioning import TextStates, encode_text, load_text_encoder
 from acestep.constants import LATENT_CHANNELS, TIMBRE_FRAMES
-from acestep.diffusion import Correction, sample, seeded_noise
+from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
+from acestep.families import Family
 from acestep.model import load_model, load_vae
+from acestep.noise import Streams, noised, retake, seeded_noise
+from acestep.schedules import late_start
+from acestep.variation import UNVARIED, Variation
 
 VAE_TILE_FRAMES = 512
 VAE_OVERLAP_FRAMES = 16
@@ -33,6 +37,7 @@ class Synthesizer:
         text_encoder: the Qwen3 encoder, or None.
         text_tokenizer: its tokenizer, or None.
         config: the checkpoint's configuration, or None.
+        family: what kind of checkpoint it is, or None.
         silence_latent: latents of silence ``[1, T, 64]``, or None.
         device: where the models are.
         dtype: the number format they compute in.
@@ -48,6 +53,7 @@ class Synthesizer:
         self.text_encoder: Any = None
         self.text_tokenizer: Any = None
         self.config: dict[str, Any] | None = None
+        self.family: Family | None = None
         self.silence_latent: Tensor | None = None
         self.device = "cpu"
         self.dtype = torch.float32
@@ -63,7 +69,7 @@ class Synthesizer:
         self.vae.tile_latent_min_length = VAE_TILE_FRAMES
         self.vae.tile_latent_overlap = VAE_OVERLAP_FRAMES
         self.text_encoder, self.text_tokenizer = load_text_encoder(text_folder, device=device, dtype=dtype)
-        self.config = self.model.config
+        self.config, self.family = self.model.config, self.model.family
         self.silence_latent = self.model.silence_latent
         self.device, self.dtype = device, dtype
 
@@ -73,18 +79,28 @@ class Synthesizer:
         return encode_text(self.text_encoder, self.text_tokenizer, captions, lyrics, device=self.device)
 
     @torch.inference_mode()
-    def encode_condition(self, text: TextStates) -> tuple[Tensor, Tensor]:
-        """Condition sequence ``[B, S, H]`` and its mask ``[B, S]``, with silence as the timbre reference."""
-        batch = len(text.text)
-        silence = self._silence(TIMBRE_FRAMES)
+    def encode_condition(
+        self, text: TextStates, references: Tensor | None = None, owners: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Condition sequence ``[B, S, H]`` and its mask ``[B, S]``.
+
+        Args:
+            text: of the batch.
+            references: latents ``[N, R, 64]`` of the timbre references; None is silence for every item.
+            owners: the item of each reference, int64 ``[N]``; every item has at least one.
+        """
+        if references is None:
+            references = self._silence(TIMBRE_FRAMES).expand(len(text.text), -1, -1)
+            owners = torch.arange(len(text.text), device=self.device)
         return self.model.encoder(  # type: ignore[no-any-return]
-            text.text,
-            text.text_mask,
-            text.lyrics,
-            text.lyrics_mask,
-            silence.expand(batch, -1, -1),
-            torch.arange(batch, device=self.device),
+            text.text, text.text_mask, text.lyrics, text.lyrics_mask, references, owners
         )
+
+    @torch.inference_mode()
+    def coarse_latents(self, latents: Tensor) -> Tensor:
+        """What 5 Hz audio codes keep of *latents* ``[B, T, 64]``: tokenized and detokenized, the source of a cover."""
+        quantized, _ = self.model.tokenizer.tokenize(latents, self.silence_latent)
+        return self.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def decode_codes(self, codes: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -114,27 +130,73 @@ class Synthesizer:
         correction: Correction | None = None,
         clock: Clock | None = None,
         on_step: Callable[[int, int], None] | None = None,
+        sampler: Sampler = EULER,
+        variation: Variation = UNVARIED,
     ) -> Tensor:
         """Sample latents ``[B, T, 64]``.
+
+        All random numbers come from *seeds*, those of the method ``sde`` too, which the reference draws from the
+        global generator.
 
         Args:
             condition: condition sequences ``[B, S, H]``.
             context: context latents ``[B, T, 128]``.
             seeds: one an item.
-            schedule: flow times, see `turbo_schedule`.
+            schedule: flow times, see `Family.schedule`.
             correction: wavelet correction, or None.
             clock: takes the visits of stage ``dit_step``.
             on_step: called with the step done and the number of steps.
+            sampler: how the flow is integrated.
+            variation: retakes, sources and repainting.
+
+        Raises:
+            ValueError: guidance was asked of a model that has it in its weights.
         """
+        assert self.family is not None
+        if sampler.guidance and not self.family.guided:
+            raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
+        frames, channels = context.shape[1], context.shape[2] // 2
+        streams = Streams(seeds, device=self.device, dtype=self.dtype)
+        noise = streams.draw(frames, channels)
+        if variation.retake_variance > 0:
+            other = seeded_noise(variation.retake_seeds, frames, channels, device=self.device, dtype=self.dtype)
+            noise = retake(noise, other, variation.retake_variance)
+        start = None
+        if variation.source is not None and variation.source_strength > 0:
+            schedule = late_start(schedule, variation.source_strength)
+            start = noised(variation.source, noise, schedule[0])
+        switch = None
+        if variation.plain is not None and variation.cover_strength < 1:
+            step = int(len(schedule) * variation.cover_strength)
+            switch = Switch(step, self._network(*variation.plain, sampler))
+        return sample(
+            self._network(condition, context, sampler),
+            noise,
+            schedule,
+            correction=correction,
+            clock=clock or Clock(self.device),
+            on_step=on_step,
+            sampler=sampler,
+            turbo=self.family.turbo,
+            start=start,
+            switch=switch,
+            repaint=variation.repaint,
+            draw=streams.like,
+        )
+
+    def _network(self, condition: Tensor, context: Tensor, sampler: Sampler) -> Velocity:
+        """The diffusion transformer under *condition* and *context*; the second half of a doubled batch has none."""
+        if sampler.guidance:
+            condition = torch.cat([condition, self.model.encoder.null_condition_emb.expand_as(condition)])
+            context = torch.cat([context, context])
 
         def velocity(latents: Tensor, times: Tensor) -> Tensor:
+            rows = len(latents)
             return self.model.decoder(  # type: ignore[no-any-return]
-                latents, times, times, condition, context, return_dict=False
+                latents, times, times, condition[:rows], context[:rows], return_dict=False
             )[0]
 
-        noise = seeded_noise(seeds, context.shape[1], LATENT_CHANNELS, device=self.device, dtype=self.dtype)
-        clock = clock or Clock(self.device)
-        return sample(velocity, noise, schedule, correction=correction, clock=clock, on_step=on_step)
+        return velocity
 
     @torch.inference_mode()
     def decode_latents(self, latents: Tensor, tiled: bool = True) -> Tensor:

@@ -82,9 +82,11 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_full_has_the_released_shapes() -> None:
     from acestep.checkpoints import build_empty
-    from acestep.model import AceStepModel, original_key
+    from acestep.families import Family
+    from acestep.layouts import original_key
+    from acestep.model import AceStepModel
 
-    model = build_empty(lambda: AceStepModel({"model_type": "acestep", "is_turbo": True}))
+    model = build_empty(lambda: AceStepModel({"model_type": "acestep", "is_turbo": True}, Family("turbo")))
     shapes = {original_key(key): list(tensor.shape) for key, tensor in model.state_dict().items()}
     assert len(shapes) == 677
     assert sum(parameter.numel() for parameter in model.parameters()) == 2_393_872_518

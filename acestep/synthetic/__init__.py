@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from acestep.checkpoints import CheckpointError
-from acestep.constants import DEFAULT_DIT, TEXT_ENCODER_FOLDER, VAE_FOLDER
+from acestep.constants import TEXT_ENCODER_FOLDER, VAE_FOLDER
 from acestep.synthetic.planner import Size
 from acestep.synthetic.tokenizer import Scale
 
@@ -24,7 +24,13 @@ SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
 PLANNER_SIZES: Final[tuple[Size, ...]] = get_args(Size)
 
 
-def write(scale: Scale, folder: Path, planners: Iterable[Size] = ("0.6B",), seed: int = 0) -> list[Path]:
+def write(
+    scale: Scale,
+    folder: Path,
+    planners: Iterable[Size] = ("0.6B",),
+    seed: int = 0,
+    dits: Iterable[str] = ("turbo",),
+) -> list[Path]:
     """Write the checkpoints of *scale* into *folder* and return their folders.
 
     Args:
@@ -32,28 +38,34 @@ def write(scale: Scale, folder: Path, planners: Iterable[Size] = ("0.6B",), seed
         folder: is made if it is not there.
         planners: sizes of the planner checkpoints.
         seed: the same seed gives the same bytes.
+        dits: families of the diffusion models, ``turbo``, ``base``, ``sft``, ``xl-turbo``, ``xl-base``, ``xl-sft``.
 
     Raises:
+        ValueError: a family is unknown.
         CheckpointError: *folder* already holds one of them; nothing is overwritten.
         OSError: the folder cannot be written.
     """
+    from acestep.families import family_named
     from acestep.synthetic.planner import write_planner
     from acestep.synthetic.synthesizer import write_model, write_text_encoder, write_vae
 
     sizes = {folder / f"acestep-5Hz-lm-{size}": size for size in planners}
-    targets = [folder / name for name in (DEFAULT_DIT, VAE_FOLDER, TEXT_ENCODER_FOLDER)] + list(sizes)
+    models = {folder / family.folder: family for family in map(family_named, dits)}
+    vae, text_encoder = folder / VAE_FOLDER, folder / TEXT_ENCODER_FOLDER
+    targets = [*models, vae, text_encoder, *sizes]
     taken = [target.name for target in targets if target.exists()]
     if taken:
         raise CheckpointError(f"{folder} already holds {', '.join(taken)}; choose an empty folder.")
-    write_model(targets[0], scale, seed)
-    write_vae(targets[1], scale, seed)
-    write_text_encoder(targets[2], scale, seed)
+    for target, family in models.items():
+        write_model(target, scale, seed, family)
+    write_vae(vae, scale, seed)
+    write_text_encoder(text_encoder, scale, seed)
     for target, size in sizes.items():
         write_planner(target, size, scale, seed)
     return targets
 
 
-def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",)) -> Path:
+def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",), dits: Iterable[str] = ("turbo",)) -> Path:
     """A folder with the checkpoints of *scale*, built the first time it is asked for.
 
     It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by the recipe, so a changed
@@ -65,15 +77,15 @@ def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",)) -> Path:
     """
     from filelock import FileLock
 
-    wanted = sorted(set(planners))
+    wanted, families = sorted(set(planners)), sorted(set(dits))
     cache = Path(os.environ.get("ACESTEP_CACHE_DIR") or Path.home() / ".cache" / "acestep") / "synthetic"
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / "-".join([scale, *wanted, _recipe()])
+    folder = cache / "-".join([scale, *families, *wanted, _recipe()])
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             building = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
             try:
-                write(scale, building, wanted)
+                write(scale, building, wanted, dits=families)
                 building.rename(folder)
             finally:
                 shutil.rmtree(building, ignore_errors=True)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from acestep.checkpoints import CheckpointError
+from acestep.families import FAMILIES
 from acestep.synthetic import PLANNER_SIZES, SCALES, write
 
 
@@ -25,10 +26,18 @@ def main(argv: list[str] | None = None) -> int:
         metavar="SIZE",
         help=f"planner to write, can be repeated: {', '.join(PLANNER_SIZES)} (default 0.6B)",
     )
+    parser.add_argument(
+        "--dit",
+        action="append",
+        choices=[family.name for family in FAMILIES],
+        metavar="FAMILY",
+        help=f"diffusion model to write, can be repeated: {', '.join(family.name for family in FAMILIES)} "
+        "(default turbo; a full xl one takes 20 GB)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default 0)")
     args = parser.parse_args(argv)
     try:
-        written = write(args.scale, args.folder, args.planner or ["0.6B"], args.seed)
+        written = write(args.scale, args.folder, args.planner or ["0.6B"], args.seed, args.dit or ["turbo"])
     except (CheckpointError, OSError) as error:
         print(f"Cannot write the checkpoints: {error}", file=sys.stderr)
         return 1

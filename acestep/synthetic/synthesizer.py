@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from acestep.checkpoints import build_empty
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
-from acestep.model import DEFAULTS, AceStepModel, original_key
+from acestep.families import TURBO, XL_SHAPES, Family
+from acestep.layouts import original_key
+from acestep.model import DEFAULTS, AceStepModel
 from acestep.synthetic.tokenizer import Scale, build_text_tokenizer, save_tokenizer
 from acestep.synthetic.weights import Dtype, write_weights
 
@@ -31,6 +33,16 @@ TINY_MODEL: Final[dict[str, Any]] = {
     "fsq_dim": 64,
     "sliding_window": 64,
 }
+TINY_XL: Final[dict[str, Any]] = {
+    "hidden_size": 80,
+    "intermediate_size": 160,
+    "num_attention_heads": 8,
+    "encoder_hidden_size": 64,
+    "encoder_intermediate_size": 128,
+    "encoder_num_attention_heads": 4,
+    "encoder_num_key_value_heads": 2,
+}
+"""Where a tiny XL model differs from `TINY_MODEL`."""
 SILENCE_FRAMES: Final = {"tiny": 1500, "full": 15_000}
 
 VAE_CONFIGS: Final[dict[Scale, dict[str, Any]]] = {
@@ -62,26 +74,33 @@ DTYPES: Final[dict[Scale, Dtype]] = {"tiny": "float32", "full": "bfloat16"}
 """The stored number format."""
 
 
-def write_model(folder: Path, scale: Scale, seed: int = 0) -> None:
-    """Write a turbo diffusion model: ``config.json``, ``model.safetensors``, ``silence_latent.pt``.
+def write_model(folder: Path, scale: Scale, seed: int = 0, family: Family = TURBO) -> None:
+    """Write a diffusion model of *family*: ``config.json``, weights (in shards where large), ``silence_latent.pt``.
 
-    Weights are normal with variance 1 / fan-in and norms near 1, so that every layer keeps its signal's
-    size; the stored number format is fp32 (tiny) or bf16 (full). The same *seed* gives the same bytes.
+    Weights are normal with variance 1 / fan-in and norms near 1, so that every layer keeps its signal's size; the
+    stored number format is fp32 (tiny, and XL as released) or bf16 (full). The same *seed* gives the same bytes.
     """
-    config = DEFAULTS | (TINY_MODEL if scale == "tiny" else {})
+    dtype: Dtype = "float32" if family.xl else DTYPES[scale]
     described = {
         "architectures": ["AceStepConditionGenerationModel"],
         "model_type": "acestep",
-        "is_turbo": True,
-        "model_version": "turbo",
+        "is_turbo": family.turbo,
+        "model_version": family.kind,
         "timbre_fix_frame": 750,
         "vocab_size": 64_003,
-        "dtype": DTYPES[scale],
-        **config,
+        "dtype": dtype,
+        **model_shapes(scale, family),
     }
-    _write(folder, described, lambda: AceStepModel(described), "model", scale, seed, original_key)
+    _write(folder, described, lambda: AceStepModel(described, family), "model", dtype, seed, original_key)
     silence = torch.randn(1, LATENT_CHANNELS, 1, generator=torch.Generator().manual_seed(seed))
     torch.save(silence.expand(-1, -1, SILENCE_FRAMES[scale]).contiguous(), folder / "silence_latent.pt")
+
+
+def model_shapes(scale: Scale, family: Family) -> dict[str, Any]:
+    """What the configuration says about sizes: the released ones (full) or small ones of the same kind (tiny)."""
+    tiny = TINY_MODEL | (TINY_XL if family.xl else {})
+    full = XL_SHAPES if family.xl else {}
+    return DEFAULTS | (tiny if scale == "tiny" else full)
 
 
 def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
@@ -103,7 +122,7 @@ def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
             return AutoencoderOobleck(**config)  # type: ignore[no-any-return]
 
     described = {"_class_name": "AutoencoderOobleck", **config}
-    _write(folder, described, build, "diffusion_pytorch_model", scale, seed)
+    _write(folder, described, build, "diffusion_pytorch_model", DTYPES[scale], seed)
 
 
 def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
@@ -126,7 +145,7 @@ def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
         "transformers_version": "4.57.6",
         **TEXT_CONFIGS[scale],
     }
-    _write(folder, config, lambda: Qwen3Model(Qwen3Config(**config)), "model", scale, seed)
+    _write(folder, config, lambda: Qwen3Model(Qwen3Config(**config)), "model", DTYPES[scale], seed)
 
 
 def _write(
@@ -134,7 +153,7 @@ def _write(
     config: dict[str, Any],
     build: Callable[[], nn.Module],
     stem: str,
-    scale: Scale,
+    dtype: Dtype,
     seed: int,
     rename: Callable[[str], str] = lambda key: key,
 ) -> None:
@@ -142,7 +161,7 @@ def _write(
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     slots = build_empty(build).state_dict()
     shapes = {rename(key): tuple(slot.shape) for key, slot in slots.items()}
-    write_weights(folder, shapes, _tensors(slots, DTYPES[scale], seed), DTYPES[scale], stem)
+    write_weights(folder, shapes, _tensors(slots, dtype, seed), dtype, stem)
 
 
 def _tensors(slots: dict[str, Tensor], dtype: Dtype, seed: int) -> Iterator[Tensor]:

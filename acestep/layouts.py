@@ -1,0 +1,123 @@
+"""The layouts that a diffusion model is stored in, read as one: configuration, tensors by our keys, silence.
+
+The original layout is one folder with ``config.json``, weights and ``silence_latent.pt``. What
+`AceStepPipeline.save_pretrained` writes has a folder for each part, and the silence among the condition encoder's
+weights.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from acestep.checkpoints import CheckpointError, read_config, read_tensors
+from acestep.families import ENCODER_FIELDS
+
+_RENAMES: Final = (
+    (".proj_in.1.", ".proj_in_conv."),
+    (".proj_out.1.", ".proj_out_conv."),
+    (".q_proj.", ".to_q."),
+    (".k_proj.", ".to_k."),
+    (".v_proj.", ".to_v."),
+    (".o_proj.", ".to_out.0."),
+    (".q_norm.", ".norm_q."),
+    (".k_norm.", ".norm_k."),
+)
+_PARTS: Final = {
+    "transformer": "decoder",
+    "condition_encoder": "encoder",
+    "audio_tokenizer": "tokenizer",
+    "audio_token_detokenizer": "detokenizer",
+}
+"""diffusers' folder of each of our parts."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """The contents of a checkpoint: tensors by their keys in `AceStepModel`, and the silence ``[1, T, C]``."""
+
+    tensors: dict[str, Tensor]
+    silence: Tensor
+
+
+def is_diffusers(folder: Path) -> bool:
+    """Whether *folder* was written by `AceStepPipeline.save_pretrained`."""
+    return not (folder / "config.json").is_file() and (folder / "transformer" / "config.json").is_file()
+
+
+def model_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the model in *folder*, under the original's names.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    if not is_diffusers(folder):
+        return read_config(folder)
+    parts = {name: read_config(folder / name) for name in _PARTS}
+    model, encoder = parts["transformer"], parts["condition_encoder"]
+    turbo = bool(model.get("is_turbo")) or model.get("model_version") == "turbo"
+    merged = {"model_type": "acestep", **parts["audio_tokenizer"], **encoder, **model, "is_turbo": turbo}
+    merged.pop("encoder_hidden_size", None)
+    if encoder["hidden_size"] != model["hidden_size"]:
+        merged |= {name: encoder[name.removeprefix("encoder_")] for name in ENCODER_FIELDS}
+    return {name: value for name, value in merged.items() if not name.startswith("_")}
+
+
+def read_model(folder: Path, channels: int) -> Stored:
+    """Read the weights of the model in *folder*, whose latents have *channels*.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    if not is_diffusers(folder):
+        silence = _read_silence(folder, channels).transpose(1, 2)
+        return Stored({module_key(key): tensor for key, tensor in read_tensors(folder).items()}, silence)
+    tensors = {
+        f"{ours}.{key}": tensor
+        for theirs, ours in _PARTS.items()
+        for key, tensor in read_tensors(folder / theirs).items()
+    }
+    try:
+        return Stored(tensors, tensors.pop("encoder.silence_latent"))
+    except KeyError:
+        raise CheckpointError(
+            f"{folder}/condition_encoder lacks silence_latent. Convert the checkpoint again."
+        ) from None
+
+
+def module_key(key: str) -> str:
+    """The name in `AceStepModel` of the tensor that the original checkpoint calls *key*."""
+    if key == "null_condition_emb":
+        return "encoder.null_condition_emb"
+    for original, ours in _RENAMES:
+        key = key.replace(original, ours)
+    return key
+
+
+def original_key(key: str) -> str:
+    """The inverse of `module_key`: what the original checkpoint calls the tensor *key* of `AceStepModel`."""
+    if key == "encoder.null_condition_emb":
+        return "null_condition_emb"
+    for original, ours in _RENAMES:
+        key = key.replace(ours, original)
+    return key
+
+
+def _read_silence(folder: Path, channels: int) -> Tensor:
+    """``silence_latent.pt`` as stored: fp32 ``[1, channels, T]``."""
+    path = folder / "silence_latent.pt"
+    if not path.is_file():
+        raise CheckpointError(f"{path} is missing. It is part of every released checkpoint: download it again.")
+    try:
+        silence = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Download it again.") from error
+    if not isinstance(silence, Tensor) or silence.ndim != 3 or silence.shape[:2] != (1, channels):
+        shape = list(silence.shape) if isinstance(silence, Tensor) else type(silence).__name__
+        raise CheckpointError(f"{path} holds {shape}, expected a tensor [1, {channels}, frames].")
+    return silence
