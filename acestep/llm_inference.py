@@ -219,7 +219,8 @@ class LLMHandler(RenderedPrompts, Describer):
                 plans_language=use_cot_language,
                 seeds=chosen,
             )
-            plan(self._loaded, request, result, progress or _silent)
+            with self._loaded.engine.resident():
+                plan(self._loaded, request, result, progress or _silent)
 
         return result.public(chosen, failure(work))
 
@@ -254,16 +255,17 @@ class LLMHandler(RenderedPrompts, Describer):
         def work() -> None:
             nonlocal text
             settings = Settings.of(cfg)
-            text = complete(
-                self._loaded,
-                formatted_prompt,
-                settings,
-                Decoding(settings.sampling, use_constrained_decoding, constrained_decoding_debug),
-                stop_at_reasoning=stop_at_reasoning,
-                legacy_prompt=self.use_legacy_cfg_prompt,
-                seed=seed_or_random(seed),
-                costs=costs,
-            )
+            with self._loaded.engine.resident():
+                text = complete(
+                    self._loaded,
+                    formatted_prompt,
+                    settings,
+                    Decoding(settings.sampling, use_constrained_decoding, constrained_decoding_debug),
+                    stop_at_reasoning=stop_at_reasoning,
+                    legacy_prompt=self.use_legacy_cfg_prompt,
+                    seed=seed_or_random(seed),
+                    costs=costs,
+                )
 
         if error := failure(work):
             return "", f"❌ {error}"

@@ -21,7 +21,7 @@ def open_engine(
 ) -> Engine:
     """Load the checkpoint in *folder* into the engine called *name*, one of `BACKENDS` that `choose` has agreed to.
 
-    With *offload* the weights leave a CUDA device between calls; others have no memory of their own.
+    With *offload* the weights leave a device that has memory of its own between jobs (`Engine.resident`).
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds another model.
@@ -37,4 +37,4 @@ def open_engine(
         return MlxEngine(folder, vocabulary, device=device, dtype=dtype)
     from acestep.planner.engines.pt import PtEngine
 
-    return PtEngine(folder, vocabulary, device=device, dtype=dtype)
+    return PtEngine(folder, vocabulary, device=device, dtype=dtype, offload=offload)

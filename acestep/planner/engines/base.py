@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -119,6 +120,10 @@ class Engine(Protocol):
         Raises:
             PlannerError: there is no room for prompt and output.
         """
+        ...
+
+    def resident(self) -> AbstractContextManager[None]:
+        """Calls in this context are one job: weights that leave the device between jobs stay there until its end."""
         ...
 
     def close(self) -> None:

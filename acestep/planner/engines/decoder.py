@@ -8,46 +8,18 @@ positions, keys and values shared by groups of query heads, a gated MLP.
 
 from __future__ import annotations
 
-from typing import Any
+from copy import copy
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
+from acestep.planner.engines.cache import Cache
+from acestep.planner.engines.products import add_product, float32_product, product
 
-class Cache:
-    """Keys and values of G prompts, each continued by N samples: G·N rows, all samples of a prompt together.
-
-    Prompts of different length are aligned at their end, so that all rows write the same slot at every step.
-
-    Attributes:
-        keys, values: one ``[G·N, kv heads, slots, head dim]`` a layer.
-        starts, used: first slot of each prompt, and the next one to be written.
-        cos, sin: rotary tables ``[slots, G·N or 1, 1, head dim]`` at each row's own positions.
-        mask: ``[G·N, 1, 1, slots]``, True from a row's first slot on; None where all rows start at slot 0.
-    """
-
-    def __init__(self, decoder: Decoder, lengths: list[int], samples: int, new_tokens: int) -> None:
-        """Room for prompts of *lengths* tokens and *new_tokens* more."""
-        slots, rows = max(lengths) + new_tokens, len(lengths) * samples
-        shape = (decoder.layers, rows, decoder.kv_heads, slots, decoder.head_dim)
-        self.keys = torch.zeros(shape, device=decoder.device, dtype=decoder.dtype).unbind()
-        self.values = torch.zeros(shape, device=decoder.device, dtype=decoder.dtype).unbind()
-        self.samples = samples
-        self.starts = [max(lengths) - length for length in lengths]
-        self.used = list(self.starts)
-        self.mask: Tensor | None = None
-        self.cos, self.sin = (self._per_row(table) for table in decoder.rotary_tables(slots))
-        if any(self.starts):
-            begins = torch.tensor(self.starts).repeat_interleave(samples)
-            self.mask = (torch.arange(slots) >= begins[:, None])[:, None, None].to(decoder.device)
-
-    def _per_row(self, table: Tensor) -> Tensor:
-        if not any(self.starts):
-            return table[:, None, None]
-        shifted = torch.stack([table.roll(start, 0) for start in self.starts], 1)
-        return shifted.repeat_interleave(self.samples, 1)[:, :, None]
+Holder = TypeVar("Holder")
 
 
 class Decoder:
@@ -68,14 +40,25 @@ class Decoder:
         self._eps: float = config.rms_norm_eps
         self._embedding: Tensor = base.embed_tokens.weight
         self._norm: Tensor = base.norm.weight
+        self._head: Tensor = model.lm_head.weight
         self._rotary = base.rotary_emb
         self._blocks = [_Block(layer, self.head_dim, self._eps) for layer in base.layers]
 
+    def copied_to(self, device: str) -> tuple[Decoder, list[Tensor]]:
+        """A decoder that computes the same on *device*, and its weights, all of them copies."""
+        copies: dict[int, Tensor] = {}
+        decoder = _with_copies(self, device, copies)
+        decoder._blocks = [_with_copies(block, device, copies) for block in self._blocks]
+        decoder.device = torch.device(device)
+        return decoder, list(copies.values())
+
     def rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines ``[positions, head dim]``, the first half of the sines negated."""
-        cos, sin = self._rotary(self._embedding, torch.arange(positions, device=self.device)[None])
+        where = self._rotary.inv_freq.device
+        cos, sin = self._rotary(self._norm.new_empty(0, device=where), torch.arange(positions, device=where)[None])
         half = self.head_dim // 2
-        return cos[0], torch.cat((-sin[0, :, :half], sin[0, :, half:]), -1)
+        sin = torch.cat((-sin[0, :, :half], sin[0, :, half:]), -1)
+        return cos[0].to(self.device), sin.to(self.device)
 
     def read(self, tokens: list[int], cache: Cache, prompt: int = 0) -> Tensor:
         """Run *tokens* behind what *cache* holds of *prompt*, once for all its samples.
@@ -126,6 +109,10 @@ class Decoder:
             hidden = block.finish(hidden, attended.flatten(1))
         return self._normalise(hidden)
 
+    def logits(self, hidden: Tensor, rows: slice) -> Tensor:
+        """Float32 logits ``[n, tokens]`` of the tokens with ids *rows*, from hidden states ``[n, hidden]``."""
+        return float32_product(hidden, self._head[rows])
+
     def _normalise(self, hidden: Tensor) -> Tensor:
         return functional.rms_norm(hidden, hidden.shape[-1:], self._norm, self._eps)
 
@@ -137,7 +124,7 @@ class _Block:
         attention, mlp = layer.self_attn, layer.mlp
         self._query_key_value = _side_by_side(attention.q_proj, attention.k_proj, attention.v_proj)
         self._gate_up = _side_by_side(mlp.gate_proj, mlp.up_proj)
-        self._out, self._down = attention.o_proj.weight.t(), mlp.down_proj.weight.t()
+        self._out, self._down = attention.o_proj.weight, mlp.down_proj.weight
         self._before, self._between = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
         self._heads = attention.q_proj.out_features // head_dim
         self._kv_heads = attention.k_proj.out_features // head_dim
@@ -152,7 +139,7 @@ class _Block:
     def project(self, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries ``[n, heads, head dim]`` and keys, and values, of *hidden* ``[n, hidden]``."""
         normed = functional.rms_norm(hidden, hidden.shape[-1:], self._before, self._eps)
-        projected = functional.linear(normed, self._query_key_value).view(self._shape)
+        projected = product(normed, self._query_key_value).view(self._shape)
         rotating, value = torch.split(projected, self._split, 1)
         if self._norms is not None:
             rotating = functional.rms_norm(rotating, rotating.shape[-1:], None, self._eps) * self._norms
@@ -162,10 +149,21 @@ class _Block:
 
     def finish(self, hidden: Tensor, attended: Tensor) -> Tensor:
         """*hidden* behind the layer, given the heads' outputs ``[n, heads · head dim]``."""
-        hidden = torch.addmm(hidden, attended, self._out)
+        hidden = add_product(hidden, attended, self._out)
         normed = functional.rms_norm(hidden, hidden.shape[-1:], self._between, self._eps)
-        gate, up = functional.linear(normed, self._gate_up).chunk(2, -1)
-        return torch.addmm(hidden, functional.silu(gate) * up, self._down)
+        gate, up = product(normed, self._gate_up).chunk(2, -1)
+        return add_product(hidden, functional.silu(gate) * up, self._down)
+
+
+def _with_copies(holder: Holder, device: str, copies: dict[int, Tensor]) -> Holder:
+    """*holder* with all tensors that it holds copied to *device*, each once; *copies* has them by the original's id."""
+    twin = copy(holder)
+    for name, value in vars(holder).items():
+        if isinstance(value, Tensor):
+            if id(value) not in copies:
+                copies[id(value)] = value.detach().to(device, copy=True)
+            setattr(twin, name, copies[id(value)])
+    return twin
 
 
 def _side_by_side(*layers: nn.Linear) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -126,6 +127,10 @@ class MlxEngine:
         guidance_s = seconds["read unconditional"] + seconds["steps"] / 2 if len(prompts) == 2 else 0.0
         codes = [row[: row.index(end)] if end in row else row for row in rows]
         return CodesRun(codes, forwards + len(drawn) - 1, guidance_s)
+
+    def resident(self) -> AbstractContextManager[None]:
+        """One job, see `Engine.resident`; the weights are always there."""
+        return nullcontext()
 
     def close(self) -> None:
         """Free the weights, unless somebody else still holds `model`."""

@@ -8,7 +8,7 @@ forces are appended to the prompt of a new request, which finds the rest in the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,10 @@ class VllmEngine:
         seconds = laps.seconds()
         guided_s = seconds["read unconditional"] + seconds["model"] / 2 + seconds["mix"] if scale is not None else 0.0
         return written[:samples], guided_s
+
+    def resident(self) -> AbstractContextManager[None]:
+        """One job, see `Engine.resident`; weights that leave the device do so after each call."""
+        return nullcontext()
 
     def close(self) -> None:
         """End vLLM's engine and free what it holds."""
