@@ -18,6 +18,7 @@ from acestep.conditioning import TextStates, encode_text, load_text_encoder
 from acestep.constants import LATENT_CHANNELS, TIMBRE_FRAMES
 from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
 from acestep.families import Family
+from acestep.flowedit import Edit, edited
 from acestep.model import load_model, load_vae
 from acestep.noise import Streams, noised, retake, seeded_noise
 from acestep.schedules import late_start
@@ -153,8 +154,7 @@ class Synthesizer:
             ValueError: guidance was asked of a model that has it in its weights.
         """
         assert self.family is not None
-        if sampler.guidance and not self.family.guided:
-            raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
+        self._check_guidance(sampler)
         frames, channels = context.shape[1], context.shape[2] // 2
         streams = Streams(seeds, device=self.device, dtype=self.dtype)
         noise = streams.draw(frames, channels)
@@ -183,6 +183,46 @@ class Synthesizer:
             repaint=variation.repaint,
             draw=streams.like,
         )
+
+    @torch.inference_mode()
+    def edit(
+        self,
+        conditions: tuple[Tensor, Tensor],
+        context: Tensor,
+        source: Tensor,
+        seeds: Sequence[int],
+        schedule: Sequence[float],
+        edit: Edit,
+        clock: Clock | None = None,
+        on_step: Callable[[int, int], None] | None = None,
+        sampler: Sampler = EULER,
+    ) -> Tensor:
+        """Turn latents ``[B, T, 64]`` of one description into those of another.
+
+        Args:
+            conditions: condition sequences ``[B, S, H]`` of the source's and of the target's description.
+            context: context latents ``[B, T, 128]`` of both.
+            source: latents ``[B, T, 64]``.
+            seeds: one an item.
+            schedule: flow times of `base_schedule`, for every family.
+            edit: which of them edit.
+            clock: takes the visits of stage ``dit_step``.
+            on_step: called with the step done and the number of steps.
+            sampler: guidance, limit and smoothing of the velocities.
+
+        Raises:
+            ValueError: guidance was asked of a model that has it in its weights.
+        """
+        self._check_guidance(sampler)
+        before, after = (self._network(condition, context, sampler) for condition in conditions)
+        draw = Streams(seeds, device=self.device, dtype=self.dtype).like
+        clock = clock or Clock(self.device)
+        return edited((before, after), source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
+
+    def _check_guidance(self, sampler: Sampler) -> None:
+        assert self.family is not None
+        if sampler.guidance and not self.family.guided:
+            raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
 
     def _network(self, condition: Tensor, context: Tensor, sampler: Sampler) -> Velocity:
         """The diffusion transformer under *condition* and *context*; the second half of a doubled batch has none."""

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given as drawn
 from hypothesis import strategies as st
 
-from acestep.diffusion import Sampler, limited
+from acestep.flow import Sampler, limited
 from acestep.guidance import Guidance, adg, apg, new_momentum
 from acestep.model import load_vae
 from acestep.noise import retake
