@@ -24,6 +24,7 @@ from acestep.constants import (
     TIME_SIGNATURES,
 )
 from acestep.diffusion import MAX_TIMESTEPS, Correction, strip_zeros
+from acestep.planner.wishes import check_text
 
 TASKS = ("text2music",)
 MAX_SEED = (1 << 63) - 1
@@ -140,7 +141,7 @@ class GenerationParams:
         """
         _one_of("task_type", self.task_type, TASKS)
         for name in ("instruction", "audio_codes", "caption", "lyrics", "lm_negative_prompt"):
-            _text(name, getattr(self, name))
+            check_text(name, getattr(self, name))
         for name in _SWITCHES:
             _flag(name, getattr(self, name))
         _one_of("vocal_language", self.vocal_language, LANGUAGES)
@@ -250,11 +251,6 @@ class GenerationResult:
 def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
         raise ValueError(f"{name} is {value!r}, expected True or False.")
-
-
-def _text(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}, expected text.")
 
 
 def _one_of(name: str, value: object, allowed: Collection[object], *, or_empty: bool = False) -> None:

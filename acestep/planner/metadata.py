@@ -33,10 +33,10 @@ def write_yaml(metadata: Mapping[str, Any]) -> str:
 
 
 def spell(field: str, value: Any) -> str:
-    """The line, or folded lines, of one *field* in YAML; digits alone are a number, quarters lose their ``/4``."""
+    """The line, or folded lines, of one *field* in YAML; a whole number is one, quarters lose their ``/4``."""
     if field == "timesignature":
         value = str(value).removesuffix("/4")
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,8}", value):
         value = int(value)
     return str(yaml.dump({field: value}, allow_unicode=True)).strip()
 

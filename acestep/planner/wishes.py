@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from typing import Any, Final
+from unicodedata import normalize
 
 from acestep.constants import BPM_MAX, BPM_MIN, DURATION_MAX_S, DURATION_MIN_S, KEYSCALES, LANGUAGES, TIME_SIGNATURES
 from acestep.planner import PlannerError
@@ -41,7 +42,8 @@ def clamp_duration(seconds: Any) -> float:
 
 
 def clean_metadata(user_metadata: Mapping[str, Any] | None) -> Metadata:
-    """What a user gave, as the planner writes it: whole numbers, one line each.
+    """What a user gave, as the planner writes it: whole numbers, one line each, in Unicode's normal form C, which
+    planners' tokenizers read.
 
     ``None``, blank text, ``N/A`` and a duration of at most 0 leave a field open. A time signature in quarters loses
     its ``/4``; a duration is clamped to 10..600 s.
@@ -82,7 +84,7 @@ def _clean(field: str, value: Any) -> int | str:
         if not BPM_MIN <= number <= BPM_MAX:
             raise PlannerError(f"bpm {value!r} is out of range; give a whole number from {BPM_MIN} to {BPM_MAX}.")
         return int(number)
-    text = one_line(check_text(field, str(value) if isinstance(value, int) else value))
+    text = one_line(normalize("NFC", check_text(field, str(value) if isinstance(value, int) else value)))
     if field == "keyscale":
         return _one_of(field, text, KEYSCALES, _KEYSCALES_SHOWN)
     if field == "language":

@@ -43,6 +43,7 @@ def test_what_is_written_is_read_back(metadata: dict[str, Any]) -> None:
         ("caption", "月亮 😀 é", "caption: 月亮 😀 é"),
         ("caption", "yes", "caption: 'yes'"),
         ("caption", "1990", "caption: 1990"),
+        ("caption", "007", "caption: '007'"),
         ("language", "no", "language: 'no'"),
         ("keyscale", "F# minor", "keyscale: F# minor"),
         ("keyscale", "B♭ major", "keyscale: B♭ major"),

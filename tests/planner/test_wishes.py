@@ -93,6 +93,10 @@ def test_durations_are_clamped(given_s: Any, clamped_s: float) -> None:
     assert clamp_duration(given_s) == clamped_s
 
 
+def test_text_is_as_tokenizers_read_it() -> None:
+    assert clean_metadata({"caption": "e\u0301 \uf900"}) == {"caption": "\xe9 \u8c48"}
+
+
 def test_text_must_be_unicode() -> None:
     with pytest.raises(PlannerError, match=r"lyrics is no valid Unicode text: it has '.ud800' at position 2"):
         check_text("lyrics", "la\ud800")
