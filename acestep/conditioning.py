@@ -71,7 +71,7 @@ class TextStates:
 
 
 def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Load the Qwen3 text encoder of *folder* and its tokenizer.
+    """Load the Qwen3 text encoder of *folder* and its tokenizer, which a diffusers pipeline keeps in ``tokenizer``.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged.
@@ -84,10 +84,12 @@ def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple
     encoder: Any = build_empty(lambda: Qwen3Model(Qwen3Config(**config)))
     tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
     fill(encoder, tensors, folder, device=device, dtype=dtype)
+    beside = folder.parent / "tokenizer"
+    source = beside if folder.name == "text_encoder" and beside.is_dir() else folder
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{folder} holds no tokenizer that can be read: {error}") from error
+        raise CheckpointError(f"{source} holds no tokenizer that can be read: {error}") from error
     return encoder, tokenizer
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from acestep.audio import limit_peak
-from acestep.checkpoints import CheckpointError, checkpoints_root, component_folder
+from acestep.checkpoints import CheckpointError, checkpoints_root
 from acestep.clock import Clock
 from acestep.conditioning import Metadata, caption_prompt, lyric_prompt
 from acestep.constants import (
@@ -31,6 +31,7 @@ from acestep.constants import (
 )
 from acestep.devices import default_dtype, resolve_device
 from acestep.diffusion import Correction, turbo_schedule
+from acestep.layouts import component_folders
 from acestep.planner.codes import parse_codes
 from acestep.synthesizer import Synthesizer
 
@@ -99,14 +100,8 @@ class AceStepHandler(Synthesizer):
         self.last_init_params = None
         try:
             device = resolve_device(device)
-            root = checkpoints_root(project_root)
-            self.load(
-                component_folder(root, name),
-                component_folder(root, vae),
-                component_folder(root, TEXT_ENCODER_FOLDER),
-                device=device,
-                dtype=default_dtype(device),
-            )
+            folders = component_folders(checkpoints_root(project_root), name, vae)
+            self.load(*folders, device=device, dtype=default_dtype(device))
             if not self.is_turbo_model():
                 raise CheckpointError(f"{name} is not a turbo model: this version makes music with turbo models only.")
         except Exception as error:

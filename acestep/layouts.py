@@ -15,7 +15,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from acestep.checkpoints import CheckpointError, read_config, read_tensors
+from acestep.checkpoints import CheckpointError, component_folder, read_config, read_tensors
+from acestep.constants import TEXT_ENCODER_FOLDER, VAE_FOLDER
 from acestep.families import ENCODER_FIELDS
 
 _RENAMES: Final = (
@@ -48,6 +49,21 @@ class Stored:
 def is_diffusers(folder: Path) -> bool:
     """Whether *folder* was written by `AceStepPipeline.save_pretrained`."""
     return not (folder / "config.json").is_file() and (folder / "transformer" / "config.json").is_file()
+
+
+def component_folders(root: Path, name: str, vae: str) -> tuple[Path, Path, Path]:
+    """Folders of the diffusion model *name*, of a VAE and of the text encoder below *root*.
+
+    A diffusers pipeline holds them all; its own VAE is used unless *vae* names another one.
+
+    Raises:
+        CheckpointError: one is not there.
+    """
+    model = component_folder(root, name)
+    if not is_diffusers(model):
+        return model, component_folder(root, vae), component_folder(root, TEXT_ENCODER_FOLDER)
+    own = component_folder(model if vae == VAE_FOLDER else root, vae)
+    return model, own, component_folder(model, "text_encoder")
 
 
 def model_config(folder: Path) -> dict[str, Any]:

@@ -80,6 +80,37 @@ def test_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert usage.value.code == 2
 
 
+def test_other_families_on_demand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tiny", str(tmp_path), "--dit", "base", "--dit", "xl-sft"]) == 0
+    names = {folder.name for folder in tmp_path.iterdir()}
+    assert {"acestep-v15-base", "acestep-v15-xl-sft"} == {name for name in names if name.startswith("acestep-v15-")}
+    assert "acestep-v15-xl-sft" in capsys.readouterr().out
+    for name, xl in (("acestep-v15-base", False), ("acestep-v15-xl-sft", True)):
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        assert config["is_turbo"] is False
+        assert ("encoder_hidden_size" in config) is xl
+    with pytest.raises(ValueError, match="Unknown family 'huge': expected one of turbo, base, sft, xl-turbo"):
+        write("tiny", tmp_path / "other", dits=["huge"])
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "parameters"),
+    [("turbo", 677, 2_393_872_518), ("sft", 677, 2_393_872_518), ("xl-turbo", 829, 4_987_310_726)],
+)
+def test_full_shapes_follow_from_the_configuration(name: str, keys: int, parameters: int) -> None:
+    from acestep.checkpoints import build_empty
+    from acestep.families import family_named, family_of
+    from acestep.model import AceStepModel
+    from acestep.synthetic.synthesizer import model_shapes
+
+    family = family_named(name)
+    shapes = model_shapes("full", family)
+    assert family_of(shapes | {"is_turbo": family.turbo}, Path(family.folder)) == family
+    model = build_empty(lambda: AceStepModel(shapes, family))
+    assert len(model.state_dict()) == keys
+    assert sum(parameter.numel() for parameter in model.parameters()) == parameters
+
+
 def test_full_has_the_released_shapes() -> None:
     from acestep.checkpoints import build_empty
     from acestep.families import Family
