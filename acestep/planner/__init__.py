@@ -1,7 +1,9 @@
-"""The planner: from a caption and lyrics to metadata (phase 1) and audio codes (phase 2).
+"""The planner: from a caption and lyrics to metadata (phase 1) and audio codes (phase 2); descriptions of pieces.
 
-`prompts` and `metadata` know the text, `vocabulary` and `codes` the tokens, `grammar` and `sampling` what
-may be written next, `engines` run the model. `acestep.llm_inference.LLMHandler` puts them together.
+`prompts` asks, `answers` reads; `wishes` checks what users give and `metadata` spells it. `vocabulary` and `codes`
+know the tokens. `forms` says what an answer must look like, `grammar` compiles that, `constraint` follows it and
+`sampling` draws. `engines` run the model. `procedure` is what all requests have in common; `music`, `descriptions` and
+`completion` are the requests. `acestep.llm_inference.LLMHandler` puts them together.
 """
 
 

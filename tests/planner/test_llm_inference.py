@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import logging
 import math
 import weakref
 from pathlib import Path
@@ -38,6 +39,34 @@ def test_a_planner_is_loaded(planners: Path, backend: str) -> None:
     assert ("chosen by auto" in status) == (backend == "auto")
     assert (handler.llm_initialized, handler.llm_backend, handler.max_model_len) == (True, "pt", 8192)
     assert handler.dtype == torch.float32
+
+
+def test_offloading_says_where_it_has_no_effect(planners: Path) -> None:
+    handler = LLMHandler()
+    status, loaded = handler.initialize(planners, "acestep-5Hz-lm-0.6B", device="cpu", offload_to_cpu=True)
+    assert loaded
+    assert status.endswith("Note: offload_to_cpu has no effect on cpu")
+    assert "Note" not in handler.initialize(planners, "acestep-5Hz-lm-0.6B", device="cpu")[0]
+
+
+def test_a_second_handler_finds_the_tokenizer_compiled(handler: LLMHandler, planners: Path) -> None:
+    second = LLMHandler()
+    assert second.initialize(planners, "acestep-5Hz-lm-0.6B", backend="pt", device="cpu")[1]
+    assert second._loaded.grammar.reused
+    assert second._loaded.grammar.compile_s == handler._loaded.grammar.compile_s > 0
+
+
+def test_planners_are_discovered(planners: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ACESTEP_CHECKPOINTS_DIR", raising=False)
+    assert LLMHandler(tmp_path).get_available_5hz_lm_models() == []
+    for name in ("acestep-5Hz-lm-4B", "acestep-5Hz-lm-0.6B-v4-fix", "acestep-v15-turbo"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    (tmp_path / "checkpoints" / "acestep-5Hz-lm-file").touch()
+    found = LLMHandler(tmp_path).get_available_5hz_lm_models()
+    assert found == ["acestep-5Hz-lm-0.6B-v4-fix", "acestep-5Hz-lm-4B"]
+    monkeypatch.setenv("ACESTEP_CHECKPOINTS_DIR", str(planners))
+    sizes = ["0.6B", "1.7B", "4B"]
+    assert LLMHandler().get_available_5hz_lm_models() == [f"acestep-5Hz-lm-{size}" for size in sizes]
 
 
 def test_the_default_planner_is_1_7b(planners: Path) -> None:
@@ -223,6 +252,26 @@ def test_what_cannot_be_done_is_a_failure_with_a_reason(
     assert said in result["error"]
     assert result["audio_codes"] == ""
     assert set(result["extra_outputs"]["time_costs"]) >= {"phase1_time", "total_time"}
+
+
+def test_it_says_why_each_phase_ended(handler: LLMHandler) -> None:
+    def finish(**changes: Any) -> dict[str, Any]:
+        found: dict[str, Any] = ok(plan(handler, **changes))["extra_outputs"]["finish"]
+        return found
+
+    assert finish(target_duration=10, batch_size=2) == {"phase1": "stop", "phase2": ["count", "count"]}
+    assert finish(infer_type="dit") == {"phase1": "stop"}
+    assert finish(use_cot_metas=False)["phase2"][0] in ("stop", "length")
+    endless = finish(infer_type="dit", use_constrained_decoding=False, temperature=0.0, repetition_penalty=0.5)
+    assert endless == {"phase1": "length"}
+
+
+def test_decisions_of_phase_1_can_be_logged(handler: LLMHandler, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "acestep")
+    plan(handler, "dit")
+    assert not caplog.records
+    counts = plan(handler, "dit", constrained_decoding_debug=True)["extra_outputs"]["counts"]
+    assert caplog.text.count("chose") == counts["forwards"]
 
 
 def test_progress_is_told_as_each_phase_starts(handler: LLMHandler) -> None:
