@@ -26,10 +26,11 @@ def turbo_schedule(steps: int | None, shift: float, timesteps: Sequence[float] |
 
     Explicit *timesteps* lose their trailing zeros and are moved to the nearest of `TURBO_TIMESTEPS`; they win over
     *steps* (evenly spaced, at most `TURBO_MAX_STEPS`) and *shift* (``t' = s·t / (1 + (s-1)·t)``). Without *steps*
-    it is the distilled one whose shift is nearest.
+    it is the distilled one whose shift is nearest. *timesteps* of nothing but zeros are none.
     """
-    if timesteps is not None:
-        return [min(TURBO_TIMESTEPS, key=lambda t: abs(t - wanted)) for wanted in strip_zeros(timesteps)]
+    given = strip_zeros(timesteps or ())
+    if given:
+        return [min(TURBO_TIMESTEPS, key=lambda t: abs(t - wanted)) for wanted in given]
     if steps is None:
         steps, shift = TURBO_MAX_STEPS, min(TURBO_SHIFTS, key=lambda known: abs(known - shift))
     count = min(steps, TURBO_MAX_STEPS)
@@ -38,9 +39,7 @@ def turbo_schedule(steps: int | None, shift: float, timesteps: Sequence[float] |
 
 def base_schedule(steps: int, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
     """The schedule of a base or sft model: *timesteps* as they are, else *steps* even ones, shifted."""
-    if timesteps is not None:
-        return strip_zeros(timesteps)
-    return [shifted((steps - i) / steps, shift) for i in range(steps)]
+    return strip_zeros(timesteps or ()) or [shifted((steps - i) / steps, shift) for i in range(steps)]
 
 
 def shifted(time: float, shift: float) -> float:

@@ -20,8 +20,7 @@ from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, samp
 from acestep.families import Family
 from acestep.flowedit import Edit, edited
 from acestep.model import load_model, load_vae
-from acestep.noise import Streams, noised, retake, seeded_noise
-from acestep.schedules import late_start
+from acestep.noise import Streams, retake, seeded_noise
 from acestep.variation import UNVARIED, Variation
 
 VAE_TILE_FRAMES = 512
@@ -153,20 +152,16 @@ class Synthesizer:
         Raises:
             ValueError: guidance was asked of a model that has it in its weights.
         """
-        assert self.family is not None
-        self._check_guidance(sampler)
+        family = self._check_guidance(sampler)
         frames, channels = context.shape[1], context.shape[2] // 2
         streams = Streams(seeds, device=self.device, dtype=self.dtype)
         noise = streams.draw(frames, channels)
         if variation.retake_variance > 0:
             other = seeded_noise(variation.retake_seeds, frames, channels, device=self.device, dtype=self.dtype)
             noise = retake(noise, other, variation.retake_variance)
-        start = None
-        if variation.source is not None and variation.source_strength > 0:
-            schedule = late_start(schedule, variation.source_strength)
-            start = noised(variation.source, noise, schedule[0])
+        start, schedule = variation.start(noise, schedule)
         switch = None
-        if variation.plain is not None and variation.cover_strength < 1:
+        if variation.plain is not None:
             step = int(len(schedule) * variation.cover_strength)
             switch = Switch(step, self._network(*variation.plain, sampler))
         return sample(
@@ -177,7 +172,7 @@ class Synthesizer:
             clock=clock or Clock(self.device),
             on_step=on_step,
             sampler=sampler,
-            turbo=self.family.turbo,
+            turbo=family.turbo,
             start=start,
             switch=switch,
             repaint=variation.repaint,
@@ -219,10 +214,11 @@ class Synthesizer:
         clock = clock or Clock(self.device)
         return edited((before, after), source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
 
-    def _check_guidance(self, sampler: Sampler) -> None:
+    def _check_guidance(self, sampler: Sampler) -> Family:
         assert self.family is not None
         if sampler.guidance and not self.family.guided:
             raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
+        return self.family
 
     def _network(self, condition: Tensor, context: Tensor, sampler: Sampler) -> Velocity:
         """The diffusion transformer under *condition* and *context*; the second half of a doubled batch has none."""

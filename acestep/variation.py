@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from acestep.noise import noised
 from acestep.repaint import Repaint
+from acestep.schedules import late_start
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,9 @@ class Variation:
         plain: condition and context of the steps after the cover part, shaped like the main ones but for ``S``.
         cover_strength: share of the steps that are made with the main ones before.
         repaint: frames of a source to keep.
+
+    Raises:
+        ValueError: a strength is given without what it is the strength of.
     """
 
     retake_seeds: Sequence[int] = ()
@@ -31,6 +36,21 @@ class Variation:
     plain: tuple[Tensor, Tensor] | None = None
     cover_strength: float = 1.0
     repaint: Repaint | None = None
+
+    def __post_init__(self) -> None:
+        if self.retake_variance > 0 and not self.retake_seeds:
+            raise ValueError(f"retake_variance is {self.retake_variance}, but there are no retake seeds.")
+        if self.source_strength > 0 and self.source is None:
+            raise ValueError(f"cover_noise_strength is {self.source_strength}, but there is no source audio.")
+        if self.cover_strength < 1 and self.plain is None:
+            raise ValueError(f"audio_cover_strength is {self.cover_strength}, but nothing follows the cover part.")
+
+    def start(self, noise: Tensor, schedule: Sequence[float]) -> tuple[Tensor, list[float]]:
+        """The state ``[B, T, 64]`` to begin with, and the rest of *schedule* from its time on."""
+        if self.source is None or self.source_strength <= 0:
+            return noise, list(schedule)
+        rest = late_start(schedule, self.source_strength)
+        return noised(self.source, noise, rest[0]), rest
 
 
 UNVARIED = Variation()

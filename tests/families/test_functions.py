@@ -93,6 +93,7 @@ def test_base_schedules_take_any_number_of_steps_and_timesteps_as_they_are() -> 
     assert base_schedule(2, 3.0) == [1.0, 0.75]
     assert len(base_schedule(100, 1.0)) == 100
     assert base_schedule(4, 3.0, [0.91, 0.33, 0, 0]) == [0.91, 0.33]
+    assert base_schedule(1, 3.0, [0, 0]) == turbo_schedule(1, 3.0, [0, 0]) == [1.0]
 
 
 def test_a_late_start_takes_the_first_of_equally_near_times() -> None:

@@ -35,7 +35,7 @@ class Case:
     sampler: Sampler = EULER
     correction: Correction | None = None
     variation: Variation = UNVARIED
-    cover: bool = False
+    cover_strength: float = 1.0
     hints: bool = False
 
 
@@ -43,10 +43,7 @@ def repaint(crossfade_frames: int, injection_ratio: float = 0.5) -> Variation:
     return Variation(repaint=Repaint(REPAINT_MASK, given("clean"), crossfade_frames, injection_ratio))
 
 
-def from_source(**others: Any) -> Variation:
-    return Variation(source=given("src"), source_strength=0.6, **others)
-
-
+FROM_SOURCE = Variation(source=given("src"), source_strength=0.6)
 CLAMPED = Sampler(norm_threshold=0.6, ema=0.2)
 TIMESTEPS = [0.97, 0.76, 0.615, 0.5, 0.395, 0.28, 0.18, 0.085, 0]
 TURBO = {
@@ -64,9 +61,9 @@ TURBO = {
     "dcw_pix": Case(correction=Correction("pix", 0.1)),
     "clamp_ema_off": Case(sampler=CLAMPED),
     "heun_clamp_ema_off": Case(sampler=replace(CLAMPED, heun=True)),
-    "cover0.5_off": Case(variation=Variation(cover_strength=0.5), cover=True),
-    "covernoise0.6_off": Case(variation=from_source()),
-    "covernoise_cover_off": Case(variation=from_source(cover_strength=0.4), cover=True),
+    "cover0.5_off": Case(cover_strength=0.5),
+    "covernoise0.6_off": Case(variation=FROM_SOURCE),
+    "covernoise_cover_off": Case(variation=FROM_SOURCE, cover_strength=0.4),
     "repaint_off": Case(variation=repaint(3)),
     "repaint_ratio1_off": Case(variation=repaint(0, 1.0)),
     "retake_off": Case(variation=Variation(retake_seeds=(5, 6), retake_variance=0.3)),
@@ -86,8 +83,8 @@ BASE = {
     "n6_heun_adg_off": Case(N6, replace(ADG, heun=True)),
     "n6_sde_off": Case(N6 | {"shift": 3.0}, replace(GUIDED, method="sde")),
     "n6_dcw": Case(N6, GUIDED, Correction()),
-    "n6_cover_off": Case(N6, GUIDED, variation=Variation(cover_strength=0.5), cover=True),
-    "n6_covernoise_off": Case(N6, GUIDED, variation=from_source()),
+    "n6_cover_off": Case(N6, GUIDED, cover_strength=0.5),
+    "n6_covernoise_off": Case(N6, GUIDED, variation=FROM_SOURCE),
     "n6_repaint_ratio1": Case(N6, GUIDED, Correction(), variation=repaint(3, 1.0)),
     "n6_clamp_ema_off": Case(N6, replace(GUIDED, norm_threshold=0.6, ema=0.2)),
     "ts_off": Case({"steps": 4, "shift": 1.0, "timesteps": [1, 0.8, 0.5, 0.2, 0]}, GUIDED),
@@ -99,7 +96,9 @@ GENERATIONS = [name for name in GOLDEN if name.split(".")[0] in FAMILIES and nam
 def generate(tiny: Synthesizer, case: Case) -> Tensor:
     assert tiny.family is not None
     asked = REFERENCE_DEFAULTS | case.schedule
-    variation = replace(case.variation, plain=plain(tiny)) if case.cover else case.variation
+    variation = case.variation
+    if case.cover_strength < 1:
+        variation = replace(variation, plain=plain(tiny), cover_strength=case.cover_strength)
     return tiny.diffuse(
         condition(tiny),
         context(tiny, given("hints")[:, :23] if case.hints else None),
@@ -157,6 +156,12 @@ def test_a_distilled_model_cannot_be_guided(open_family: Open) -> None:
     turbo = open_family("turbo")
     with pytest.raises(ValueError, match="turbo model cannot be guided"):
         turbo.diffuse(condition(turbo), context(turbo), SEEDS, turbo_schedule(2, 1.0), sampler=GUIDED)
+
+
+@pytest.mark.parametrize("half", [{"retake_variance": 0.1}, {"source_strength": 0.1}, {"cover_strength": 0.9}])
+def test_a_strength_of_nothing_is_an_error(half: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"is 0\.\d, but"):
+        Variation(**half)
 
 
 def test_the_network_runs_twice_only_where_it_guides(open_family: Open) -> None:
