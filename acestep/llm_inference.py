@@ -17,6 +17,7 @@ from acestep.planner.attempts import failure, seed_or_random
 from acestep.planner.costs import Costs
 from acestep.planner.describer import Describer
 from acestep.planner.rendered import RenderedPrompts
+from acestep.planner.wishes import keep_sound
 
 if TYPE_CHECKING:
     import torch
@@ -139,8 +140,8 @@ class LLMHandler(RenderedPrompts, Describer):
 
     @staticmethod
     def has_all_metas(user_metadata: Mapping[str, Any] | None) -> bool:
-        """Whether bpm, keyscale, timesignature and duration are all given, so that phase 1 has nothing to do."""
-        return metadata.has_all_metas(user_metadata)
+        """Whether bpm, keyscale, timesignature and duration all have a sound value: phase 1 then has nothing to do."""
+        return metadata.has_all_metas(keep_sound(user_metadata or {}))
 
     def generate_with_stop_condition(
         self,

@@ -75,12 +75,13 @@ def plan(planner: Planner, request: Request, result: Result, progress: Callable[
     for name in ("caption", "lyrics", "negative_prompt"):
         check_text(name, getattr(request, name))
     user = clean_metadata(request.user)
+    plans = request.plans and not has_all_metas(user)
     seconds: float | None = None
     if request.target_s is not None and not request.target_s <= 0:
         seconds = clamp_duration(request.target_s)
         user["duration"] = int(seconds)
     result.metadata = user
-    if request.plans and not has_all_metas(clean_metadata(request.user)):
+    if plans:
         progress(0.1, "Planning metadata")
         with result.costs.clock.span("phase1"):
             result.metadata = _plan_metadata(planner, request, user, result.costs)

@@ -65,8 +65,8 @@ def clean_metadata(user_metadata: Mapping[str, Any] | None) -> Metadata:
     return cleaned
 
 
-def keep_sound(metadata: Metadata) -> Metadata:
-    """*metadata* as a model wrote it, without the fields whose values nobody may use."""
+def keep_sound(metadata: Mapping[str, Any]) -> Metadata:
+    """*metadata*, as a model wrote them, without what nobody may use: fields that are open, unknown or out of range."""
     sound: Metadata = {}
     for field, value in metadata.items():
         try:

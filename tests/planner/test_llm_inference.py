@@ -198,6 +198,17 @@ def test_given_metadata_leave_phase_1_out(handler: LLMHandler) -> None:
     assert result["extra_outputs"]["codes_count"] == 50
 
 
+@pytest.mark.parametrize("field", ALL_METAS)
+@pytest.mark.parametrize("value", [None, "", "N/A"])
+def test_a_field_without_a_value_is_planned(handler: LLMHandler, field: str, value: Any) -> None:
+    given = ALL_METAS | {field: value}
+    assert handler.has_all_metas(ALL_METAS)
+    assert not handler.has_all_metas(given)
+    metadata = ok(plan(handler, "dit", user_metadata=given, use_cot_caption=False, use_cot_language=False))["metadata"]
+    assert metadata.keys() == ALL_METAS.keys()
+    assert metadata == ALL_METAS | {field: metadata[field]}
+
+
 def test_phase_1_can_be_left_out_without_metadata(handler: LLMHandler) -> None:
     assert ok(plan(handler, "dit", use_cot_metas=False))["metadata"] == {}
     free = ok(plan(handler, use_cot_metas=False))
