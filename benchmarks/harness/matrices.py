@@ -30,15 +30,15 @@ PLANNER: dict[str, Axes] = {
         "batch": (1, 2, 4),
         "guidance": (False, True),
     },
-    "ChainOfThought": {"engine": ENGINES, "constrained": (False, True), "caption": (False, True)},
+    "ChainOfThought": {"engine": ENGINES, "constrained": (True, False), "caption": (True, False)},
     "CodesPhase": {"engine": ENGINES, "duration": (30, 60, 120, 240), "batch": (1, 2, 4)},
-    "Constraint": {"new": ("tokenizer", "form", "nothing"), "caption": (False, True)},
+    "Constraint": {"new": ("tokenizer", "form", "nothing"), "caption": (True, False)},
 }
 
 APIS: dict[str, Axes] = {
-    "Understand": {"engine": ENGINES, "constrained": (False, True), "codes_s": (0, 30, 120)},
-    "CreateSample": {"engine": ENGINES, "constrained": (False, True), "instrumental": (False, True)},
-    "FormatSample": {"engine": ENGINES, "constrained": (False, True), "lyric_lines": (4, 16, 64)},
+    "Understand": {"engine": ENGINES, "constrained": (True, False), "codes_s": (30, 120, 0)},
+    "CreateSample": {"engine": ENGINES, "constrained": (True, False), "instrumental": (False, True)},
+    "FormatSample": {"engine": ENGINES, "constrained": (True, False), "lyric_lines": (4, 16, 64)},
 }
 
 STARTUP: dict[str, Axes] = {
@@ -90,7 +90,7 @@ PLANNER_MATRIX = Matrix(
         {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 1, "guidance": False},
         {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 2, "guidance": True},
         {"stage": "ChainOfThought", "engine": "pt", "constrained": True, "caption": True},
-        {"stage": "CodesPhase", "engine": "pt", "duration": 30, "batch": 2},
+        {"stage": "CodesPhase", "engine": "pt", "duration": 30, "batch": 1},
         {"stage": "Constraint", "new": "tokenizer", "caption": True},
         {"stage": "Constraint", "new": "nothing", "caption": True},
     ),
@@ -102,7 +102,7 @@ APIS_MATRIX = Matrix(
     quick=(
         {"stage": "Understand", "engine": "pt", "constrained": True, "codes_s": 30},
         {"stage": "CreateSample", "engine": "pt", "constrained": True, "instrumental": False},
-        {"stage": "FormatSample", "engine": "pt", "constrained": True, "lyric_lines": 16},
+        {"stage": "FormatSample", "engine": "pt", "constrained": True, "lyric_lines": 4},
     ),
 )
 

@@ -19,7 +19,7 @@ function amount(value, unit) {
   if (unit === "seconds") return value === 0 ? "0\u00a0s" : scaled(value, TIMES);
   if (unit === "bytes") return scaled(value, SIZES);
   if (unit === "s/s") return `${scaled(value, TIMES)} per s`;
-  if (unit === "s/token") return `${scaled(value, TIMES)} per token`;
+  if (unit === "s/token") return `${scaled(value, TIMES)}/token`;
   if (unit === "share") return `${(100 * value).toFixed(1)}\u00a0%`;
   if (unit === "tokens" || unit === "forwards") return `${Math.round(value).toLocaleString("en")}\u00a0${unit}`;
   if (unit === "fingerprint") return `output ${String.fromCharCode(65 + (value % 26))}`;

@@ -32,6 +32,14 @@ def test_every_stage_has_quick_cells(matrix):
     assert {cell.get("stage") for cell in matrix.quick} == {cell.get("stage") for cell in matrix.cells}
 
 
+@pytest.mark.parametrize("matrix", MATRICES, ids=lambda matrix: matrix.name)
+def test_asv_s_pages_open_on_a_quick_cell(matrix):
+    """At first they draw all engines, but of most other parameters the first value alone."""
+    seen = {cell.get("stage"): dict(cell) for cell in reversed(matrix.cells)}
+
+    assert all(first in matrix.quick for first in seen.values())
+
+
 def test_the_cells_of_an_engine_follow_each_other_so_that_it_is_loaded_once():
     engines = [cell.get("engine", "pt") for cell in PLANNER_MATRIX.cells]
 

@@ -116,6 +116,8 @@ def benchmarks() -> dict[str, dict[str, object]]:
     entries += [
         benchmark("stages.VAEDecode.track_time", "seconds", {"duration": [30, 60], "tiled": [False, True]}),
         benchmark("stages.DiTForward.track_time", "seconds", {"duration": [30, 60], "batch": [1, 2]}),
+        benchmark("planner.Prefill.track_time", "seconds", {"engine": ["pt", "mlx"]}),
+        benchmark("apis.Understand.track_forwards", "forwards", {}),
         benchmark("startup.Import.track_time", "seconds", {}),
         benchmark("startup.Load.track_memory", "bytes", {}),
     ]
@@ -156,14 +158,14 @@ class Writer:
 
         values, samples = [], []
         for combination in product(*entry["params"]):
-            made = self._samples(entry["name"], combination, measured, cells, drift)
+            made = self._samples(entry, combination, measured, cells, drift)
             samples.append(made if isinstance(made, list) else None)
             values.append(sum(made) / len(made) if isinstance(made, list) else made)
         numbers = [None if sample is None else 1 for sample in samples]
         results.add_result(entry, BenchmarkResult(values, samples, numbers, 0, "", None), record_samples=False)
 
-    def _samples(self, name, combination, measured, cells, drift):  # type: ignore[no-untyped-def]
-        owner, _, metric = name.rpartition(".")
+    def _samples(self, entry, combination, measured, cells, drift):  # type: ignore[no-untyped-def]
+        owner, _, metric = entry["name"].rpartition(".")
         metric = metric.removeprefix("track_")
         factors = {stage: measured.factors.get(stage, 1.0) * drift[stage] for stage in STAGES}
         if owner == "generate.GenerateMusic":
@@ -171,10 +173,21 @@ class Writer:
             if cell not in cells:
                 return float("nan")
             return None if cell in measured.failing else self._generate(metric, cell, measured, factors, drift)
-        base = {"VAEDecode": 0.3 * factors["vae"], "DiTForward": 0.05 * factors["dit"], "Import": 0.21}
+        if metric == "forwards":
+            return [44.0 + measured.tokens] * 10
+        if "'mlx'" in combination:
+            return float("nan")
+        base = {
+            "Prefill": 0.002 * factors["lm"],
+            "VAEDecode": 0.3 * factors["vae"],
+            "DiTForward": 0.05 * factors["dit"],
+            "Import": 0.21,
+        }
         if metric == "memory":
             return self._jitter(4.1e8 * drift["memory"], 0.001)
-        return self._jitter(base[owner.rpartition(".")[2]] * (1 if not combination else int(combination[0]) / 30))
+        return self._jitter(
+            base[owner.rpartition(".")[2]] * (int(combination[0]) / 30 if "duration" in entry["param_names"] else 1)
+        )
 
     def _generate(self, metric, cell, measured, factors, drift):  # type: ignore[no-untyped-def]
         duration, batch, thinking, steps = cell

@@ -160,6 +160,18 @@ def test_the_series_can_be_filtered_sorted_and_opened(visit: Visit, long_history
     assert not tab.locator("#history").is_visible()
 
 
+def test_a_reader_finds_the_planner_and_the_functions_that_ask_it(visit: Visit, long_history: Project) -> None:
+    tab = visit.open(long_history.html / "overview.html")
+    groups = tab.locator("#groups label")
+    assert groups.all_inner_texts() == ["All", "Whole generation", "Stages alone", "Planner", "APIs", "Start-up"]
+    rows = tab.locator("#series tbody tr td:first-child")
+    groups.filter(has_text="Planner").click()
+    assert rows.all_inner_texts() == ["Planner: prefill\npt"]
+    groups.filter(has_text="APIs").click()
+    assert [text.split("\n")[0] for text in rows.all_inner_texts()] == ["understand_music, forwards"]
+    assert "1 of 1 series" in tab.locator("#shown").inner_text()
+
+
 def test_a_machine_is_chosen_and_failures_and_outputs_are_shown(visit: Visit, long_history: Project) -> None:
     tab = visit.open(long_history.html / "overview.html")
     before = tab.evaluate(WALL)

@@ -116,7 +116,7 @@ def test_improvements_outputs_work_and_failures_are_told_apart(build: Build) -> 
     assert (best["at"], best["stage"]) == (1, "DiT")
     assert best["ratio"] == pytest.approx(0.7, abs=0.02)
     exact = {(change["unit"], change["at"]) for change in environment["exact_changes"]}
-    assert exact == {("fingerprint", 2), ("tokens", 2)}
+    assert exact == {("fingerprint", 2), ("tokens", 2), ("forwards", 2)}
     assert not any(group["label"] == "Output fingerprint" for group in environment["regressions"])
     generation = next(gaps for gaps in environment["gaps"] if gaps["name"] == "Whole generation")
     [failure] = generation["failures"]
