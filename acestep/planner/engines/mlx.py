@@ -183,7 +183,8 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:
     """
     config = read_architecture(folder)
     kind = importlib.import_module(f"mlx_lm.models.{config.model_type}")
-    model = kind.Model(kind.ModelArgs.from_dict(config.to_dict()))
+    values = config.to_dict()
+    model = kind.Model(kind.ModelArgs.from_dict(values | values["rope_parameters"]))  # Llama has them there
     weights = {key: _to_mlx(tensor.to(dtype)) for key, tensor in read_weights(folder, config).items()}
     model.load_weights(list(weights.items()), strict=True)
     model.eval()

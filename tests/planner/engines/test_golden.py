@@ -1,0 +1,54 @@
+"""What the reference wrote under greedy decoding, on every engine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from acestep.planner import prompts
+from acestep.planner.codes import format_codes
+from acestep.planner.engines import Engine
+from acestep.planner.engines.base import CodesRequest
+from acestep.planner.grammar import Form, Grammar
+from acestep.planner.vocabulary import Vocabulary
+from tests.planner.asking import GREEDY, text_request
+
+
+@pytest.mark.parametrize("case", ["llm_dit_full_cot", "dit_metas_only_skip_caption"])
+def test_greedy_metadata_are_the_references(
+    golden: Engine, golden_vocabulary: Vocabulary, greedy: dict[str, Any], case: str
+) -> None:
+    call = greedy[case]["lm_calls"][0]
+    given = call["args"]
+    form = Form.of(
+        given["user_metadata"] or {},
+        caption=not given["skip_caption"],
+        language=not given["skip_language"],
+        max_duration_s=240,
+    )
+    prompt = prompts.metadata_prompt(golden_vocabulary.tokenizer, given["caption"], given["lyrics"])
+    constraint = Grammar(golden_vocabulary).constraint(form)
+    asked = text_request(golden_vocabulary, golden_vocabulary.encode(prompt.pieces), constraint)
+    run = golden.write_text(asked)
+    assert golden_vocabulary.decode(run.tokens) == call["output_text"].removesuffix("<|im_end|>") + "</think>"
+
+
+@pytest.mark.parametrize("case", ["llm_dit_full_cot", "llm_dit_all_metas_given", "codes_negative_prompt"])
+def test_greedy_codes_are_the_references(
+    golden: Engine, golden_vocabulary: Vocabulary, greedy: dict[str, Any], case: str
+) -> None:
+    expected, call = greedy[case]["result"], greedy[case]["lm_calls"][-1]
+    given, tokenizer = call["args"], golden_vocabulary.tokenizer
+    prompt = prompts.codes_prompt(tokenizer, given["caption"], given["lyrics"], expected["metadata"])
+    unconditional = prompts.unconditional_prompt(tokenizer, given["negative_prompt"])
+    asked = CodesRequest(
+        prompt=golden_vocabulary.encode(prompt.pieces),
+        unconditional=golden_vocabulary.encode(unconditional.pieces),
+        scale=given["cfg_scale"],
+        count=5 * given["target_duration"],
+        limit=3000,
+        sampling=GREEDY,
+        seeds=[1],
+    )
+    assert format_codes(golden.write_codes(asked).codes[0]) == expected["audio_codes"]
