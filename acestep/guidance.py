@@ -18,6 +18,9 @@ APG_THRESHOLD = 2.5
 ADG_ANGLE = 3.14 / 6
 """Largest turn, radians."""
 
+ROUNDING = 1e-6
+"""Times are fp32 numbers."""
+
 
 @dataclass(frozen=True)
 class Guidance:
@@ -26,7 +29,7 @@ class Guidance:
     Attributes:
         scale: strength; 1 is none.
         adg: angle-based (ADG) instead of projected (APG) guidance.
-        start, end: guided are the steps whose flow time lies between them, both included; 1 is noise.
+        start, end: guided are the steps whose flow time lies between them, both included (up to rounding); 1 is noise.
     """
 
     scale: float = 7.0
@@ -36,7 +39,7 @@ class Guidance:
 
     def covers(self, time: float) -> bool:
         """Whether the step at flow *time* is guided."""
-        return self.scale > 1 and self.start <= time <= self.end
+        return self.scale > 1 and self.start - ROUNDING <= time <= self.end + ROUNDING
 
 
 class Guide:

@@ -6,6 +6,12 @@ A schedule is a descending list; the last step always ends at 0 (data), which is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+Time = TypeVar("Time", float, Tensor)
 
 TURBO_MAX_STEPS = 8
 """More steps than this are asked for with explicit timesteps."""
@@ -38,13 +44,18 @@ def turbo_schedule(steps: int | None, shift: float, timesteps: Sequence[float] |
 
 
 def base_schedule(steps: int, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
-    """The schedule of a base or sft model: *timesteps* as they are, else *steps* even ones, shifted."""
-    return strip_zeros(timesteps or ()) or [shifted((steps - i) / steps, shift) for i in range(steps)]
+    """The schedule of a base or sft model: *timesteps* as they are, else *steps* even ones, shifted.
+
+    The even ones are computed in fp32, as the reference does: guidance makes 1e-4 of a last bit of the time.
+    """
+    even = torch.linspace(1, 0, steps + 1)[:-1]
+    times: list[float] = shifted(even, shift).tolist()
+    return strip_zeros(timesteps or ()) or times
 
 
-def shifted(time: float, shift: float) -> float:
+def shifted(time: Time, shift: float) -> Time:
     """*time* moved towards noise (*shift* above 1) or data (below 1): ``s·t / (1 + (s-1)·t)``."""
-    return shift * time / (1 + (shift - 1) * time)
+    return time if shift == 1 else shift * time / (1 + (shift - 1) * time)
 
 
 def late_start(schedule: Sequence[float], strength: float) -> list[float]:
