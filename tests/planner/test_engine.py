@@ -14,6 +14,7 @@ from acestep.checkpoints import CheckpointError
 from acestep.planner import PlannerError, prompts
 from acestep.planner.codes import format_codes
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest
+from acestep.planner.engines.decoder import Decoder
 from acestep.planner.engines.pt import PtEngine, load_model
 from acestep.planner.grammar import Form, Grammar
 from acestep.planner.sampling import Sampling
@@ -180,6 +181,29 @@ def test_text_without_grammar_stops_at_a_control_token_or_the_limit(engine: PtEn
     assert run.tokens[-1] in vocabulary.stops | {vocabulary.end_think}
     cut = engine.write_text(text_request(vocabulary, prompt, sampling=Sampling(), seed=1, limit=3))
     assert (cut.tokens, cut.finish, cut.forwards) == (run.tokens[:3], "length", 3)
+
+
+def test_codes_go_on_from_what_the_text_of_their_job_has_read(
+    engine: PtEngine, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = Decoder.read
+    monkeypatch.setattr(
+        Decoder, "read", lambda self, ids, *rest: (read.append(len(ids)), original(self, ids, *rest))[1]
+    )
+    prompt = vocabulary.encode((PROMPT,))
+    alone = engine.write_codes(request(vocabulary, sampling=GREEDY, seeds=[1, 2]))
+    assert read == [len(prompt), len(vocabulary.encode((SHORT,)))]
+    with engine.resident():
+        engine.write_text(text_request(vocabulary, prompt[:-5], limit=8))
+        read.clear()
+        together = engine.write_codes(request(vocabulary, sampling=GREEDY, seeds=[1, 2]))
+        assert read == [5, len(vocabulary.encode((SHORT,)))]
+    assert together.codes == alone.codes
+    assert together.forwards == alone.forwards
+    read.clear()
+    engine.write_codes(request(vocabulary))
+    assert read[0] == len(prompt)  # another job knows nothing of it
 
 
 def test_what_does_not_fit_is_refused(engine: PtEngine, vocabulary: Vocabulary) -> None:
