@@ -24,6 +24,7 @@ from acestep.constants import (
     TIME_SIGNATURES,
 )
 from acestep.diffusion import MAX_TIMESTEPS, Correction, strip_zeros
+from acestep.planner.codes import read_codes
 from acestep.planner.wishes import check_text
 
 TASKS = ("text2music",)
@@ -142,6 +143,7 @@ class GenerationParams:
         _one_of("task_type", self.task_type, TASKS)
         for name in ("instruction", "audio_codes", "caption", "lyrics", "lm_negative_prompt"):
             check_text(name, getattr(self, name))
+        read_codes(self.audio_codes)
         for name in _SWITCHES:
             _flag(name, getattr(self, name))
         _one_of("vocal_language", self.vocal_language, LANGUAGES)

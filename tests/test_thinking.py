@@ -167,6 +167,7 @@ def test_switches_are_true_or_false(handler: AceStepHandler, planner: LLMHandler
         ({"caption": "\ud800"}, "Unicode"),
         ({"vocal_language": "xx"}, "vocal_language is 'xx'"),
         ({"audio_codes": "<|audio_code_64000|>"}, "audio code 64000"),
+        ({"audio_codes": "<|audio_code_1|><|audio_code_"}, "audio_codes hold '<|audio_code_'"),
     ],
 )
 def test_bad_input_is_a_failure(
