@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -172,3 +173,30 @@ def test_the_network_runs_twice_only_where_it_guides(open_family: Open) -> None:
     base.diffuse(condition(base), context(base), SEEDS, [1.0, 0.9, 0.3, 0.2], sampler=Sampler(guidance=guidance))
     hook.remove()
     assert rows == [2, 4, 4, 2]
+
+
+@pytest.mark.parametrize("adg", [False, True])
+def test_every_option_keeps_the_number_format(open_family: Open, adg: bool) -> None:
+    base = open_family("base")
+    half = Synthesizer()
+    half.model = copy.deepcopy(base.model).to(torch.bfloat16)
+    half.family, half.dtype = base.family, torch.bfloat16
+    states, latents, clean = (x.bfloat16() for x in (condition(base), context(base), given("clean")))
+    variation = Variation(
+        retake_seeds=SEEDS,
+        retake_variance=0.2,
+        source=clean,
+        source_strength=0.1,
+        plain=(states[:, :9], latents),
+        cover_strength=0.5,
+        repaint=Repaint(REPAINT_MASK, clean),
+    )
+    sampler = Sampler(heun=True, guidance=Guidance(3.0, adg=adg), norm_threshold=0.9, ema=0.1)
+    schedule = [1.0, 0.8, 0.5, 0.2]
+    result = half.diffuse(
+        states, latents, (1, 2), schedule, Correction("double", 0.1), sampler=sampler, variation=variation
+    )
+    assert result.dtype == torch.bfloat16
+    assert result.isfinite().all()
+    sde = half.diffuse(states, latents, (1, 2), schedule, sampler=replace(sampler, heun=False, method="sde"))
+    assert sde.dtype == torch.bfloat16
