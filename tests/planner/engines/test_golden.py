@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from acestep.clock import Clock
 from acestep.planner import prompts
 from acestep.planner.codes import format_codes
+from acestep.planner.costs import Costs
 from acestep.planner.engines import Engine
 from acestep.planner.engines.base import CodesRequest
+from acestep.planner.engines.pt import PtEngine
 from acestep.planner.grammar import Form, Grammar
+from acestep.planner.metadata import Metadata
+from acestep.planner.procedure import Decoding, Planner
+from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 from tests.planner.asking import GREEDY, text_request
 
@@ -52,3 +59,21 @@ def test_greedy_codes_are_the_references(
         seeds=[1],
     )
     assert format_codes(golden.write_codes(asked).codes[0]) == expected["audio_codes"]
+
+
+@pytest.mark.parametrize("most", [4, 60])
+@pytest.mark.parametrize("user", [{}, {"bpm": 100, "language": "es", "genres": "pop"}])
+def test_greedy_descriptions_are_the_same(
+    golden: Engine, golden_engine: PtEngine, golden_vocabulary: Vocabulary, user: Metadata, most: int
+) -> None:
+    form = replace(Form.description(user), max_lyric_tokens=most)
+    prompt = prompts.format_prompt(golden_vocabulary.tokenizer, "latin pop", "[Verse 1]\nhola mundo")
+    texts, finish = [], []
+    for engine in (golden, golden_engine):
+        costs = Costs(Clock())
+        planner = Planner(engine, golden_vocabulary)
+        texts.append(planner.write_text(prompt, form, Decoding(Sampling(0.0)), 0, costs))
+        finish.append(costs.finish)
+    assert texts[0] == texts[1]
+    assert finish == [{"phase1": "length" if most == 4 else "stop"}] * 2
+    assert texts[0][-1] == golden_vocabulary.end
