@@ -118,7 +118,7 @@ def family_of(config: Mapping[str, Any], folder: Path) -> Family:
         CheckpointError: it is an XL model that lacks a field of `ENCODER_FIELDS`.
     """
     tokens = folder.name.lower().split("-")
-    module = str((config.get("auto_map") or {}).get("AutoModel", "")).partition(".")[0]
+    module = str((config.get("auto_map") or {}).get("AutoModel", "")).rpartition(".")[0].rpartition("--")[2]
     xl = bool(config.get("encoder_hidden_size")) or "_xl_" in module or "xl" in tokens
     missing = [name for name in ENCODER_FIELDS if not config.get(name)] if xl else []
     if missing:

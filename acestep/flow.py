@@ -30,7 +30,7 @@ class Sampler:
         ema: share of the previous velocity in each one.
 
     Raises:
-        ValueError: *method* is unknown.
+        ValueError: *method* is unknown, or has no Heun steps.
     """
 
     METHODS = ("ode", "sde")
@@ -44,6 +44,8 @@ class Sampler:
     def __post_init__(self) -> None:
         if self.method not in self.METHODS:
             raise ValueError(f"infer_method is {self.method!r}, expected one of {', '.join(self.METHODS)}.")
+        if self.heun and self.method == "sde":
+            raise ValueError("Heun steps integrate the ode; choose the sampler mode 'euler' for the sde.")
 
 
 EULER = Sampler()

@@ -35,6 +35,7 @@ XL_BASE_CODE = {"AutoModel": "modeling_acestep_v15_xl_base.AceStepConditionGener
         ("mine", XL | {"is_turbo": False}, "xl-base"),
         ("acestep-v15-base", {"is_turbo": True}, "turbo"),
         ("acestep-v15-base", {"auto_map": TURBO_CODE}, "turbo"),
+        ("mine", {"auto_map": {"AutoModel": "ACE-Step/Ace-Step1.5--" + TURBO_CODE["AutoModel"]}}, "turbo"),
         ("acestep-v15-turbo", XL | {"auto_map": XL_BASE_CODE}, "xl-base"),
         ("acestep-v15-turbo-rl", {}, "turbo"),
         ("mine", {}, "base"),

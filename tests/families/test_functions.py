@@ -71,6 +71,8 @@ def test_unknown_modes_and_wavelets_are_errors(monkeypatch: pytest.MonkeyPatch) 
         Correction("both")
     with pytest.raises(ValueError, match="infer_method is 'euler', expected one of ode, sde"):
         Sampler("euler")
+    with pytest.raises(ValueError, match="Heun steps integrate the ode"):
+        Sampler("sde", heun=True)
     monkeypatch.setitem(sys.modules, "pywt", None)
     filters.cache_clear()
     with pytest.raises(ValueError, match=r"needs PyWavelets: pip install 'acestep\[wavelets\]'"):
