@@ -14,7 +14,9 @@ from acestep.checkpoints import CheckpointError
 from acestep.planner import PlannerError, prompts
 from acestep.planner.codes import format_codes
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest
+from acestep.planner.engines.cache import Cache
 from acestep.planner.engines.decoder import Decoder
+from acestep.planner.engines.graph import FixedStep
 from acestep.planner.engines.pt import PtEngine, load_model
 from acestep.planner.grammar import Form, Grammar
 from acestep.planner.sampling import Sampling
@@ -204,6 +206,38 @@ def test_codes_go_on_from_what_the_text_of_their_job_has_read(
     read.clear()
     engine.write_codes(request(vocabulary))
     assert read[0] == len(prompt)  # another job knows nothing of it
+
+
+@pytest.mark.parametrize("unconditional", [None, SHORT])
+def test_a_step_of_fixed_shape_is_the_same_step(
+    engine: PtEngine, vocabulary: Vocabulary, unconditional: str | None
+) -> None:
+    decoder = engine._residence._host
+    assert decoder is not None
+    prompts = [vocabulary.encode((text,)) for text in (PROMPT, unconditional) if text]
+    first = vocabulary.codes.first_id
+    with torch.inference_mode():
+        caches = [Cache(decoder, [len(prompt) for prompt in prompts], 2, 6) for _ in range(2)]
+        for cache in caches:
+            for index, prompt in enumerate(prompts):
+                decoder.read(prompt, cache, index)
+        fixed = FixedStep(decoder, caches[1])
+        for code in range(6):
+            tokens = torch.arange(2 * len(prompts)) + first + code
+            torch.testing.assert_close(fixed(tokens), decoder.step(tokens, caches[0]))
+    assert caches[0].used == caches[1].used
+    for one, other in zip(caches[0].keys, caches[1].keys, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_steps_of_fixed_shape_write_the_same_codes(
+    engine: PtEngine, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = request(vocabulary, sampling=Sampling(top_p=0.9), count=40, seeds=[1, 2])
+    expected = engine.write_codes(asked).codes
+    monkeypatch.setattr(Decoder, "step", lambda *_: pytest.fail("not of fixed shape"))
+    monkeypatch.setattr("acestep.planner.engines.pt.partial", lambda step, cache: FixedStep(step.__self__, cache))
+    assert engine.write_codes(asked).codes == expected
 
 
 def test_what_does_not_fit_is_refused(engine: PtEngine, vocabulary: Vocabulary) -> None:

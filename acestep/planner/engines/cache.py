@@ -45,8 +45,46 @@ class Cache:
             mine[rows, :, first : first + tokens] = given[:1, :, theirs : theirs + tokens]
         self.used[0] = first + tokens
 
+    def advance(self) -> None:
+        """All rows have written one more slot."""
+        self.used = [self.used[0] + 1] * len(self.used)
+
     def _per_row(self, table: Tensor) -> Tensor:
         if not any(self.starts):
             return table[:, None, None]
         shifted = torch.stack([table.roll(start, 0) for start in self.starts], 1)
         return shifted.repeat_interleave(self.samples, 1)[:, :, None]
+
+
+class Slot:
+    """The next slot of all rows of *cache*: where a step writes, and what it sees.
+
+    Attributes:
+        cos, sin: rotary tables ``[G·N or 1, 1, head dim]`` of the slot.
+        mask: over what `put` returns; None where every row sees all of it.
+    """
+
+    def __init__(self, cache: Cache) -> None:
+        self._number = cache.used[0]
+        self.cos, self.sin = cache.cos[self._number], cache.sin[self._number]
+        self.mask = None if cache.mask is None else cache.mask[..., : self._number + 1]
+
+    def put(self, layer: Tensor, new: Tensor) -> Tensor:
+        """Write *new* ``[G·N, kv heads, head dim]`` into *layer*, one of the cache's keys or values; what is read."""
+        layer[:, :, self._number] = new
+        return layer[:, :, : self._number + 1]
+
+
+class FixedSlot:
+    """A `Slot` whose *number* ``[1]`` is on the device, so that no shape and no address depends on it."""
+
+    def __init__(self, cache: Cache, number: Tensor) -> None:
+        self._number = number
+        self.cos, self.sin = (table.index_select(0, number)[0] for table in (cache.cos, cache.sin))
+        written = torch.arange(len(cache.cos), device=number.device) <= number
+        self.mask = written[None, None, None] if cache.mask is None else cache.mask & written
+
+    def put(self, layer: Tensor, new: Tensor) -> Tensor:
+        """Like `Slot.put`; all slots are read, those that `mask` leaves out in vain."""
+        layer.index_copy_(2, self._number, new.unsqueeze(2))
+        return layer

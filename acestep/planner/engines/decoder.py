@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from acestep.planner.engines.cache import Cache
+from acestep.planner.engines.cache import Cache, FixedSlot, Slot
 from acestep.planner.engines.products import add_product, float32_product, product
 
 Holder = TypeVar("Holder")
@@ -93,18 +93,18 @@ class Decoder:
         Returns:
             Hidden states ``[G·N, hidden]``.
         """
-        slot = cache.used[0]
-        cache.used = [slot + 1] * len(cache.used)
-        cos, sin = cache.cos[slot], cache.sin[slot]
-        mask = None if cache.mask is None else cache.mask[..., : slot + 1]
+        hidden = self.step_at(tokens, cache, Slot(cache))
+        cache.advance()
+        return hidden
+
+    def step_at(self, tokens: Tensor, cache: Cache, slot: Slot | FixedSlot) -> Tensor:
+        """The work of `step`, at *slot* of *cache*."""
         grouped = (len(tokens), self.kv_heads, self._groups, self.head_dim)
         hidden = functional.embedding(tokens, self._embedding)
         for block, keys, values in zip(self._blocks, cache.keys, cache.values, strict=True):
-            query, key, value = block.project(hidden, cos, sin)
-            keys[:, :, slot] = key
-            values[:, :, slot] = value
+            query, key, value = block.project(hidden, slot.cos, slot.sin)
             attended = functional.scaled_dot_product_attention(
-                query.reshape(grouped), keys[:, :, : slot + 1], values[:, :, : slot + 1], attn_mask=mask
+                query.reshape(grouped), slot.put(keys, key), slot.put(values, value), attn_mask=slot.mask
             )
             hidden = block.finish(hidden, attended.flatten(1))
         return self._normalise(hidden)

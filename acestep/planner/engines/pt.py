@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from acestep.checkpoints import build_empty, fill
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.cache import Cache
 from acestep.planner.engines.decoder import Decoder
+from acestep.planner.engines.graph import FEWEST_STEPS, FixedStep
 from acestep.planner.engines.residence import Residence, release
 from acestep.planner.engines.weights import ARCHITECTURES, check_vocabulary, read_architecture, read_weights
 from acestep.planner.grammar import Constraint
@@ -131,6 +133,8 @@ class PtEngine:
         laps = Laps(self._device)
         cache = Cache(decoder, [len(prompt) for prompt in prompts], samples, steps)
         sampler = Sampler(request.sampling, streams(request.seeds, 2, self._device), columns, self._device)
+        graphed = decoder.device.type == "cuda" and steps >= FEWEST_STEPS
+        step = FixedStep(decoder, cache) if graphed else partial(decoder.step, cache=cache)
         drawn: list[Tensor] = []
         laps.mark("setup")
         hidden = self._read_prompts(decoder, prompts, cache, laps)
@@ -149,7 +153,7 @@ class PtEngine:
             tokens = drawn[-1] + first_id
             if request.count is None:
                 tokens = tokens.where(drawn[-1] < columns - 1, self._vocabulary.end)
-            hidden = decoder.step(torch.cat([tokens] * len(prompts)), cache)
+            hidden = step(torch.cat([tokens] * len(prompts)))
         seconds = laps.seconds()
         guidance_s = seconds["read unconditional"] + seconds["forward"] / 2 + seconds["mix"] if guided else 0.0
         codes = [self._until_end(row) for row in torch.stack(drawn, 1).tolist()]
