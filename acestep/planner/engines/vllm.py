@@ -8,7 +8,7 @@ forces are appended to the prompt of a new request, which finds the rest in the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from acestep.planner.engines import vllm_budget
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.heads import wider_head
 from acestep.planner.engines.vllm_containment import contained
-from acestep.planner.engines.vllm_draws import CodesDraw, Desk, TextDraw
+from acestep.planner.engines.vllm_draws import CodesDraw, Desk, Draw, TextDraw
 from acestep.planner.engines.weights import check_vocabulary, read_architecture, read_weights
 from acestep.planner.sampling import Sampler, streams
 from acestep.planner.timing import Laps
@@ -40,7 +40,7 @@ class VllmEngine:
     ) -> None:
         """Load the weights of *folder*.
 
-        With *offload* the weights are on the host between calls, on CUDA.
+        With *offload* the weights are the host's between jobs, on CUDA.
 
         Raises:
             CheckpointError: the folder is incomplete or damaged, or holds another model.
@@ -52,7 +52,7 @@ class VllmEngine:
         self._device, self._vocabulary = device, vocabulary
         self._desk = Desk()
         cuda = device.startswith("cuda")
-        self._asleep = offload and cuda
+        self._sleeps, self._jobs = offload and cuda, 0
         weights = sum(tensor.numel() for tensor in read_weights(folder, config).values()) * dtype.itemsize
         token = vllm_budget.token_bytes(config, wider_head(config.head_dim), dtype)
         size, share = vllm_budget.cache_bytes(weights, token, self.max_positions, device)
@@ -60,9 +60,9 @@ class VllmEngine:
             from acestep.planner.engines.vllm_core import Core, Room
 
             room = Room(vllm_budget.ROWS, self.max_positions, vllm_budget.STEP_TOKENS, size, share)
-            self._core = Core(folder, self._desk, room, dtype=dtype, eager=not cuda, sleeps=self._asleep)
+            self._core = Core(folder, self._desk, room, dtype=dtype, eager=not cuda, sleeps=self._sleeps)
         self.model: Any = self._core.model
-        if self._asleep:
+        if self._sleeps:
             self._core.sleep()
 
     @torch.inference_mode()
@@ -76,10 +76,8 @@ class VllmEngine:
         sampler.saw(torch.tensor([prompt], device=self._device).clamp(max=self._vocabulary.size - 1))
         draw = TextDraw(sampler, constraint, self._vocabulary.size)
         tokens: list[int] = []
-        running = False
-        cached = 0
-        with self._drawing() as before:
-            self._desk.draw = draw
+        read = 0
+        with self._drawing(draw) as before:
             while True:
                 forced = constraint.forced() if constraint else []
                 tokens += forced
@@ -87,14 +85,9 @@ class VllmEngine:
                     break
                 if forced:
                     sampler.saw(torch.tensor([forced], device=self._device))
-                    self._core.drop_all()
-                    running = False
-                if not running:
-                    if len(prompt) + len(tokens) - cached + self._core.block > vllm_budget.STEP_TOKENS:
-                        self._read(prompt + tokens)
-                    self._core.add(prompt + tokens, limit - len(tokens), seat=0)
-                    running = True
-                    cached = len(prompt) + len(tokens)
+                if forced or not tokens:
+                    self._go_on(prompt + tokens, read, limit - len(tokens))
+                    read = len(prompt) + len(tokens)
                 self._core.step()
                 if constraint:
                     constraint.accept(draw.token)
@@ -153,9 +146,18 @@ class VllmEngine:
         guided_s = seconds["read unconditional"] + seconds["model"] / 2 + seconds["mix"] if scale is not None else 0.0
         return written[:samples], guided_s
 
-    def resident(self) -> AbstractContextManager[None]:
-        """One job, see `Engine.resident`; weights that leave the device do so after each call."""
-        return nullcontext()
+    @contextmanager
+    def resident(self) -> Iterator[None]:
+        """One job, see `Engine.resident`; the prefix cache ends with it where the weights leave the device."""
+        if self._sleeps and not self._jobs:
+            self._core.wake()
+        self._jobs += 1
+        try:
+            yield
+        finally:
+            self._jobs -= 1
+            if self._sleeps and not self._jobs:
+                self._core.sleep()
 
     def close(self) -> None:
         """End vLLM's engine and free what it holds."""
@@ -163,17 +165,22 @@ class VllmEngine:
         del self._core, self.model
 
     @contextmanager
-    def _drawing(self) -> Iterator[int]:
+    def _drawing(self, draw: Draw | None = None) -> Iterator[int]:
         """Where requests run; gives the number of the model's calls before. No request is left at the end."""
-        if self._asleep:
-            self._core.wake()
-        try:
-            yield self._desk.forwards
-        finally:
-            self._core.drop_all()
-            self._desk.draw = self._desk.error = None
-            if self._asleep:
-                self._core.sleep()
+        with self.resident():
+            self._desk.draw = draw
+            try:
+                yield self._desk.forwards
+            finally:
+                self._core.drop_all()
+                self._desk.draw = self._desk.error = None
+
+    def _go_on(self, tokens: list[int], read: int, new: int) -> None:
+        """Queue a request that draws behind *tokens*, of which *read* have been read, in place of the one before."""
+        self._core.drop_all()
+        if len(tokens) - read + self._core.block > vllm_budget.STEP_TOKENS:
+            self._read(tokens)
+        self._core.add(tokens, new, seat=0)
 
     def _read(self, tokens: list[int]) -> None:
         """Have the model read *tokens*, in as many steps as that takes; they are in the prefix cache then."""

@@ -113,6 +113,23 @@ def test_all_positions_can_be_used(cramped: Any, asked: CodesRequest) -> None:
         cramped.write_codes(changed(asked, prompt=prompt, count=13))
 
 
+def test_offloaded_weights_come_once_a_job(cramped: Any, asked: CodesRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    moves: list[str] = []
+    monkeypatch.setattr(cramped, "_sleeps", True)
+    monkeypatch.setattr(cramped._core, "wake", lambda: moves.append("wake"))
+    monkeypatch.setattr(cramped._core, "sleep", lambda: moves.append("sleep"))
+    short = changed(asked, count=3, seeds=[1])
+    with cramped.resident():
+        cramped.write_codes(short)
+        cramped.write_codes(short)
+        assert moves == ["wake"]
+    assert moves == ["wake", "sleep"]
+    with pytest.raises(PlannerError):
+        cramped.write_codes(changed(asked, count=600))
+    cramped.write_codes(short)
+    assert moves == ["wake", "sleep"] * 2
+
+
 def test_the_process_is_left_as_it_was(planners: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VLLM_")}
     set_num_threads, threads, default = torch.set_num_threads, torch.get_num_threads(), torch.get_default_dtype()
