@@ -11,6 +11,8 @@ from asv.step_detect import detect_steps
 from benchmarks.harness.progress import LedgerLine
 from scripts.site import ledger, names
 from scripts.site.changes import Point, Step, exact_changes, last_change, run_to_run
+from scripts.site.environments import environment_label, varying_parameters
+from scripts.site.history import Environment
 from scripts.site.regressions import inverted
 from scripts.site.values import ordinals
 
@@ -132,6 +134,20 @@ def test_improvements_are_the_regressions_of_the_reciprocal() -> None:
 def test_series_and_stages_have_names_for_people(benchmark: str, label: str, stage: str) -> None:
     assert names.series_label(benchmark) == label
     assert names.stage_label(benchmark) == stage
+
+
+def test_environments_are_told_apart_by_what_they_have() -> None:
+    common = {"machine": "bench-1", "python": "3.11", "torch": "2.13.0", "numpy": "2.3.5"}
+    found = dict.fromkeys(common) | {"machine": "bench-1", "python": "/home/ada/.venv/bin/python"}
+    parameters: list[dict[str, str | None]] = [{**common, "mlx": None}, {**common, "mlx": "0.32.4"}, found]
+    environments = [Environment(one, [], [], None) for one in parameters]
+    varying = varying_parameters(environments)
+
+    assert [environment_label(one, varying) for one in environments] == [
+        "bench-1 · torch 2.13.0",
+        "bench-1 · torch 2.13.0 · mlx 0.32.4",
+        "bench-1 · /home/ada/.venv/bin/python",
+    ]
 
 
 def line(**changes: float) -> LedgerLine:
