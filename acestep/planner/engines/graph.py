@@ -52,7 +52,7 @@ class FixedStep:
         All three write the same numbers into the same slot.
         """
         with torch.cuda.device(self._decoder.device):
-            current, side = torch.cuda.current_stream(), torch.cuda.Stream()
+            current, side = torch.cuda.current_stream(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(current)
             with torch.cuda.stream(side):
                 self._work()
