@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,10 +26,11 @@ DEFAULTS = {"tiny": (100, 7), "full": (50, 3)}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 the two sides disagree, 2 refused, 130 interrupted."""
     arguments = _parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
     try:
         return _versus(arguments)
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing is kept.", file=sys.stderr)
+        print("\nInterrupted before a round was complete: there is nothing to tell.", file=sys.stderr)
         return 130
 
 
@@ -94,14 +96,15 @@ def _versus(arguments: argparse.Namespace) -> int:
     except DisagreementError as error:
         print(f"scripts.versus: {error} A race between different works means nothing.", file=sys.stderr)
         return 1
-    bandwidth = Spread.of(race(lanes, arguments.rounds, device, contest.weights_bytes))
+    bandwidths = race(lanes, arguments.rounds, device, contest.weights_bytes)
+    bandwidth = Spread.of(bandwidths)
     facts = {
         "scale": arguments.scale,
         "device": device,
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "tokens": arguments.tokens,
-        "rounds": arguments.rounds,
+        "rounds": len(bandwidths),
         "weights_bytes": contest.weights_bytes,
         "bandwidth_bytes_per_s": vars(bandwidth),
     }

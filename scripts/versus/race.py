@@ -67,27 +67,38 @@ class Lane:
 def race(lanes: list[Lane], rounds: int, device: str, weights_bytes: int) -> list[float]:
     """Run every lane twice a round, in turns there and back, and fill `Lane.seconds` and `Lane.bound_s`.
 
+    Interrupted, it keeps the rounds that are complete, if there are any.
+
     Returns:
         The memory bandwidth, bytes per second, that reading *weights_bytes* reached in each round.
     """
     clock, bandwidths = Clock(device), []
-    order = [*lanes, *reversed(lanes)]
     reader = Reader(weights_bytes, device)
-    progress = _Progress(rounds * len(order))
-    for turn in range(rounds):
-        seconds = dict.fromkeys((lane.name for lane in lanes), 0.0)
-        speeds = [reader.bytes_per_s(clock)]
-        for lane in order:
-            start = clock.now()
-            lane.run()
-            seconds[lane.name] += (clock.now() - start) / 2
-            progress.finished(f"round {turn + 1}, {lane.name}")
-        speeds.append(reader.bytes_per_s(clock))
-        bandwidths.append(max(speeds))
-        for lane in lanes:
-            lane.seconds.append(seconds[lane.name])
-            lane.bound_s.append(lane.needed_bytes / bandwidths[-1])
+    progress = _Progress(rounds * 2 * len(lanes))
+    try:
+        for _ in range(rounds):
+            seconds, bandwidth = _round(lanes, clock, reader, progress)
+            bandwidths.append(bandwidth)
+            for lane in lanes:
+                lane.seconds.append(seconds[lane.name])
+                lane.bound_s.append(lane.needed_bytes / bandwidth)
+    except KeyboardInterrupt:
+        if not bandwidths:
+            raise
     return bandwidths
+
+
+def _round(lanes: list[Lane], clock: Clock, reader: Reader, progress: _Progress) -> tuple[dict[str, float], float]:
+    """Seconds of a run by lane, and the memory bandwidth meanwhile."""
+    seconds = dict.fromkeys((lane.name for lane in lanes), 0.0)
+    speeds = [reader.bytes_per_s(clock)]
+    for lane in [*lanes, *reversed(lanes)]:
+        start = clock.now()
+        lane.run()
+        seconds[lane.name] += (clock.now() - start) / 2
+        progress.finished(lane.name)
+    speeds.append(reader.bytes_per_s(clock))
+    return seconds, max(speeds)
 
 
 class Reader:

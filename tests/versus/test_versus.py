@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _threads() -> Iterator[None]:
-    before = torch.get_num_threads()
+def _process() -> Iterator[None]:
+    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
     yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(threads)
+    signal.signal(signal.SIGTERM, handler)
 
 
 def test_both_sides_write_the_same_tokens_and_the_numbers_add_up(
@@ -61,6 +63,21 @@ def test_lanes_take_turns_there_and_back() -> None:
     race(lanes, 2, "cpu", 4096)
     assert "".join(turns) == "abbaabba"
     assert [len(lane.seconds) for lane in lanes] == [2, 2]
+
+
+def test_an_interrupted_race_keeps_its_complete_rounds() -> None:
+    runs: list[None] = []
+
+    def run() -> None:
+        runs.append(None)
+        if len(runs) == 4:
+            raise KeyboardInterrupt
+
+    lane = Lane("a", 10, 1000, run)
+    assert len(race([lane], 9, "cpu", 4096)) == len(lane.seconds) == len(lane.bound_s) == 1
+    runs[:] = [None] * 3
+    with pytest.raises(KeyboardInterrupt):
+        race([lane], 9, "cpu", 4096)
 
 
 def test_a_speedup_compares_within_a_round() -> None:
