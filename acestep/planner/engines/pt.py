@@ -111,7 +111,10 @@ class PtEngine:
             unread += forced
             if (tokens and tokens[-1] in request.stops) or len(tokens) >= limit:
                 break
-            hidden = decoder.read(unread, cache)
+            one = len(unread) == 1
+            hidden = (
+                decoder.step(torch.tensor(unread, device=self._device), cache) if one else decoder.read(unread, cache)
+            )
             forwards += 1
             logits = decoder.logits(hidden, self._text_ids)
             token = int(sampler.draw(_masked(logits, constraint)).item())
