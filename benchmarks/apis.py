@@ -1,4 +1,7 @@
-"""The functions that ask the planner alone: understand_music, create_sample and format_sample, by engine."""
+"""The functions that ask the planner alone: understand_music, create_sample and format_sample, by engine.
+
+Samples of a cell have the same prompt; vllm remembers it, and reads it but once.
+"""
 
 from __future__ import annotations
 

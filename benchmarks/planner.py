@@ -1,4 +1,7 @@
-"""The planner's parts alone: steps of its model, the grammar, and each of its two phases, by engine."""
+"""The planner's parts alone: steps of its model, the grammar, and each of its two phases, by engine.
+
+vllm remembers the prompts that it has read: only Prefill, where every sample has another one, makes it read them.
+"""
 
 from __future__ import annotations
 

@@ -55,6 +55,22 @@ def test_a_step_is_a_hundredth_of_a_hundred_tokens(state):
     assert 100 <= codes.series["forwards"] <= 102
 
 
+def test_every_prefill_reads_a_prompt_of_its_length_that_was_not_read_before(state, monkeypatch):
+    read = []
+    engine = state.engine("pt")
+    write = engine.write_codes
+    monkeypatch.setattr(engine, "write_codes", lambda request: read.append(request) or write(request))
+    for guidance in (False, True):
+        cell = {"stage": "Prefill", "engine": "pt", "prompt_tokens": 128, "guidance": guidance}
+        take = Planner().prepare(state, cell)
+        take(), take()
+
+    prompts = [prompt for request in read for prompt in (request.prompt, request.unconditional) if prompt]
+
+    assert {len(prompt) for prompt in prompts} == {128}
+    assert len({tuple(prompt[:16]) for prompt in prompts}) == len(prompts) >= 6
+
+
 @pytest.mark.parametrize("changes", [{"batch": 2}, {"guidance": True}])
 def test_text_has_neither_batch_nor_guidance(state, changes):
     with pytest.raises(Unsupported, match="text for one sample at a time, without guidance"):

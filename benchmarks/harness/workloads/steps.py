@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
-from benchmarks.harness.workload import CellFailed, Sample, Unsupported, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.music import FIRST_SEED
 
 STEPS = 100
 """Tokens that a sample of `decode_step` writes for each piece."""
 PROMPT_TOKENS = 16
+_NUMBERS = itertools.count()
 
 
-def prefill(engines: Engines, cell: Cell) -> partial[Sample]:
-    """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code."""
-    request = _codes_request(int(cell["prompt_tokens"]), bool(cell["guidance"]), batch=1, count=1)
-    return partial(_sample, engines.settings.device, _codes(engines, cell, request), batch=1, count=1)
+def prefill(engines: Engines, cell: Cell) -> TakeSample:
+    """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code.
+
+    Every sample reads other tokens, for an engine may remember the prompts that it has read.
+    """
+    length, guidance = int(cell["prompt_tokens"]), bool(cell["guidance"])
+    engine = engines.engine(str(cell["engine"]))
+
+    def take() -> Sample:
+        prompt = _prompt(length, first=next(_NUMBERS), stride=1 + length // 64)
+        write = _codes(engine, _codes_request(prompt, guidance, batch=1, count=1))
+        return _sample(engines.settings.device, write, batch=1, count=1)
+
+    return take
 
 
 def decode_step(engines: Engines, cell: Cell) -> partial[Sample]:
     """Write STEPS tokens for each piece of the batch, codes or text."""
     batch, guidance = int(cell["batch"]), bool(cell["guidance"])
     if cell["phase"] == "codes":
-        write = _codes(engines, cell, _codes_request(PROMPT_TOKENS, guidance, batch=batch, count=STEPS))
+        request = _codes_request(_prompt(PROMPT_TOKENS), guidance, batch=batch, count=STEPS)
+        write = _codes(engines.engine(str(cell["engine"])), request)
     elif batch > 1 or guidance:
         raise Unsupported("the planner writes text for one sample at a time, without guidance")
     else:
-        write = _text(engines, cell)
+        write = _text(engines.engine(str(cell["engine"])))
     return partial(_sample, engines.settings.device, write, batch=batch, count=STEPS)
 
 
-def _codes(engines: Engines, cell: Cell, request: Any) -> Callable[[], tuple[list[int], int]]:
-    engine = engines.engine(str(cell["engine"]))
-
+def _codes(engine: Any, request: Any) -> Callable[[], tuple[list[int], int]]:
     def write() -> tuple[list[int], int]:
         run = engine.write_codes(request)
         return [len(codes) for codes in run.codes], run.forwards
@@ -45,8 +56,7 @@ def _codes(engines: Engines, cell: Cell, request: Any) -> Callable[[], tuple[lis
     return write
 
 
-def _text(engines: Engines, cell: Cell) -> Callable[[], tuple[list[int], int]]:
-    engine = engines.engine(str(cell["engine"]))
+def _text(engine: Any) -> Callable[[], tuple[list[int], int]]:
     request_class = require("acestep.planner.engines.base", "TextRequest")
     request = request_class(
         prompt=_prompt(PROMPT_TOKENS),
@@ -64,9 +74,8 @@ def _text(engines: Engines, cell: Cell) -> Callable[[], tuple[list[int], int]]:
     return write
 
 
-def _codes_request(prompt_tokens: int, guidance: bool, *, batch: int, count: int) -> Any:
+def _codes_request(prompt: list[int], guidance: bool, *, batch: int, count: int) -> Any:
     request_class = require("acestep.planner.engines.base", "CodesRequest")
-    prompt = _prompt(prompt_tokens)
     return request_class(
         prompt=prompt,
         unconditional=prompt[::-1] if guidance else None,
@@ -78,8 +87,8 @@ def _codes_request(prompt_tokens: int, guidance: bool, *, batch: int, count: int
     )
 
 
-def _prompt(tokens: int) -> list[int]:
-    return [7 + 3 * token % 190 for token in range(tokens)]
+def _prompt(tokens: int, first: int = 0, stride: int = 3) -> list[int]:
+    return [7 + (first + stride * place) % 190 for place in range(tokens)]
 
 
 def _sampling() -> Any:
