@@ -1,6 +1,5 @@
 """The workloads of the functions that ask the planner alone, on the tiny models."""
 
-import gc
 from itertools import count
 
 import pytest
@@ -9,22 +8,12 @@ from acestep import inference
 from benchmarks.harness.cells import key
 from benchmarks.harness.matrices import APIS, APIS_MATRIX
 from benchmarks.harness.measure import measure_cell
-from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Unsupported
 from benchmarks.harness.workloads import apis
 from benchmarks.harness.workloads.apis import Apis
 from benchmarks.harness.workloads.engines import Engines
 
 UNDERSTAND = {"stage": "Understand", "engine": "pt", "constrained": True, "codes_s": 30}
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("settings"))
-    held = Engines(Settings("tiny", "cpu", "quick", "", "none", folder, folder))
-    yield held
-    held.release()
-    gc.unfreeze()
 
 
 def taken(state, cell):

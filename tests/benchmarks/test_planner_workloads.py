@@ -1,13 +1,10 @@
 """The workloads of the planner's parts, on the tiny models."""
 
-import gc
-
 import pytest
 
 from benchmarks.harness.cells import key
 from benchmarks.harness.matrices import PLANNER, PLANNER_MATRIX
 from benchmarks.harness.measure import measure_cell
-from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Unsupported
 from benchmarks.harness.workloads import engines
 from benchmarks.harness.workloads.engines import Engines
@@ -18,15 +15,6 @@ CODE_STEP = {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 2
 THOUGHT = {"stage": "ChainOfThought", "engine": "pt", "constrained": True, "caption": True}
 CODES = {"stage": "CodesPhase", "engine": "pt", "duration": 30, "batch": 2}
 EXACT = {"tokens", "forwards", "chosen_tokens", "chosen_share", "peak_memory"}
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory):
-    folder = str(tmp_path_factory.mktemp("settings"))
-    held = Engines(Settings("tiny", "cpu", "quick", "", "none", folder, folder))
-    yield held
-    held.release()
-    gc.unfreeze()
 
 
 def taken(state, cell):

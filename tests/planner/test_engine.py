@@ -11,14 +11,12 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen3ForCausalLM
 
 from acestep.checkpoints import CheckpointError
-from acestep.planner import PlannerError, prompts
-from acestep.planner.codes import format_codes
+from acestep.planner import PlannerError
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest
 from acestep.planner.engines.cache import Cache
 from acestep.planner.engines.decoder import Decoder
 from acestep.planner.engines.graph import FixedStep
 from acestep.planner.engines.pt import PtEngine, load_model
-from acestep.planner.grammar import Form, Grammar
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 from tests.planner.asking import text_request
@@ -87,50 +85,6 @@ def test_greedy_text_is_that_of_transformers(engine: PtEngine, folder: Path, voc
         pad_token_id=vocabulary.end,
     )
     assert run.tokens == written[0, len(prompt) :].tolist()
-
-
-@pytest.mark.parametrize("case", ["llm_dit_full_cot", "dit_metas_only_skip_caption"])
-def test_greedy_metadata_are_the_references(
-    golden_engine: PtEngine, golden_vocabulary: Vocabulary, greedy: dict[str, Any], case: str
-) -> None:
-    call = greedy[case]["lm_calls"][0]
-    given = call["args"]
-    form = Form.of(
-        given["user_metadata"] or {},
-        caption=not given["skip_caption"],
-        language=not given["skip_language"],
-        max_duration_s=240,
-    )
-    prompt = prompts.metadata_prompt(golden_vocabulary.tokenizer, given["caption"], given["lyrics"])
-    assert prompt.text == call["formatted_prompt"]
-    constraint = Grammar(golden_vocabulary).constraint(form)
-    asked = text_request(golden_vocabulary, golden_vocabulary.encode(prompt.pieces), constraint)
-    run = golden_engine.write_text(asked)
-    assert golden_vocabulary.decode(run.tokens) == call["output_text"].removesuffix("<|im_end|>") + "</think>"
-    assert run.forwards < len(run.tokens)
-    assert run.finish == "stop"
-
-
-@pytest.mark.parametrize("case", ["llm_dit_full_cot", "llm_dit_all_metas_given", "codes_negative_prompt"])
-def test_greedy_codes_are_the_references(
-    golden_engine: PtEngine, golden_vocabulary: Vocabulary, greedy: dict[str, Any], case: str
-) -> None:
-    expected, call = greedy[case]["result"], greedy[case]["lm_calls"][-1]
-    given, tokenizer = call["args"], golden_vocabulary.tokenizer
-    prompt = prompts.codes_prompt(tokenizer, given["caption"], given["lyrics"], expected["metadata"])
-    assert prompt.text == call["formatted_prompt"]
-    asked = request(
-        golden_vocabulary,
-        prompt=golden_vocabulary.encode(prompt.pieces),
-        unconditional=golden_vocabulary.encode(
-            prompts.unconditional_prompt(tokenizer, given["negative_prompt"]).pieces
-        ),
-        scale=given["cfg_scale"],
-        count=5 * given["target_duration"],
-        sampling=GREEDY,
-    )
-    run = golden_engine.write_codes(asked)
-    assert format_codes(run.codes[0]) == expected["audio_codes"]
 
 
 @pytest.mark.parametrize("samples", range(1, 9))

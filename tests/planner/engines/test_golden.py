@@ -35,10 +35,13 @@ def test_greedy_metadata_are_the_references(
         max_duration_s=240,
     )
     prompt = prompts.metadata_prompt(golden_vocabulary.tokenizer, given["caption"], given["lyrics"])
+    assert prompt.text == call["formatted_prompt"]
     constraint = Grammar(golden_vocabulary).constraint(form)
     asked = text_request(golden_vocabulary, golden_vocabulary.encode(prompt.pieces), constraint)
     run = golden.write_text(asked)
     assert golden_vocabulary.decode(run.tokens) == call["output_text"].removesuffix("<|im_end|>") + "</think>"
+    assert run.forwards < len(run.tokens)
+    assert run.finish == "stop"
 
 
 @pytest.mark.parametrize("case", ["llm_dit_full_cot", "llm_dit_all_metas_given", "codes_negative_prompt"])
@@ -48,6 +51,7 @@ def test_greedy_codes_are_the_references(
     expected, call = greedy[case]["result"], greedy[case]["lm_calls"][-1]
     given, tokenizer = call["args"], golden_vocabulary.tokenizer
     prompt = prompts.codes_prompt(tokenizer, given["caption"], given["lyrics"], expected["metadata"])
+    assert prompt.text == call["formatted_prompt"]
     unconditional = prompts.unconditional_prompt(tokenizer, given["negative_prompt"])
     asked = CodesRequest(
         prompt=golden_vocabulary.encode(prompt.pieces),
