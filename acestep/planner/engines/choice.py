@@ -53,7 +53,7 @@ def _best(device: str) -> Choice:
     missing = _missing(wanted, device)
     if missing:
         return Choice("pt", f"chosen by auto: {wanted} {missing}")
-    return Choice(wanted, f"chosen by auto: the fastest engine for {kind}")
+    return Choice(wanted, f"chosen by auto: the engine for {kind}")
 
 
 def _missing(backend: str, device: str) -> str | None:

