@@ -1,7 +1,8 @@
-"""The stage clock: wall time of named stages, with the device synchronised at both ends."""
+"""The stage clock: wall time of named stages, with the device synchronised at both ends, and counts of their work."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
@@ -25,11 +26,16 @@ class Clock:
 
     A stage may be entered many times; every visit is kept, in order. A stage entered inside another one counts
     in both, so only stages that never nest add up to the wall time.
+
+    Attributes:
+        visits: seconds of every visit, by stage.
+        counts: work that does not jitter, by name.
     """
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
         self.visits: dict[str, list[float]] = {}
+        self.counts: Counter[str] = Counter()
 
     def now(self) -> float:
         """Seconds of a monotonic clock, read when the device is idle."""

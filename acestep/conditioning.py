@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
 from acestep.constants import MAX_CAPTION_TOKENS, MAX_LYRIC_TOKENS
@@ -94,14 +95,24 @@ def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple
 
 
 def encode_text(
-    encoder: Any, tokenizer: Any, captions: Sequence[str], lyrics: Sequence[str], *, device: str
+    encoder: Any,
+    tokenizer: Any,
+    captions: Sequence[str],
+    lyrics: Sequence[str],
+    *,
+    device: str,
+    caption_tokens: int | None = None,
 ) -> TextStates:
     """Tokenize and encode prompts (as `caption_prompt` and `lyric_prompt` make them), padded to the longest.
 
     The encoder is causal and sees no mask: padding stands on the right and takes real states, which the diffusion
-    transformer attends to. Lyrics are looked up in the embedding table only.
+    transformer attends to. Lyrics are looked up in the embedding table only. Caption prompts are padded or cut to
+    *caption_tokens* where that is given.
     """
     text_ids, text_mask = _tokenize(tokenizer, captions, MAX_CAPTION_TOKENS, device)
+    if caption_tokens is not None:
+        missing = (0, caption_tokens - text_ids.shape[1])
+        text_ids, text_mask = pad(text_ids, missing, value=tokenizer.pad_token_id), pad(text_mask, missing)
     lyric_ids, lyrics_mask = _tokenize(tokenizer, lyrics, MAX_LYRIC_TOKENS, device)
     return TextStates(
         text=encoder(input_ids=text_ids, use_cache=False).last_hidden_state,

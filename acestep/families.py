@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from acestep.checkpoints import CheckpointError
-from acestep.schedules import TURBO_MAX_STEPS, base_schedule, turbo_schedule
+from acestep.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, base_schedule, strip_zeros, turbo_schedule
+from acestep.tasks import SHARED_TASKS, TASKS
 
 Kind = Literal["turbo", "base", "sft"]
 
@@ -84,8 +85,20 @@ class Family:
         """The most steps that are made without explicit timesteps; None is any number."""
         return TURBO_MAX_STEPS if self.turbo else None
 
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks it was trained for."""
+        return TASKS if self.kind == "base" else SHARED_TASKS
+
     def schedule(self, steps: int, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
-        """Flow times of a generation, see `acestep.schedules`."""
+        """Flow times of a generation, see `acestep.schedules`.
+
+        Raises:
+            ValueError: there are more *timesteps* than the family takes.
+        """
+        times = len(strip_zeros(timesteps or ()))
+        if self.turbo and times > MAX_TIMESTEPS:
+            raise ValueError(f"timesteps has {times} times above 0; a turbo model takes at most {MAX_TIMESTEPS}.")
         return (turbo_schedule if self.turbo else base_schedule)(steps, shift, timesteps)
 
 

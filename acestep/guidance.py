@@ -37,6 +37,10 @@ class Guidance:
     start: float = 0.0
     end: float = 1.0
 
+    def __str__(self) -> str:
+        kind = " by angles" if self.adg else ""
+        return f"guidance {self.scale:g}{kind} between the times {self.start:g} and {self.end:g}"
+
     def covers(self, time: float) -> bool:
         """Whether the step at flow *time* is guided."""
         return self.scale > 1 and self.start - ROUNDING <= time <= self.end + ROUNDING

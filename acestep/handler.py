@@ -3,62 +3,43 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from acestep.audio import limit_peak
-from acestep.checkpoints import CheckpointError, checkpoints_root
+from acestep.assignment import Assignment
+from acestep.checkpoints import checkpoints_root
+from acestep.checks import one_of
 from acestep.clock import Clock
 from acestep.conditioning import Metadata, caption_prompt, lyric_prompt
 from acestep.constants import (
     DEFAULT_DIT,
-    DEFAULT_DURATION_S,
-    FRAMES_PER_CODE,
-    HOP_SAMPLES,
-    INSTRUCTION_COVER,
     INSTRUCTION_TEXT2MUSIC,
-    LATENT_CHANNELS,
     MAX_BATCH,
-    MIN_LATENT_FRAMES,
     SAMPLE_RATE,
     TEXT_ENCODER_FOLDER,
     VAE_FOLDER,
 )
 from acestep.devices import default_dtype, resolve_device
-from acestep.diffusion import Correction, turbo_schedule
+from acestep.diffusion import Correction, Sampler
+from acestep.generation import Progress, Request, generate
+from acestep.guidance import Guidance
 from acestep.layouts import component_folders
-from acestep.planner.codes import parse_codes
+from acestep.material import Source
+from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
+from acestep.planner.codes import format_codes, parse_codes
+from acestep.reading import is_silent, read_audio, timbre_clip
 from acestep.synthesizer import Synthesizer
+from acestep.tasks import TEXT2MUSIC, generate_instruction
 
 logger = logging.getLogger(__name__)
-
-Progress = Callable[..., None]
-"""Called as ``progress(fraction, desc=text)``."""
 
 
 def no_progress(fraction: float, desc: str = "") -> None:
     """Report nothing."""
-
-
-@dataclass(frozen=True)
-class _Request:
-    """One checked call of `AceStepHandler.generate_music`."""
-
-    caption: str
-    lyric: str
-    codes: list[list[int]]
-    seeds: list[int]
-    duration_s: float | None
-    schedule: list[float]
-    correction: Correction | None
-    latent_shift: float
-    latent_rescale: float
-    tiled: bool
 
 
 class AceStepHandler(Synthesizer):
@@ -102,8 +83,6 @@ class AceStepHandler(Synthesizer):
             device = resolve_device(device)
             folders = component_folders(checkpoints_root(project_root), name, vae)
             self.load(*folders, device=device, dtype=default_dtype(device))
-            if not self.is_turbo_model():
-                raise CheckpointError(f"{name} is not a turbo model: this version makes music with turbo models only.")
         except Exception as error:
             logger.debug("initialize_service failed", exc_info=True)
             self.clear()
@@ -166,18 +145,41 @@ class AceStepHandler(Synthesizer):
         time_signature: str = "",
         vocal_language: str = "en",
         inference_steps: int = 8,
+        guidance_scale: float = DEFAULT_GUIDANCE,
         use_random_seed: bool = True,
         seed: Sequence[int] | int | str | None = -1,
+        reference_audio: str | None = None,
         audio_duration: float | None = None,
         batch_size: int | None = None,
+        src_audio: str | None = None,
         audio_code_string: str | Sequence[str] = "",
+        repainting_start: float = 0.0,
+        repainting_end: float | None = None,
         instruction: str = INSTRUCTION_TEXT2MUSIC,
+        audio_cover_strength: float = 1.0,
+        cover_noise_strength: float = 0.0,
+        task_type: str = TEXT2MUSIC,
+        track_name: str = "",
+        complete_track_classes: Sequence[str] = (),
+        use_adg: bool = False,
+        cfg_interval_start: float = 0.0,
+        cfg_interval_end: float = 1.0,
         shift: float = 1.0,
+        infer_method: str = "ode",
+        sampler_mode: str = "euler",
+        velocity_norm_threshold: float = 0.0,
+        velocity_ema_factor: float = 0.0,
         timesteps: Sequence[float] | None = None,
         dcw_enabled: bool = True,
         dcw_mode: str = "double",
         dcw_scaler: float = 0.05,
         dcw_high_scaler: float = 0.02,
+        dcw_wavelet: str = "haar",
+        chunk_mask_mode: str = "auto",
+        repaint_mode: str = "balanced",
+        repaint_strength: float = 0.5,
+        retake_seed: Sequence[int] | int | str | None = None,
+        retake_variance: float = 0.0,
         use_tiled_decode: bool = True,
         latent_shift: float = 0.0,
         latent_rescale: float = 1.0,
@@ -190,7 +192,8 @@ class AceStepHandler(Synthesizer):
             captions: the description of the music.
             lyrics: the words.
             audio_code_string: codes of every piece, or a list with one entry a piece.
-            audio_duration: seconds; None is 120. Pieces with codes are as long as their codes.
+            audio_duration: seconds; None is 120. Pieces with a source are as long as it, or as their codes.
+            repainting_end: None is the end of the source.
             use_tiled_decode: see `decode_latents`.
             progress: called as ``progress(fraction, desc=text)``.
             clock: takes the time of every stage.
@@ -201,91 +204,117 @@ class AceStepHandler(Synthesizer):
         """
         if not self.ready:
             return _failure("Model not fully initialized")
-        batch = batch_size or self.batch_size
+        assert self.family is not None
+        batch, clock = batch_size or self.batch_size, clock or Clock(self.device)
+        asked = Guidance(guidance_scale, use_adg, cfg_interval_start, cfg_interval_end)
+        guidance = asked if self.family.guided and guidance_scale > 1 else None
         try:
             codes = _codes_per_item(audio_code_string, batch)
-            if any(codes) and instruction == INSTRUCTION_TEXT2MUSIC:
-                instruction = INSTRUCTION_COVER
-            metadata = Metadata(bpm, time_signature, key_scale, audio_duration)
-            request = _Request(
-                caption=caption_prompt(instruction, captions, metadata),
+            assignment = Assignment(
+                task_type=task_type,
+                instruction=instruction,
+                track_name=track_name,
+                complete_track_classes=complete_track_classes,
+                reference_audio=reference_audio,
+                src_audio=src_audio,
+                audio_codes=audio_code_string,
+                repainting_start=repainting_start,
+                repainting_end=-1.0 if repainting_end is None else repainting_end,
+                chunk_mask_mode=chunk_mask_mode,
+                repaint_mode=repaint_mode,
+                repaint_strength=repaint_strength,
+                retake_seed=retake_seed,
+                retake_variance=retake_variance,
+                audio_cover_strength=audio_cover_strength,
+                cover_noise_strength=cover_noise_strength,
+            )
+            assignment.check()
+            assignment.check_family(self.family)
+            with clock.span("audio_load"):
+                source = Source.read(assignment, codes, audio_duration)
+                reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
+            metadata = Metadata(bpm, time_signature, key_scale, source.duration_s)
+            request = Request(
+                assignment=assignment,
+                source=source,
+                reference=reference,
+                caption=caption_prompt(assignment.task_instruction, captions, metadata),
+                plain_caption=caption_prompt(INSTRUCTION_TEXT2MUSIC, captions, metadata),
                 lyric=lyric_prompt(vocal_language, lyrics),
-                codes=codes,
                 seeds=self.prepare_seeds(batch, seed, use_random_seed)[0],
-                duration_s=audio_duration,
-                schedule=turbo_schedule(inference_steps, shift, timesteps),
-                correction=Correction(dcw_mode, dcw_scaler, dcw_high_scaler) if dcw_enabled else None,
+                retake_seeds=self.prepare_seeds(batch, retake_seed, retake_seed is None)[0],
+                schedule=self.family.schedule(inference_steps, shift, timesteps),
+                sampler=_sampler(infer_method, sampler_mode, guidance, velocity_norm_threshold, velocity_ema_factor),
+                correction=Correction(dcw_mode, dcw_scaler, dcw_high_scaler, dcw_wavelet) if dcw_enabled else None,
                 latent_shift=latent_shift,
                 latent_rescale=latent_rescale,
                 tiled=use_tiled_decode,
             )
-            result = self._generate(request, progress or no_progress, clock or Clock(self.device))
+            result = generate(self, request, progress or no_progress, clock)
         except (ValueError, RuntimeError) as error:
             logger.debug("generate_music failed", exc_info=True)
             return _failure(str(error))
-        if timesteps is None and inference_steps > len(request.schedule):
-            note = f"inference_steps={inference_steps} was limited to {len(request.schedule)}: this is a turbo model."
+        notes = self._notes(asked, None if timesteps is not None else inference_steps)
+        if src_audio is not None and audio_duration is not None:
+            notes.append(f"duration={audio_duration:g} has no effect: a source sets the length.")
+        for note in notes:
             logger.warning(note)
-            result["status_message"] += f" {note}"
+        result["status_message"] = " ".join([result["status_message"], *notes])
         return result
 
-    def _generate(self, request: _Request, report: Progress, clock: Clock) -> dict[str, Any]:
-        """Run every stage; items of a batch share their prompts, so these are encoded once."""
-        batch = len(request.seeds)
-        report(0.51, desc="Preparing inputs...")
-        with clock.span("text_encode"):
-            text = self.encode_text([request.caption], [request.lyric])
-        with clock.span("condition_encode"):
-            condition, mask = (part.expand(batch, *part.shape[1:]) for part in self.encode_condition(text))
-        with clock.span("code_decode"):
-            frames = _frames(request.duration_s, request.codes)
-            context = self.context_latents(self.decode_codes(request.codes), max(frames))
-        with clock.span("diffusion"):
-            latents = self.diffuse(
-                condition,
-                context,
-                request.seeds,
-                request.schedule,
-                request.correction,
-                clock,
-                lambda step, total: _report_step(report, step, total),
-            )
-            latents = latents * request.latent_rescale + request.latent_shift
-            _check_latents(latents)
-        report(0.8, desc="Decoding audio...")
-        with clock.span("vae_decode"):
-            waveforms = self.decode_latents(latents, tiled=request.tiled)
-        with clock.span("post_process"):
-            waveforms = limit_peak(waveforms)
-        report(0.99, desc="Preparing audio data...")
-        steps, length = len(request.schedule), latents.shape[1]
-        outputs = {
-            "pred_latents": latents,
-            "target_latents": context[..., :LATENT_CHANNELS],
-            "src_latents": context[..., :LATENT_CHANNELS],
-            "latent_masks": torch.arange(length) < torch.tensor(frames).unsqueeze(1),
-            "chunk_masks": context[..., LATENT_CHANNELS:],
-            "encoder_hidden_states": condition,
-            "encoder_attention_mask": mask,
-            "context_latents": context,
-            "lyric_token_idss": text.lyric_ids.expand(batch, -1),
-        }
-        return {
-            "audios": [{"tensor": waveform, "sample_rate": self.sample_rate} for waveform in waveforms],
-            "status_message": "Generation completed successfully.",
-            "extra_outputs": {
-                **{name: tensor.cpu() for name, tensor in outputs.items()},
-                "spans": [("full", 0, length)] * batch,
-                "seed_value": ",".join(map(str, request.seeds)),
-                "counts": {"dit_calls": steps, "steps": steps, "batch": batch, "latent_frames": length},
-            },
-            "success": True,
-            "error": None,
-        }
+    def _notes(self, guidance: Guidance, steps: int | None) -> list[str]:
+        """What of the caller's choices the family of the model does not follow."""
+        assert self.family is not None
+        notes, most = [], self.family.max_steps
+        if steps is not None and most is not None and steps > most:
+            notes.append(f"inference_steps={steps} was limited to {most}: this is a turbo model.")
+        if not self.family.guided and guidance not in (Guidance(DEFAULT_GUIDANCE), Guidance(1.0)):
+            notes.append(f"{guidance} has no effect: a turbo model has its guidance in its weights.")
+        return notes
+
+    def process_src_audio(self, path: str) -> Tensor:
+        """The waveform ``[2, samples]`` of a source at 48 kHz.
+
+        Raises:
+            ValueError: there is no such file, or it cannot be used; the message says why.
+        """
+        return read_audio(path, "src_audio")
+
+    def process_reference_audio(self, path: str) -> Tensor:
+        """The 30 s ``[2, 1440000]`` that the timbre encoder hears of a reference.
+
+        Raises:
+            ValueError: there is no such file, or it cannot be used; the message says why.
+        """
+        waveform = read_audio(path, "reference_audio", longest_s=math.inf)
+        if is_silent(waveform):
+            raise ValueError(f"reference_audio {path!r} is silent; choose audio that has a timbre.")
+        return timbre_clip(waveform)
+
+    def convert_src_audio_to_codes(self, path: str) -> str:
+        """The audio codes of a file as text; on failure a sentence that begins with ❌."""
+        if not self.ready:
+            return "❌ Model not fully initialized"
+        try:
+            waveform = self.process_src_audio(path)
+            if is_silent(waveform):
+                raise ValueError(f"src_audio {path!r} is silent; there is nothing to convert.")
+            return format_codes(self.encode_codes(self.encode_audio(waveform)))
+        except (ValueError, RuntimeError) as error:
+            logger.debug("convert_src_audio_to_codes failed", exc_info=True)
+            return f"❌ {error}"
+
+    @staticmethod
+    def generate_instruction(
+        task_type: str, track_name: str | None = None, complete_track_classes: Sequence[str] | None = None
+    ) -> str:
+        """See `acestep.tasks.generate_instruction`."""
+        return generate_instruction(task_type, track_name or "", complete_track_classes or ())
 
 
-def _report_step(report: Progress, step: int, total: int) -> None:
-    report(0.52 + 0.27 * step / total, desc=f"Diffusion step {step}/{total}")
+def _sampler(method: str, mode: str, guidance: Guidance | None, norm_threshold: float, ema: float) -> Sampler:
+    one_of("sampler_mode", mode, SAMPLER_MODES)
+    return Sampler(method, mode == "heun", guidance, norm_threshold, ema)
 
 
 def _failure(error: str) -> dict[str, Any]:
@@ -313,17 +342,3 @@ def _codes_per_item(codes: str | Sequence[str], batch: int) -> list[list[int]]:
     if len(texts) != batch:
         raise ValueError(f"audio codes for {len(texts)} items were given, the batch has {batch}.")
     return [parse_codes(text) for text in texts]
-
-
-def _frames(duration_s: float | None, codes: Sequence[Sequence[int]]) -> list[int]:
-    """Latent frames of each item: those of its codes, else of the duration; never below the minimum."""
-    seconds = round(DEFAULT_DURATION_S if duration_s is None else duration_s, 1)
-    plain = int(seconds * SAMPLE_RATE) // HOP_SAMPLES
-    return [max(MIN_LATENT_FRAMES, FRAMES_PER_CODE * len(item) or plain) for item in codes]
-
-
-def _check_latents(latents: Tensor) -> None:
-    if not torch.isfinite(latents).all():
-        raise RuntimeError("Generation produced NaN or Inf latents. Use a wider number format or another seed.")
-    if not latents.any():
-        raise RuntimeError("Generation produced zero latents. Check the checkpoint and latent_rescale.")

@@ -23,9 +23,11 @@ from acestep.descriptions import (
     format_sample,
     understand_music,
 )
-from acestep.handler import AceStepHandler, Progress, no_progress
+from acestep.generation import Progress
+from acestep.handler import AceStepHandler, no_progress
 from acestep.llm_inference import LLMHandler
 from acestep.params import GenerationConfig, GenerationParams, GenerationResult
+from acestep.tasks import TEXT2MUSIC
 from acestep.timing import LM_PARTS, time_costs
 
 __all__ = [
@@ -98,6 +100,7 @@ class _Plan:
     """What the synthesizer is to do: the caller's wishes, completed by the planner."""
 
     seeds: list[int]
+    retake_seeds: list[int]
     caption: str
     lyrics: str
     language: str
@@ -122,8 +125,10 @@ def _plan(
     batch = config.batch_size or 1
     seed = params.seed if config.seeds is None else config.seeds
     seeds, _ = dit.prepare_seeds(batch, seed, config.use_random_seed)
+    retake_seeds, _ = dit.prepare_seeds(batch, params.retake_seed, params.retake_seed is None)
     plan = _Plan(
         seeds=seeds,
+        retake_seeds=retake_seeds,
         caption=params.caption,
         lyrics=params.lyrics,
         language=params.vocal_language,
@@ -135,6 +140,8 @@ def _plan(
     )
     wants_codes = params.thinking and not params.audio_codes.strip()
     wants_cot = params.use_cot_metas or params.use_cot_caption or params.use_cot_language
+    if params.task_type != TEXT2MUSIC:
+        return plan
     if llm is not None and llm.llm_initialized:
         if wants_codes or wants_cot:
             _think(llm, params, config, plan, report)
@@ -238,18 +245,41 @@ def _synthesize(
         time_signature=plan.timesignature,
         vocal_language=plan.language,
         inference_steps=params.inference_steps,
+        guidance_scale=params.guidance_scale,
         use_random_seed=False,
         seed=plan.seeds,
+        reference_audio=params.reference_audio,
         audio_duration=plan.duration_s,
         batch_size=len(plan.seeds),
+        src_audio=params.src_audio,
         audio_code_string=plan.codes,
+        repainting_start=params.repainting_start,
+        repainting_end=params.repainting_end,
         instruction=params.instruction,
+        audio_cover_strength=params.audio_cover_strength,
+        cover_noise_strength=params.cover_noise_strength,
+        task_type=params.task_type,
+        track_name=params.track_name,
+        complete_track_classes=params.complete_track_classes,
+        use_adg=params.use_adg,
+        cfg_interval_start=params.cfg_interval_start,
+        cfg_interval_end=params.cfg_interval_end,
         shift=params.shift,
+        infer_method=params.infer_method,
+        sampler_mode=params.sampler_mode,
+        velocity_norm_threshold=params.velocity_norm_threshold,
+        velocity_ema_factor=params.velocity_ema_factor,
         timesteps=params.timesteps,
         dcw_enabled=params.dcw_enabled,
         dcw_mode=params.dcw_mode,
         dcw_scaler=params.dcw_scaler,
         dcw_high_scaler=params.dcw_high_scaler,
+        dcw_wavelet=params.dcw_wavelet,
+        chunk_mask_mode=params.chunk_mask_mode,
+        repaint_mode=params.repaint_mode,
+        repaint_strength=params.repaint_strength,
+        retake_seed=plan.retake_seeds,
+        retake_variance=params.retake_variance,
         latent_shift=params.latent_shift,
         latent_rescale=params.latent_rescale,
         progress=report,
@@ -299,6 +329,8 @@ def _level(waveform: Tensor, params: GenerationParams) -> Tensor:
 
 def _describe(params: GenerationParams, config: GenerationConfig, plan: _Plan, item: int) -> dict[str, Any]:
     described = params.to_dict() | {"seed": plan.seeds[item], "audio_format": config.audio_format}
+    if params.retake_variance > 0:
+        described["retake_seed"] = plan.retake_seeds[item]
     if plan.codes[item]:
         described["audio_codes"] = plan.codes[item]
     if config.audio_format == "mp3":

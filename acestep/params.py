@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
+from acestep.assignment import MAX_SEED, Assignment
 from acestep.audio import AUDIO_FORMATS, MP3_BITRATES, MP3_SAMPLE_RATES
+from acestep.checks import flag, number, one_of, whole
 from acestep.constants import (
     BPM_MAX,
     BPM_MIN,
@@ -23,15 +24,19 @@ from acestep.constants import (
     SAMPLE_RATE,
     TIME_SIGNATURES,
 )
-from acestep.diffusion import MAX_TIMESTEPS, Correction, strip_zeros
+from acestep.diffusion import Correction, Sampler, strip_zeros
 from acestep.planner.codes import read_codes
 from acestep.planner.wishes import check_text
+from acestep.tasks import TASKS, TEXT2MUSIC
 
-TASKS = ("text2music",)
-MAX_SEED = (1 << 63) - 1
+MAX_STEPS = 200
+GUIDANCE_MAX = 15.0
+DEFAULT_GUIDANCE = 7.0
+SAMPLER_MODES = ("euler", "heun")
 
 _SWITCHES = (
     "enable_normalization",
+    "use_adg",
     "dcw_enabled",
     "thinking",
     "use_cot_metas",
@@ -47,8 +52,14 @@ class GenerationParams:
 
     Attributes:
         task_type: one of `TASKS`.
-        instruction: first line of the caption prompt.
-        audio_codes: 5 Hz codes as ``<|audio_code_N|>`` tokens; given, the planner makes none.
+        instruction: first line of the caption prompt. The default one becomes the task's own
+            (`acestep.tasks.generate_instruction`); to have it in another task, leave out its colon.
+        track_name: one of `TRACKS`: what lego makes and extract takes out.
+        complete_track_classes: some of `TRACKS`: what complete adds.
+        reference_audio: file whose timbre and style the piece is to have.
+        src_audio: file that the tasks other than text2music start from; the piece is as long as it is.
+        audio_codes: 5 Hz codes as ``<|audio_code_N|>`` tokens; given, the planner makes none. They take the place of
+            *src_audio* in the tasks that need a source.
         caption: description of the music.
         lyrics: words with section marks; ``[Instrumental]`` by convention for none.
         vocal_language: one of `LANGUAGES`.
@@ -62,14 +73,34 @@ class GenerationParams:
         fade_out_duration: seconds of linear fade at the end.
         latent_shift: added to the latents before decoding, after the rescale.
         latent_rescale: multiplies the latents before decoding.
-        inference_steps: network evaluations; a turbo model runs at most 8 unless *timesteps* are given.
+        inference_steps: steps of the sampler; a turbo model makes at most 8 unless *timesteps* are given.
         seed: seed of the first item (item i has seed + i) when `GenerationConfig.seeds` is None; -1 is random.
+        guidance_scale: how strongly base and sft models are led by the prompts, 1 (off) to 15; turbo models have
+            their guidance in their weights.
+        use_adg: guide by angles (ADG) instead of projections (APG).
+        cfg_interval_start: guided are the steps whose flow time (1 is noise) lies between this one
+        cfg_interval_end: and this one.
         shift: timestep shift, above 0; 3 is recommended for turbo.
-        timesteps: explicit descending flow times in (0, 1], at most 20; they win over steps and shift.
+        infer_method: ``ode``, or ``sde``, which adds fresh noise at each step.
+        sampler_mode: ``euler``, or ``heun`` (for ``ode``), which averages two evaluations a step.
+        velocity_norm_threshold: largest norm of a velocity in norms of its state; 0 is no limit.
+        velocity_ema_factor: share of the previous velocity in each one, 0 (off) to 1.
+        timesteps: explicit descending flow times in (0, 1]; they win over steps and shift. A turbo model takes at
+            most 20.
         dcw_enabled: wavelet correction of each step.
         dcw_mode: one of `Correction.MODES`.
         dcw_scaler: strength in the low (or only) band.
         dcw_high_scaler: strength in the high band of mode ``double``.
+        dcw_wavelet: ``haar``, or another of PyWavelets, which is then needed.
+        repainting_start: second at which repaint and lego begin; a negative one lengthens the source to the left.
+        repainting_end: second at which they end; negative is the end of the source, a later one lengthens it.
+        chunk_mask_mode: ``explicit`` tells the model which part is made, ``auto`` (as the reference) does not.
+        repaint_mode: ``conservative``, ``balanced`` or ``aggressive``: how strictly the rest of the source is kept.
+        repaint_strength: of ``balanced``: 0 is conservative, 1 aggressive.
+        retake_seed: seed, or comma-separated seeds, of another noise; None is random.
+        retake_variance: how far the noise is turned towards that one, 0 to 1.
+        audio_cover_strength: share of the steps that hear source or codes.
+        cover_noise_strength: how much of the source the flow starts from, 0 (pure noise) to 1.
         thinking: the planner writes the audio codes.
         lm_temperature: 0 (greedy) to 2.
         lm_cfg_scale: guidance of the codes, at least 1 (off).
@@ -89,8 +120,12 @@ class GenerationParams:
         cot_caption: see *cot_bpm*.
     """
 
-    task_type: str = "text2music"
+    task_type: str = TEXT2MUSIC
     instruction: str = INSTRUCTION_TEXT2MUSIC
+    track_name: str = ""
+    complete_track_classes: list[str] = field(default_factory=list)
+    reference_audio: str | None = None
+    src_audio: str | None = None
     audio_codes: str = ""
     caption: str = ""
     lyrics: str = ""
@@ -107,12 +142,30 @@ class GenerationParams:
     latent_rescale: float = 1.0
     inference_steps: int = 8
     seed: int = -1
+    guidance_scale: float = DEFAULT_GUIDANCE
+    use_adg: bool = False
+    cfg_interval_start: float = 0.0
+    cfg_interval_end: float = 1.0
     shift: float = 1.0
+    infer_method: str = "ode"
+    sampler_mode: str = "euler"
+    velocity_norm_threshold: float = 0.0
+    velocity_ema_factor: float = 0.0
     timesteps: list[float] | None = None
     dcw_enabled: bool = True
     dcw_mode: str = "double"
     dcw_scaler: float = 0.05
     dcw_high_scaler: float = 0.02
+    dcw_wavelet: str = "haar"
+    repainting_start: float = 0.0
+    repainting_end: float = -1.0
+    chunk_mask_mode: str = "auto"
+    repaint_mode: str = "balanced"
+    repaint_strength: float = 0.5
+    retake_seed: int | str | None = None
+    retake_variance: float = 0.0
+    audio_cover_strength: float = 1.0
+    cover_noise_strength: float = 0.0
     thinking: bool = True
     lm_temperature: float = 0.85
     lm_cfg_scale: float = 2.0
@@ -140,41 +193,65 @@ class GenerationParams:
         Raises:
             ValueError: a value is unknown or out of range; the message names field, value and what is allowed.
         """
-        _one_of("task_type", self.task_type, TASKS)
-        for name in ("instruction", "audio_codes", "caption", "lyrics", "lm_negative_prompt"):
+        one_of("task_type", self.task_type, TASKS)
+        for name in ("instruction", "audio_codes", "caption", "lyrics", "lm_negative_prompt", "dcw_wavelet"):
             check_text(name, getattr(self, name))
         read_codes(self.audio_codes)
         for name in _SWITCHES:
-            _flag(name, getattr(self, name))
-        _one_of("vocal_language", self.vocal_language, LANGUAGES)
-        _one_of("keyscale", self.keyscale, KEYSCALES, or_empty=True)
-        _one_of("timesignature", self.timesignature, TIME_SIGNATURES, or_empty=True)
-        _whole("bpm", self.bpm, BPM_MIN, BPM_MAX, or_none=True)
+            flag(name, getattr(self, name))
+        self._check_metadata()
+        self._check_output()
+        self._check_sampler()
+        self.assignment().check()
+        number("lm_temperature", self.lm_temperature, 0, 2)
+        number("lm_cfg_scale", self.lm_cfg_scale, 1, math.inf)
+        whole("lm_top_k", self.lm_top_k, 0, 1 << 31)
+        number("lm_top_p", self.lm_top_p, 0, 1)
+
+    def _check_metadata(self) -> None:
+        one_of("vocal_language", self.vocal_language, LANGUAGES)
+        one_of("keyscale", self.keyscale, KEYSCALES, or_empty=True)
+        one_of("timesignature", self.timesignature, TIME_SIGNATURES, or_empty=True)
+        whole("bpm", self.bpm, BPM_MIN, BPM_MAX, or_none=True)
         if self.requested_duration is not None:
-            _number("duration", self.requested_duration, DURATION_MIN_S, DURATION_MAX_S)
-        _number("normalization_db", self.normalization_db, -math.inf, 0)
-        _number("fade_in_duration", self.fade_in_duration, 0, DURATION_MAX_S)
-        _number("fade_out_duration", self.fade_out_duration, 0, DURATION_MAX_S)
-        _number("latent_shift", self.latent_shift, -math.inf, math.inf)
-        _number("latent_rescale", self.latent_rescale, -math.inf, math.inf)
-        _whole("inference_steps", self.inference_steps, 1, 200)
-        _whole("seed", self.seed, -1, MAX_SEED)
-        _number("shift", self.shift, 0, math.inf, open_low=True)
+            number("duration", self.requested_duration, DURATION_MIN_S, DURATION_MAX_S)
+
+    def _check_output(self) -> None:
+        number("normalization_db", self.normalization_db, -math.inf, 0)
+        number("fade_in_duration", self.fade_in_duration, 0, DURATION_MAX_S)
+        number("fade_out_duration", self.fade_out_duration, 0, DURATION_MAX_S)
+        number("latent_shift", self.latent_shift, -math.inf, math.inf)
+        number("latent_rescale", self.latent_rescale, -math.inf, math.inf)
+
+    def _check_sampler(self) -> None:
+        whole("inference_steps", self.inference_steps, 1, MAX_STEPS)
+        whole("seed", self.seed, -1, MAX_SEED)
+        number("guidance_scale", self.guidance_scale, 1, GUIDANCE_MAX)
+        number("cfg_interval_start", self.cfg_interval_start, 0, 1)
+        number("cfg_interval_end", self.cfg_interval_end, self.cfg_interval_start, 1)
+        number("shift", self.shift, 0, math.inf, open_low=True)
+        one_of("sampler_mode", self.sampler_mode, SAMPLER_MODES)
+        one_of("infer_method", self.infer_method, Sampler.METHODS)
+        number("velocity_norm_threshold", self.velocity_norm_threshold, 0, math.inf)
+        number("velocity_ema_factor", self.velocity_ema_factor, 0, 1)
+        Sampler(self.infer_method, heun=self.sampler_mode == "heun")
         _timesteps(self.timesteps)
-        _one_of("dcw_mode", self.dcw_mode, Correction.MODES)
-        _number("dcw_scaler", self.dcw_scaler, -math.inf, math.inf)
-        _number("dcw_high_scaler", self.dcw_high_scaler, -math.inf, math.inf)
-        _number("lm_temperature", self.lm_temperature, 0, 2)
-        _number("lm_cfg_scale", self.lm_cfg_scale, 1, math.inf)
-        _whole("lm_top_k", self.lm_top_k, 0, 1 << 31)
-        _number("lm_top_p", self.lm_top_p, 0, 1)
+        one_of("dcw_mode", self.dcw_mode, Correction.MODES)
+        number("dcw_scaler", self.dcw_scaler, -math.inf, math.inf)
+        number("dcw_high_scaler", self.dcw_high_scaler, -math.inf, math.inf)
+        Correction(self.dcw_mode, wavelet=self.dcw_wavelet)
+
+    def assignment(self) -> Assignment:
+        """What to make of what: the fields that say so."""
+        names = [item.name for item in fields(Assignment)]
+        return Assignment(**{name: getattr(self, name) for name in names})
 
     @property
     def requested_duration(self) -> float | None:
         """The caller's duration in seconds, or None if it is left open."""
         if self.duration is None:
             return None
-        _number("duration", self.duration, -math.inf, math.inf)
+        number("duration", self.duration, -math.inf, math.inf)
         return self.duration if self.duration > 0 else None
 
 
@@ -212,18 +289,18 @@ class GenerationConfig:
         Raises:
             ValueError: a value is unknown or out of range; the message names field, value and what is allowed.
         """
-        _flag("use_random_seed", self.use_random_seed)
-        _flag("constrained_decoding_debug", self.constrained_decoding_debug)
-        _whole("batch_size", self.batch_size, 1, MAX_BATCH, or_none=True)
+        flag("use_random_seed", self.use_random_seed)
+        flag("constrained_decoding_debug", self.constrained_decoding_debug)
+        whole("batch_size", self.batch_size, 1, MAX_BATCH, or_none=True)
         given = self.seeds if isinstance(self.seeds, list) else [] if self.seeds is None else [self.seeds]
         for seed in given:
-            _whole("seeds", seed, -1, MAX_SEED)
+            whole("seeds", seed, -1, MAX_SEED)
         if isinstance(self.seeds, list) and len(self.seeds) > (self.batch_size or 1):
             raise ValueError(f"seeds has {len(self.seeds)} entries for batch_size={self.batch_size}.")
-        _whole("lm_batch_chunk_size", self.lm_batch_chunk_size, 0, MAX_BATCH)
-        _one_of("audio_format", self.audio_format, AUDIO_FORMATS)
-        _one_of("mp3_bitrate", self.mp3_bitrate, MP3_BITRATES)
-        _one_of("mp3_sample_rate", self.mp3_sample_rate, MP3_SAMPLE_RATES)
+        whole("lm_batch_chunk_size", self.lm_batch_chunk_size, 0, MAX_BATCH)
+        one_of("audio_format", self.audio_format, AUDIO_FORMATS)
+        one_of("mp3_bitrate", self.mp3_bitrate, MP3_BITRATES)
+        one_of("mp3_sample_rate", self.mp3_sample_rate, MP3_SAMPLE_RATES)
 
 
 @dataclass
@@ -250,41 +327,13 @@ class GenerationResult:
         return copy.deepcopy(vars(self))
 
 
-def _flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}, expected True or False.")
-
-
-def _one_of(name: str, value: object, allowed: Collection[object], *, or_empty: bool = False) -> None:
-    if any(value == choice for choice in allowed) or (or_empty and value == ""):
-        return
-    shown = ", ".join(str(choice) for choice in allowed)
-    raise ValueError(f"{name} is {value!r}, expected one of: {shown}{' (or empty)' if or_empty else ''}.")
-
-
-def _number(name: str, value: object, low: float, high: float, *, open_low: bool = False) -> None:
-    real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if real and low <= value <= high and not (open_low and value == low):  # type: ignore[operator]
-        return
-    bounds = f"{'above' if open_low else 'from'} {low:g} to {high:g}"
-    raise ValueError(f"{name} is {value!r}, expected a number {bounds}.")
-
-
-def _whole(name: str, value: object, low: int, high: int, *, or_none: bool = False) -> None:
-    if value is None and or_none:
-        return
-    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-        return
-    raise ValueError(f"{name} is {value!r}, expected a whole number from {low} to {high}.")
-
-
 def _timesteps(values: list[float] | None) -> None:
     if values is None:
         return
     kept = strip_zeros(values)
-    if not 1 <= len(kept) <= MAX_TIMESTEPS:
-        raise ValueError(f"timesteps has {len(kept)} times above 0, expected 1 to {MAX_TIMESTEPS}.")
+    if not 1 <= len(kept) <= MAX_STEPS:
+        raise ValueError(f"timesteps has {len(kept)} times above 0, expected 1 to {MAX_STEPS}.")
     for value in kept:
-        _number("timesteps", value, 0, 1, open_low=True)
+        number("timesteps", value, 0, 1, open_low=True)
     if any(later > earlier for earlier, later in pairwise(kept)):
         raise ValueError(f"timesteps is {values!r}, expected descending times.")

@@ -1,7 +1,7 @@
 """The synthesizer's stages, each a method that can be called, and timed, alone.
 
-In order: `Synthesizer.encode_text`, `encode_condition`, `decode_codes`, `context_latents`, `diffuse`,
-`decode_latents`.
+In order: `Synthesizer.encode_text`, `encode_audio`, `encode_condition`, `decode_codes`, `coarse_latents`,
+`context_latents`, `diffuse`, `decode_latents`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ from torch import Tensor
 
 from acestep.clock import Clock
 from acestep.conditioning import TextStates, encode_text, load_text_encoder
-from acestep.constants import LATENT_CHANNELS, TIMBRE_FRAMES
+from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
 from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
 from acestep.families import Family
 from acestep.flowedit import Edit, edited
 from acestep.model import load_model, load_vae
 from acestep.noise import Streams, retake, seeded_noise
+from acestep.reading import is_silent
 from acestep.variation import UNVARIED, Variation
 
 VAE_TILE_FRAMES = 512
 VAE_OVERLAP_FRAMES = 16
 """Wider than the decoder's receptive field (about 9 frames a side): tiles join without a seam."""
+ENCODE_SEED = 0x5EED
+"""Of the noise in encoded audio: latents of a file depend on nothing but the file."""
 
 
 class Synthesizer:
@@ -74,9 +77,35 @@ class Synthesizer:
         self.device, self.dtype = device, dtype
 
     @torch.inference_mode()
-    def encode_text(self, captions: Sequence[str], lyrics: Sequence[str]) -> TextStates:
-        """Tokenize and encode caption and lyric prompts (`caption_prompt`, `lyric_prompt`), one an item."""
-        return encode_text(self.text_encoder, self.text_tokenizer, captions, lyrics, device=self.device)
+    def encode_text(
+        self, captions: Sequence[str], lyrics: Sequence[str], caption_tokens: int | None = None
+    ) -> TextStates:
+        """Tokenize and encode caption and lyric prompts (`caption_prompt`, `lyric_prompt`), one an item.
+
+        Caption prompts are padded or cut to *caption_tokens* where that is given.
+        """
+        return encode_text(
+            self.text_encoder,
+            self.text_tokenizer,
+            captions,
+            lyrics,
+            device=self.device,
+            caption_tokens=caption_tokens,
+        )
+
+    @torch.inference_mode()
+    def encode_audio(self, waveform: Tensor) -> Tensor:
+        """Latents ``[samples // 1920, 64]`` of *waveform* ``[2, samples]``, in windows of 30 s.
+
+        They are a sample of what the VAE holds possible, always the same one of one waveform; silence is the
+        checkpoint's `silence_latent`.
+        """
+        if is_silent(waveform):
+            return self._silence(waveform.shape[-1] // HOP_SAMPLES)[0]
+        self.vae.use_tiling = True
+        posterior = self.vae.encode(waveform.unsqueeze(0).to(self.device, self.vae.dtype)).latent_dist
+        latents: Tensor = posterior.sample(torch.Generator(self.device).manual_seed(ENCODE_SEED))
+        return latents[0].T.to(self.dtype).contiguous()
 
     @torch.inference_mode()
     def encode_condition(
@@ -103,6 +132,12 @@ class Synthesizer:
         return self.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
 
     @torch.inference_mode()
+    def encode_codes(self, latents: Tensor) -> list[int]:
+        """The 5 Hz audio codes of *latents* ``[T, 64]``; the last one hears silence after them if need be."""
+        _, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
+        return indices.flatten().tolist()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
     def decode_codes(self, codes: Sequence[Sequence[int]]) -> list[Tensor]:
         """Latents ``[5n, 64]`` of each list of n audio codes (0..63999); lists of one length run as a batch."""
         nothing = torch.empty(0, LATENT_CHANNELS, device=self.device, dtype=self.dtype)
@@ -114,11 +149,18 @@ class Synthesizer:
             by_item.update(zip(items, self.model.detokenizer(quantized.to(self.dtype)), strict=True))
         return list(by_item.values())
 
-    def context_latents(self, sources: Sequence[Tensor], frames: int) -> Tensor:
-        """Context ``[B, frames, 128]``: source latents ``[n, 64]`` filled up with silence, then a mask of ones."""
+    def filled_latents(self, sources: Sequence[Tensor], frames: int) -> Tensor:
+        """Source latents ``[n, 64]``, cut or filled up with silence: ``[B, frames, 64]``."""
         silence = self._silence(frames)[0]
-        latents = torch.stack([torch.cat([item[:frames], silence[: max(0, frames - len(item))]]) for item in sources])
-        return torch.cat([latents, torch.ones_like(latents)], dim=-1)
+        return torch.stack([torch.cat([item[:frames], silence[: max(0, frames - len(item))]]) for item in sources])
+
+    def context_latents(self, sources: Sequence[Tensor], frames: int, mask: Tensor | None = None) -> Tensor:
+        """Context ``[B, frames, 128]``: `filled_latents`, then *mask* (bool ``[frames]``; None is all of them)."""
+        latents = self.filled_latents(sources, frames)
+        marks = torch.ones_like(latents)
+        if mask is not None:
+            marks *= mask.to(marks).unsqueeze(-1)
+        return torch.cat([latents, marks], dim=-1)
 
     @torch.inference_mode()
     def diffuse(
@@ -144,7 +186,7 @@ class Synthesizer:
             seeds: one an item.
             schedule: flow times, see `Family.schedule`.
             correction: wavelet correction, or None.
-            clock: takes the visits of stage ``dit_step``.
+            clock: takes the visits of stage ``dit_step``; counts ``dit_calls`` of the network, and their ``dit_rows``.
             on_step: called with the step done and the number of steps.
             sampler: how the flow is integrated.
             variation: retakes, sources and repainting.
@@ -153,6 +195,7 @@ class Synthesizer:
             ValueError: guidance was asked of a model that has it in its weights.
         """
         family = self._check_guidance(sampler)
+        clock = clock or Clock(self.device)
         frames, channels = context.shape[1], context.shape[2] // 2
         streams = Streams(seeds, device=self.device, dtype=self.dtype)
         noise = streams.draw(frames, channels)
@@ -163,13 +206,13 @@ class Synthesizer:
         switch = None
         if variation.plain is not None:
             step = int(len(schedule) * variation.cover_strength)
-            switch = Switch(step, self._network(*variation.plain, sampler))
+            switch = Switch(step, self._network(*variation.plain, sampler, clock))
         return sample(
-            self._network(condition, context, sampler),
+            self._network(condition, context, sampler, clock),
             noise,
             schedule,
             correction=correction,
-            clock=clock or Clock(self.device),
+            clock=clock,
             on_step=on_step,
             sampler=sampler,
             turbo=family.turbo,
@@ -201,7 +244,7 @@ class Synthesizer:
             seeds: one an item.
             schedule: flow times of `base_schedule`, for every family.
             edit: which of them edit.
-            clock: takes the visits of stage ``dit_step``.
+            clock: takes the visits of stage ``dit_step``; counts ``dit_calls`` of the network, and their ``dit_rows``.
             on_step: called with the step done and the number of steps.
             sampler: guidance, limit and smoothing of the velocities.
 
@@ -209,9 +252,9 @@ class Synthesizer:
             ValueError: guidance was asked of a model that has it in its weights.
         """
         self._check_guidance(sampler)
-        before, after = (self._network(condition, context, sampler) for condition in conditions)
-        draw = Streams(seeds, device=self.device, dtype=self.dtype).like
         clock = clock or Clock(self.device)
+        before, after = (self._network(condition, context, sampler, clock) for condition in conditions)
+        draw = Streams(seeds, device=self.device, dtype=self.dtype).like
         return edited((before, after), source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
 
     def _check_guidance(self, sampler: Sampler) -> Family:
@@ -220,7 +263,7 @@ class Synthesizer:
             raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
         return self.family
 
-    def _network(self, condition: Tensor, context: Tensor, sampler: Sampler) -> Velocity:
+    def _network(self, condition: Tensor, context: Tensor, sampler: Sampler, clock: Clock) -> Velocity:
         """The diffusion transformer under *condition* and *context*; the second half of a doubled batch has none."""
         if sampler.guidance:
             condition = torch.cat([condition, self.model.encoder.null_condition_emb.expand_as(condition)])
@@ -228,6 +271,7 @@ class Synthesizer:
 
         def velocity(latents: Tensor, times: Tensor) -> Tensor:
             rows = len(latents)
+            clock.counts.update(dit_calls=1, dit_rows=rows)
             return self.model.decoder(  # type: ignore[no-any-return]
                 latents, times, times, condition[:rows], context[:rows], return_dict=False
             )[0]

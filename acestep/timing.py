@@ -11,7 +11,10 @@ LM_PARTS = ("lm_token_generation_time", "lm_constrained_decoding_time", "lm_cfg_
 """What `lm_total_time` is made of."""
 
 _STAGES = {
+    "audio_load": "audio_load_time_cost",
     "text_encode": "text_encode_time_cost",
+    "reference_encode": "reference_encode_time_cost",
+    "source_encode": "source_encode_time_cost",
     "condition_encode": "dit_encoder_time_cost",
     "code_decode": "code_decode_time_cost",
     "diffusion": "dit_diffusion_time_cost",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from acestep.families import FAMILIES
 from acestep.handler import AceStepHandler
 from acestep.model import load_model
 from acestep.synthetic import cached, weights
 
-REQUEST = {
+REQUEST: dict[str, Any] = {
     "captions": "calm",
     "lyrics": "la",
     "audio_duration": 6,
@@ -26,8 +28,8 @@ REQUEST = {
 
 @pytest.fixture(scope="module")
 def families_root() -> Path:
-    """Tiny synthetic checkpoints of several families."""
-    return cached("tiny", dits=("turbo", "base", "xl-turbo"))
+    """Tiny synthetic checkpoints of every family."""
+    return cached("tiny", dits=[family.name for family in FAMILIES])
 
 
 def open_handler(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[AceStepHandler, str]:
@@ -36,24 +38,84 @@ def open_handler(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tupl
     return handler, handler.initialize_service(None, name, device="cpu")[0]
 
 
-def latents(handler: AceStepHandler) -> torch.Tensor:
-    result = handler.generate_music(**REQUEST)
+def latents(handler: AceStepHandler, **request: Any) -> torch.Tensor:
+    result = handler.generate_music(**(request or REQUEST))
     assert result["success"], result["error"]
     return result["extra_outputs"]["pred_latents"]
 
 
-def test_an_xl_model_makes_music(families_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    handler, status = open_handler(families_root, "acestep-v15-xl-turbo", monkeypatch)
+@pytest.mark.parametrize("name", [family.name for family in FAMILIES])
+def test_every_family_makes_music(families_root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    handler, status = open_handler(families_root, f"acestep-v15-{name}", monkeypatch)
     assert handler.ready, status
-    assert handler.config is not None
-    assert handler.config["hidden_size"] > handler.config["encoder_hidden_size"]
-    assert latents(handler).shape == (1, 150, 64)
+    result = handler.generate_music(**REQUEST, inference_steps=3, shift=2.0)
+    assert result["success"], result["error"]
+    assert result["audios"][0]["tensor"].shape == (2, 6 * 48_000)
+    counts = result["extra_outputs"]["counts"]
+    guided = 1 if "turbo" in name else 2
+    assert (counts["steps"], counts["dit_calls"], counts["dit_rows"]) == (3, 3, 3 * guided)
+    assert "turbo" not in result["status_message"]
 
 
-def test_a_model_that_needs_guidance_is_not_run_without(families_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    handler, status = open_handler(families_root, "acestep-v15-base", monkeypatch)
-    assert not handler.ready
-    assert "acestep-v15-base is not a turbo model" in status
+@pytest.mark.parametrize(
+    ("options", "calls", "rows"),
+    [
+        ({"guidance_scale": 1.0}, 4, 4),
+        ({"cfg_interval_start": 0.5}, 4, 3 * 2 + 1),
+        ({"cfg_interval_end": 0.5}, 4, 2 + 2 * 2),
+        ({"sampler_mode": "heun"}, 8, 16),
+        ({"infer_method": "sde"}, 4, 8),
+        ({"use_adg": True}, 4, 8),
+        ({"timesteps": [1.0, 0.5, 0.0]}, 2, 4),
+    ],
+)
+def test_counts_tell_what_the_network_did(
+    families_root: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], calls: int, rows: int
+) -> None:
+    handler, _ = open_handler(families_root, "acestep-v15-base", monkeypatch)
+    seen: list[int] = []
+    handler.model.decoder.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
+    result = handler.generate_music(**REQUEST, inference_steps=4, **options)
+    counts = result["extra_outputs"]["counts"]
+    assert (counts["dit_calls"], counts["dit_rows"]) == (len(seen), sum(seen)) == (calls, rows)
+
+
+def test_every_option_of_the_sampler_changes_the_music(families_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, _ = open_handler(families_root, "acestep-v15-base", monkeypatch)
+    few = REQUEST | {"inference_steps": 3}
+    plain = latents(handler, **few)
+    changes: list[dict[str, Any]] = [
+        {"guidance_scale": 3.0},
+        {"guidance_scale": 1.0},
+        {"use_adg": True},
+        {"cfg_interval_start": 0.5},
+        {"cfg_interval_end": 0.5},
+        {"infer_method": "sde"},
+        {"sampler_mode": "heun"},
+        {"velocity_norm_threshold": 0.5},
+        {"velocity_ema_factor": 0.3},
+        {"retake_variance": 0.3, "retake_seed": 5},
+    ]
+    for change in changes:
+        changed = latents(handler, **few, **change)
+        assert (changed - plain).abs().max() > 1e-5, change
+
+
+def test_other_wavelets(families_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pywt", reason="PyWavelets is not installed")
+    handler, _ = open_handler(families_root, "acestep-v15-turbo", monkeypatch)
+    assert not torch.equal(latents(handler, **REQUEST, dcw_wavelet="db4"), latents(handler))
+
+
+def test_turbo_says_that_it_is_not_guided(families_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, _ = open_handler(families_root, "acestep-v15-turbo", monkeypatch)
+    plain = handler.generate_music(**REQUEST)
+    guided = handler.generate_music(**REQUEST, guidance_scale=4.0, use_adg=True)
+    assert torch.equal(guided["audios"][0]["tensor"], plain["audios"][0]["tensor"])
+    assert "guidance 4 by angles between the times 0 and 1 has no effect" in guided["status_message"]
+    assert "no effect" not in plain["status_message"]
+    many = handler.generate_music(**REQUEST, timesteps=[1 - i / 30 for i in range(30)])
+    assert many["error"] == "timesteps has 30 times above 0; a turbo model takes at most 20."
 
 
 def test_a_whole_diffusers_pipeline_gives_the_same_music(

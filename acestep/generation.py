@@ -1,0 +1,206 @@
+"""One generation, from prompts and source to waveforms: the synthesizer's stages in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from acestep.assignment import Assignment
+from acestep.audio import limit_peak
+from acestep.clock import Clock
+from acestep.conditioning import TextStates
+from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
+from acestep.diffusion import Correction, Sampler
+from acestep.material import Material, Source, prepare
+from acestep.synthesizer import Synthesizer
+from acestep.variation import Variation
+
+Progress = Callable[..., None]
+"""Called as ``progress(fraction, desc=text)``."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One checked generation.
+
+    Attributes:
+        assignment: what to make of what.
+        source: what it starts from.
+        reference: 30 s of the timbre reference, ``[2, 1440000]``, or None.
+        caption: the caption prompt.
+        plain_caption: the one of the steps after the cover part.
+        lyric: the lyric prompt.
+        seeds: one an item.
+        retake_seeds: one an item, of the other noise.
+        schedule: flow times.
+        sampler: how the flow is integrated.
+        correction: wavelet correction, or None.
+        latent_shift: added to the final latents, after the rescale.
+        latent_rescale: multiplies the final latents.
+        tiled: decode in windows.
+    """
+
+    assignment: Assignment
+    source: Source
+    reference: Tensor | None
+    caption: str
+    plain_caption: str
+    lyric: str
+    seeds: list[int]
+    retake_seeds: list[int]
+    schedule: list[float]
+    sampler: Sampler
+    correction: Correction | None
+    latent_shift: float
+    latent_rescale: float
+    tiled: bool
+
+
+def generate(models: Synthesizer, request: Request, report: Progress, clock: Clock) -> dict[str, Any]:
+    """Run every stage; items of a batch share their prompts, so these are encoded once.
+
+    Returns:
+        What `acestep.handler.AceStepHandler.generate_music` returns.
+
+    Raises:
+        ValueError: the request contradicts itself or the model.
+        RuntimeError: the latents are of no use.
+    """
+    batch, before = len(request.seeds), _work(clock)
+    report(0.51, desc="Preparing inputs...")
+    with clock.span("text_encode"):
+        text = models.encode_text([request.caption], [request.lyric])
+    with clock.span("reference_encode"):
+        references = _reference_latents(models, request.reference, clock)
+    with clock.span("condition_encode"):
+        condition, mask = _condition(models, text, references, batch)
+    material = prepare(models, request.assignment, request.source, clock)
+    plain = _plain_condition(models, request, material, text, references, clock)
+    with clock.span("diffusion"):
+        latents = models.diffuse(
+            condition,
+            material.context,
+            request.seeds,
+            request.schedule,
+            request.correction,
+            clock,
+            lambda step, total: _report_step(report, step, total),
+            request.sampler,
+            _variation(request, material, plain),
+        )
+        latents = latents * request.latent_rescale + request.latent_shift
+        _check_latents(latents)
+    report(0.8, desc="Decoding audio...")
+    with clock.span("vae_decode"):
+        waveforms = models.decode_latents(latents, tiled=request.tiled)
+    with clock.span("post_process"):
+        waveforms = _spliced(limit_peak(waveforms), request)
+    report(0.99, desc="Preparing audio data...")
+    length = latents.shape[1]
+    outputs = {
+        "pred_latents": latents,
+        "target_latents": material.target,
+        "src_latents": material.source,
+        "latent_masks": torch.arange(length) < torch.tensor(material.frames).unsqueeze(1),
+        "chunk_masks": material.context[..., LATENT_CHANNELS:],
+        "encoder_hidden_states": condition,
+        "encoder_attention_mask": mask,
+        "context_latents": material.context,
+        "lyric_token_idss": text.lyric_ids.expand(batch, -1),
+    }
+    work = {name: count - before[name] for name, count in _work(clock).items()}
+    return {
+        "audios": [{"tensor": waveform, "sample_rate": SAMPLE_RATE} for waveform in waveforms],
+        "status_message": "Generation completed successfully.",
+        "extra_outputs": {
+            **{name: tensor.cpu() for name, tensor in outputs.items()},
+            **_seed_values(request),
+            "spans": [material.span] * batch,
+            "counts": {**work, "batch": batch, "latent_frames": length},
+        },
+        "success": True,
+        "error": None,
+    }
+
+
+def _work(clock: Clock) -> dict[str, int]:
+    """What *clock* has counted so far, also in generations before."""
+    counted = ("dit_calls", "dit_rows", "encoded_samples")
+    return {name: clock.counts[name] for name in counted} | {"steps": len(clock.visits.get("dit_step", ()))}
+
+
+def _reference_latents(models: Synthesizer, clip: Tensor | None, clock: Clock) -> Tensor | None:
+    """Latents ``[1, 750, 64]`` of a timbre reference, if there is one."""
+    if clip is None:
+        return None
+    clock.counts.update(encoded_samples=clip.shape[1])
+    return models.encode_audio(clip).unsqueeze(0)
+
+
+def _condition(models: Synthesizer, text: TextStates, references: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
+    """Condition sequence and mask of *batch* items that share them."""
+    owners = None if references is None else torch.zeros(1, dtype=torch.int64, device=models.device)
+    states, mask = models.encode_condition(text, references, owners)
+    return states.expand(batch, *states.shape[1:]), mask.expand(batch, *mask.shape[1:])
+
+
+def _plain_condition(
+    models: Synthesizer,
+    request: Request,
+    material: Material,
+    text: TextStates,
+    references: Tensor | None,
+    clock: Clock,
+) -> tuple[Tensor, Tensor] | None:
+    """Condition and context of the steps after the cover part; None if it never ends."""
+    if material.plain_context is None:
+        return None
+    with clock.span("text_encode"):
+        plain = models.encode_text([request.plain_caption], [request.lyric], text.text.shape[1])
+    with clock.span("condition_encode"):
+        condition, _ = _condition(models, plain, references, len(request.seeds))
+    return condition, material.plain_context
+
+
+def _variation(request: Request, material: Material, plain: tuple[Tensor, Tensor] | None) -> Variation:
+    assignment = request.assignment
+    return Variation(
+        retake_seeds=request.retake_seeds,
+        retake_variance=assignment.retake_variance,
+        source=material.source if request.source.given else None,
+        source_strength=assignment.cover_noise_strength,
+        plain=plain,
+        cover_strength=1.0 if plain is None else assignment.audio_cover_strength,
+        repaint=material.repaint(assignment),
+    )
+
+
+def _spliced(waveforms: Tensor, request: Request) -> Tensor:
+    """*waveforms* with the source's own samples outside the window, where they are to be kept."""
+    source, joints = request.source, request.assignment.joints
+    if source.window is None or source.waveform is None or not joints.splice:
+        return waveforms
+    return source.window.splice(waveforms, source.waveform, joints.crossfade_samples)
+
+
+def _seed_values(request: Request) -> dict[str, Any]:
+    values: dict[str, Any] = {"seed_value": ",".join(map(str, request.seeds))}
+    if request.assignment.retake_variance > 0:
+        values["retake_seed_value"] = ",".join(map(str, request.retake_seeds))
+        values["retake_variance"] = request.assignment.retake_variance
+    return values
+
+
+def _report_step(report: Progress, step: int, total: int) -> None:
+    report(0.52 + 0.27 * step / total, desc=f"Diffusion step {step}/{total}")
+
+
+def _check_latents(latents: Tensor) -> None:
+    if not torch.isfinite(latents).all():
+        raise RuntimeError("Generation produced NaN or Inf latents. Use a wider number format or another seed.")
+    if not latents.any():
+        raise RuntimeError("Generation produced zero latents. Check the checkpoint and latent_rescale.")
