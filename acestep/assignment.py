@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from acestep.checks import file, number, one_of, whole
+from acestep.checks import file, number, one_of, read_seeds, whole
 from acestep.constants import DURATION_MAX_S, INSTRUCTION_TEXT2MUSIC
 from acestep.families import Family
 from acestep.tasks import COMPLETE, COVERS, TASKS, TEXT2MUSIC, TRACKED, TRACKS, WINDOWED, generate_instruction
@@ -61,8 +61,10 @@ class Assignment:
         for name, (default, tasks) in _ONLY.items():
             value = getattr(self, name)
             if self.task_type not in tasks and value != default and value != ():
-                raise ValueError(f"{name} is {value!r}, but only {' and '.join(tasks)} have one, not {self.task_type}.")
+                raise ValueError(f"{name} is {value!r}, which is for {' and '.join(tasks)}, not for {self.task_type}.")
         one_of("track_name", self.track_name, TRACKS, or_empty=True)
+        if not isinstance(self.complete_track_classes, list | tuple):
+            raise ValueError(f"complete_track_classes is {self.complete_track_classes!r}, expected a list of names.")
         for track in self.complete_track_classes:
             one_of("complete_track_classes", track, TRACKS)
         number("repainting_start", self.repainting_start, -DURATION_MAX_S, DURATION_MAX_S)
@@ -71,8 +73,8 @@ class Assignment:
         one_of("repaint_mode", self.repaint_mode, REPAINT_MODES)
         for name in ("repaint_strength", "retake_variance", "audio_cover_strength", "cover_noise_strength"):
             number(name, getattr(self, name), 0, 1)
-        if isinstance(self.retake_seed, int):
-            whole("retake_seed", self.retake_seed, -1, MAX_SEED)
+        for seed in read_seeds("retake_seed", () if self.retake_seed is None else self.retake_seed):
+            whole("retake_seed", seed, -1, MAX_SEED)
 
     def _check_source(self) -> None:
         if self.task_type == TEXT2MUSIC:

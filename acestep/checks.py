@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 
@@ -47,3 +47,12 @@ def file(name: str, value: object) -> None:
         raise ValueError(f"{name} is {value!r}, expected the path of an audio file, or None.")
     if not Path(value).is_file():
         raise ValueError(f"{name} is {value!r}, and there is no such file.")
+
+
+def read_seeds(name: str, seeds: Sequence[int] | int | str) -> list[int]:
+    """*seeds* as a list: one, several, or comma-separated text."""
+    entries = seeds.split(",") if isinstance(seeds, str) else [seeds] if isinstance(seeds, int) else seeds
+    try:
+        return [int(entry) for entry in entries]
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {seeds!r}, expected whole numbers.") from None

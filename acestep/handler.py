@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from acestep.assignment import Assignment
 from acestep.checkpoints import checkpoints_root
-from acestep.checks import one_of
+from acestep.checks import one_of, read_seeds
 from acestep.clock import Clock
 from acestep.conditioning import Metadata, caption_prompt, lyric_prompt
 from acestep.constants import (
@@ -129,7 +128,7 @@ class AceStepHandler(Synthesizer):
         """
         entries: list[int] = []
         if not use_random_seed and seed is not None:
-            entries = _parse_seeds(seed)
+            entries = read_seeds("seed", seed)
         if len(entries) == 1 and entries[0] >= 0:
             entries = [entries[0] + item for item in range(count)]
         entries = (entries + [-1] * count)[:count]
@@ -286,7 +285,7 @@ class AceStepHandler(Synthesizer):
         Raises:
             ValueError: there is no such file, or it cannot be used; the message says why.
         """
-        waveform = read_audio(path, "reference_audio", longest_s=math.inf)
+        waveform = read_audio(path, "reference_audio")
         if is_silent(waveform):
             raise ValueError(f"reference_audio {path!r} is silent; choose audio that has a timbre.")
         return timbre_clip(waveform)
@@ -325,14 +324,6 @@ def _failure(error: str) -> dict[str, Any]:
         "success": False,
         "error": error,
     }
-
-
-def _parse_seeds(seed: Sequence[int] | int | str) -> list[int]:
-    entries = seed.split(",") if isinstance(seed, str) else [seed] if isinstance(seed, int) else seed
-    try:
-        return [int(entry) for entry in entries]
-    except (TypeError, ValueError):
-        raise ValueError(f"seed is {seed!r}, expected whole numbers.") from None
 
 
 def _codes_per_item(codes: str | Sequence[str], batch: int) -> list[list[int]]:

@@ -14,7 +14,7 @@ SILENCE_PEAK = 1e-6
 TIMBRE_SAMPLES = TIMBRE_FRAMES * HOP_SAMPLES
 
 
-def read_audio(path: str, name: str, longest_s: float = DURATION_MAX_S) -> Tensor:
+def read_audio(path: str, name: str) -> Tensor:
     """The waveform ``[2, samples]`` of the file at *path*, at 48 kHz and clamped to [-1, 1].
 
     A single channel is doubled; of several, the first two are taken.
@@ -22,7 +22,6 @@ def read_audio(path: str, name: str, longest_s: float = DURATION_MAX_S) -> Tenso
     Args:
         path: a file in any format that libsndfile reads.
         name: what the caller calls it, for messages.
-        longest_s: more seconds than this are an error.
 
     Raises:
         ValueError: there is no such file, it cannot be read, or it is too short or too long.
@@ -35,8 +34,8 @@ def read_audio(path: str, name: str, longest_s: float = DURATION_MAX_S) -> Tenso
     try:
         with soundfile.SoundFile(path) as file:
             rate, seconds = file.samplerate, file.frames / file.samplerate
-            if seconds > longest_s:
-                raise ValueError(f"{name} {path!r} is {seconds:.1f} s long; at most {longest_s:g} s are allowed.")
+            if seconds > DURATION_MAX_S:
+                raise ValueError(f"{name} {path!r} is {seconds:.1f} s long; at most {DURATION_MAX_S} s are allowed.")
             frames = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise ValueError(

@@ -48,12 +48,45 @@ def test_defaults_are_valid() -> None:
         ("thinking", "no", "expected True or False"),
         ("keyscale", ["C major"], "expected one of: A major"),
         ("lm_top_p", 1.1, "expected a number from 0 to 1"),
+        ("guidance_scale", 0.5, "expected a number from 1 to 15"),
+        ("guidance_scale", 16, "expected a number from 1 to 15"),
+        ("use_adg", 1, "expected True or False"),
+        ("cfg_interval_start", -0.1, "expected a number from 0 to 1"),
+        ("cfg_interval_end", 1.1, "expected a number from 0 to 1"),
+        ("infer_method", "sgd", "expected one of: ode, sde"),
+        ("sampler_mode", "rk4", "expected one of: euler, heun"),
+        ("velocity_norm_threshold", -1, "expected a number from 0"),
+        ("velocity_ema_factor", 2, "expected a number from 0 to 1"),
+        ("dcw_wavelet", 3, "expected text"),
+        ("task_type", ["cover"], "expected one of: text2music, cover, cover-nofsq, repaint, lego, extract, complete"),
+        ("reference_audio", "/nowhere.wav", "there is no such file"),
+        ("src_audio", "/nowhere.wav", "there is no such file"),
+        ("repaint_strength", 0.7, "which is for repaint and lego"),
+        ("repaint_strength", "much", "which is for repaint and lego"),
+        ("complete_track_classes", "drums", "which is for complete, not for text2music"),
+        ("audio_cover_strength", -0.1, "expected a number from 0 to 1"),
+        ("cover_noise_strength", 1.1, "expected a number from 0 to 1"),
+        ("retake_seed", "seven", "expected whole numbers"),
+        ("retake_seed", -2, "expected a whole number from -1"),
+        ("retake_variance", 1.1, "expected a number from 0 to 1"),
     ],
 )
 def test_params(field: str, value: Any, expected: str) -> None:
     with pytest.raises(ValueError, match=re.escape(expected)) as error:
         GenerationParams(**{field: value}).validate()
     assert field in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cfg_interval_start": 0.6, "cfg_interval_end": 0.5}, "cfg_interval_end is 0.5, expected a number from 0.6"),
+        ({"infer_method": "sde", "sampler_mode": "heun"}, "Heun steps integrate the ode"),
+    ],
+)
+def test_params_that_exclude_each_other(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        GenerationParams(**changes).validate()
 
 
 @pytest.mark.parametrize(
