@@ -47,6 +47,21 @@ def caption_prompt(instruction: str, caption: str, metadata: Metadata) -> str:
     return f"# Instruction\n{instruction}\n\n# Caption\n{caption}\n\n# Metas\n{metadata.block()}<|endoftext|>\n"
 
 
+def lego_caption(caption: str, global_caption: str, instruction: str, explicit: bool) -> str:
+    """The caption as models with `Family.lego` read it.
+
+    Args:
+        caption: of the track.
+        global_caption: of the whole piece; left out where *instruction* speaks of a segment.
+        instruction: first line of the prompt.
+        explicit: whether the model is told which part is made.
+    """
+    lines = [f"Local: {caption}", f"Mask Control: {str(explicit).lower()}"]
+    if "a segment" not in instruction.lower():
+        lines.insert(0, f"Global: {global_caption}")
+    return "\n".join(lines)
+
+
 def lyric_prompt(language: str, lyrics: str) -> str:
     """The lyric encoder's prompt for one text."""
     return f"# Languages\n{language}\n\n# Lyric\n{lyrics}<|endoftext|>"

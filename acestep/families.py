@@ -45,10 +45,12 @@ class Family:
     Attributes:
         kind: ``turbo``, ``base`` or ``sft``; the last two are sampled alike.
         xl: the transformer is wider than the encoders, and the timbre encoder pools a token of its own.
+        lego: trained further for the task ``lego`` (``is_lego_sft``), with captions of their own kind.
     """
 
     kind: Kind
     xl: bool = False
+    lego: bool = False
 
     @property
     def name(self) -> str:
@@ -88,7 +90,9 @@ class Family:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks it was trained for."""
-        return TASKS if self.kind == "base" else SHARED_TASKS
+        if self.kind == "base":
+            return TASKS
+        return (*SHARED_TASKS, "lego") if self.lego else SHARED_TASKS
 
     def schedule(self, steps: int, shift: float, timesteps: Sequence[float] | None = None) -> list[float]:
         """Flow times of a generation, see `acestep.schedules`.
@@ -139,4 +143,4 @@ def family_of(config: Mapping[str, Any], folder: Path) -> Family:
     turbo = config.get("is_turbo")
     if turbo is None:
         turbo = module.endswith("_turbo") if module else "turbo" in tokens
-    return Family("turbo" if turbo else "sft" if "sft" in tokens else "base", xl)
+    return Family("turbo" if turbo else "sft" if "sft" in tokens else "base", xl, bool(config.get("is_lego_sft")))

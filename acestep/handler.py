@@ -13,7 +13,7 @@ from acestep.assignment import Assignment
 from acestep.checkpoints import checkpoints_root
 from acestep.checks import one_of, read_seeds
 from acestep.clock import Clock
-from acestep.conditioning import Metadata, caption_prompt, lyric_prompt
+from acestep.conditioning import Metadata, caption_prompt, lego_caption, lyric_prompt
 from acestep.constants import (
     DEFAULT_DIT,
     INSTRUCTION_TEXT2MUSIC,
@@ -139,6 +139,7 @@ class AceStepHandler(Synthesizer):
         self,
         captions: str,
         lyrics: str,
+        global_caption: str = "",
         bpm: int | None = None,
         key_scale: str = "",
         time_signature: str = "",
@@ -232,6 +233,7 @@ class AceStepHandler(Synthesizer):
             with clock.span("audio_load"):
                 source = Source.read(assignment, codes, audio_duration)
                 reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
+            captions = self._captions(captions, global_caption, assignment)
             metadata = Metadata(bpm, time_signature, key_scale, source.duration_s)
             request = Request(
                 assignment=assignment,
@@ -260,6 +262,19 @@ class AceStepHandler(Synthesizer):
             logger.warning(note)
         result["status_message"] = " ".join([result["status_message"], *notes])
         return result
+
+    def _captions(self, caption: str, global_caption: str, assignment: Assignment) -> str:
+        """The caption as the family of the model reads it."""
+        assert self.family is not None
+        if self.family.lego:
+            explicit = assignment.chunk_mask_mode == "explicit"
+            return lego_caption(caption, global_caption, assignment.task_instruction, explicit)
+        if global_caption:
+            raise ValueError(
+                f"global_caption is {global_caption!r}, but only models for lego (is_lego_sft) read one; "
+                "put it into the caption."
+            )
+        return caption
 
     def _notes(self, guidance: Guidance, steps: int | None) -> list[str]:
         """What of the caller's choices the family of the model does not follow."""

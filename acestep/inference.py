@@ -240,6 +240,7 @@ def _synthesize(
     return dit.generate_music(
         captions=plan.caption,
         lyrics=plan.lyrics,
+        global_caption=params.global_caption,
         bpm=plan.bpm,
         key_scale=plan.keyscale,
         time_signature=plan.timesignature,

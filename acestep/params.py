@@ -61,6 +61,7 @@ class GenerationParams:
         audio_codes: 5 Hz codes as ``<|audio_code_N|>`` tokens; given, the planner makes none. They take the place of
             *src_audio* in the tasks that need a source.
         caption: description of the music.
+        global_caption: description of the whole piece, for models of ``is_lego_sft``; the caption is the track's.
         lyrics: words with section marks; ``[Instrumental]`` by convention for none.
         vocal_language: one of `LANGUAGES`.
         bpm: beats per minute, 30 to 300.
@@ -128,6 +129,7 @@ class GenerationParams:
     src_audio: str | None = None
     audio_codes: str = ""
     caption: str = ""
+    global_caption: str = ""
     lyrics: str = ""
     vocal_language: str = "unknown"
     bpm: int | None = None
@@ -194,7 +196,15 @@ class GenerationParams:
             ValueError: a value is unknown or out of range; the message names field, value and what is allowed.
         """
         one_of("task_type", self.task_type, TASKS)
-        for name in ("instruction", "audio_codes", "caption", "lyrics", "lm_negative_prompt", "dcw_wavelet"):
+        for name in (
+            "instruction",
+            "audio_codes",
+            "caption",
+            "global_caption",
+            "lyrics",
+            "lm_negative_prompt",
+            "dcw_wavelet",
+        ):
             check_text(name, getattr(self, name))
         read_codes(self.audio_codes)
         for name in _SWITCHES:

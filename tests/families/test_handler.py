@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import warnings
 from pathlib import Path
@@ -105,6 +106,29 @@ def test_other_wavelets(families_root: Path, monkeypatch: pytest.MonkeyPatch) ->
     pytest.importorskip("pywt", reason="PyWavelets is not installed")
     handler, _ = open_handler(families_root, "acestep-v15-turbo", monkeypatch)
     assert not torch.equal(latents(handler, **REQUEST, dcw_wavelet="db4"), latents(handler))
+
+
+def test_models_for_lego_have_captions_of_their_own(
+    families_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(families_root, tmp_path / "root")
+    config = tmp_path / "root" / "acestep-v15-sft" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"is_lego_sft": True}))
+    handler, _ = open_handler(tmp_path / "root", "acestep-v15-sft", monkeypatch)
+    assert handler.family is not None
+    assert "lego" in handler.family.tasks
+    seen: list[str] = []
+    encode = handler.encode_text
+    monkeypatch.setattr(
+        handler, "encode_text", lambda captions, *rest: seen.extend(captions) or encode(captions, *rest)
+    )
+    lego = REQUEST | {"task_type": "lego", "audio_code_string": "<|audio_code_9|>" * 30, "inference_steps": 1}
+    latents(handler, **lego, global_caption="a song")
+    latents(handler, **lego, instruction="Generate a segment:", chunk_mask_mode="explicit")
+    assert "# Caption\nGlobal: a song\nLocal: calm\nMask Control: false\n\n# Metas" in seen[0]
+    assert "# Caption\nLocal: calm\nMask Control: true\n\n# Metas" in seen[1]
+    plain, _ = open_handler(families_root, "acestep-v15-sft", monkeypatch)
+    assert "global_caption is 'a song', but only" in plain.generate_music(**REQUEST, global_caption="a song")["error"]
 
 
 def test_turbo_says_that_it_is_not_guided(families_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
