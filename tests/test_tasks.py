@@ -262,6 +262,8 @@ def test_codes_are_a_source_of_repaint(base: AceStepHandler) -> None:
     assert difference(made["latents"][INSIDE], latents[INSIDE]) > 0.1
     silence = base.encode_audio(torch.zeros(2, RATE))[:10]
     assert torch.equal(made["context_latents"][0, INSIDE, :64], silence)
+    covers = [make(base, audio_codes=CODES, audio_cover_strength=strength)["latents"] for strength in (1.0, 0.5)]
+    assert difference(*covers) > 1e-3
     beyond = run(base, task_type="repaint", audio_codes=CODES, repainting_end=9.0)
     assert beyond.error is not None
     assert "audio_codes cannot be lengthened" in beyond.error
@@ -332,6 +334,16 @@ def test_what_does_not_fit_is_an_error(
     result = run(base, **wanted)
     assert result.error is not None
     assert message in result.error
+
+
+def test_a_turbo_model_repaints(handler: AceStepHandler, audio: dict[str, str]) -> None:
+    request = {"task_type": "repaint", "src_audio": audio["source"], "repaint_mode": "conservative"}
+    made = make(handler, **request, **WINDOW, inference_steps=8)
+    source = handler.process_src_audio(audio["source"])
+    kept = round(0.7 * RATE)
+    assert torch.equal(made["audio"][:, :kept], source[:, :kept])
+    assert difference(made["audio"][:, RATE : RATE + kept], source[:, RATE : RATE + kept]) > 0.01
+    assert made["counts"]["dit_rows"] == 8
 
 
 def test_each_family_knows_its_tasks(handler: AceStepHandler, audio: dict[str, str]) -> None:
