@@ -233,14 +233,14 @@ class AceStepHandler(Synthesizer):
             with clock.span("audio_load"):
                 source = Source.read(assignment, codes, audio_duration)
                 reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
-            captions = self._captions(captions, global_caption, assignment)
+            described = self._captions(captions, global_caption, assignment)
             metadata = Metadata(bpm, time_signature, key_scale, source.duration_s)
             request = Request(
                 assignment=assignment,
                 source=source,
                 reference=reference,
-                caption=caption_prompt(assignment.task_instruction, captions, metadata),
-                plain_caption=caption_prompt(INSTRUCTION_TEXT2MUSIC, captions, metadata),
+                caption=caption_prompt(assignment.task_instruction, described, metadata),
+                plain_caption=caption_prompt(INSTRUCTION_TEXT2MUSIC, described, metadata),
                 lyric=lyric_prompt(vocal_language, lyrics),
                 seeds=self.prepare_seeds(batch, seed, use_random_seed)[0],
                 retake_seeds=self.prepare_seeds(batch, retake_seed, retake_seed is None)[0],
@@ -255,12 +255,9 @@ class AceStepHandler(Synthesizer):
         except (ValueError, RuntimeError) as error:
             logger.debug("generate_music failed", exc_info=True)
             return _failure(str(error))
-        notes = self._notes(asked, None if timesteps is not None else inference_steps)
-        if src_audio is not None and audio_duration is not None:
-            notes.append(f"duration={audio_duration:g} has no effect: a source sets the length.")
-        for note in notes:
+        for note in self._notes(asked, None if timesteps is not None else inference_steps, source, audio_duration):
             logger.warning(note)
-        result["status_message"] = " ".join([result["status_message"], *notes])
+            result["status_message"] += f" {note}"
         return result
 
     def _captions(self, caption: str, global_caption: str, assignment: Assignment) -> str:
@@ -276,14 +273,16 @@ class AceStepHandler(Synthesizer):
             )
         return caption
 
-    def _notes(self, guidance: Guidance, steps: int | None) -> list[str]:
-        """What of the caller's choices the family of the model does not follow."""
+    def _notes(self, guidance: Guidance, steps: int | None, source: Source, duration_s: float | None) -> list[str]:
+        """Which of the caller's choices the model or the source overrules."""
         assert self.family is not None
         notes, most = [], self.family.max_steps
         if steps is not None and most is not None and steps > most:
             notes.append(f"inference_steps={steps} was limited to {most}: this is a turbo model.")
         if not self.family.guided and guidance not in (Guidance(DEFAULT_GUIDANCE), Guidance(1.0)):
             notes.append(f"{guidance} has no effect: a turbo model has its guidance in its weights.")
+        if source.waveform is not None and duration_s is not None:
+            notes.append(f"duration={duration_s:g} has no effect: a source sets the length.")
         return notes
 
     def process_src_audio(self, path: str) -> Tensor:

@@ -67,7 +67,7 @@ class GenerationParams:
         bpm: beats per minute, 30 to 300.
         keyscale: one of `KEYSCALES`.
         timesignature: one of `TIME_SIGNATURES`.
-        duration: seconds, 10 to 600.
+        duration: seconds, 10 to 600; where there is a source, that sets the length.
         enable_normalization: scale each waveform to a peak of *normalization_db*.
         normalization_db: dBFS, at most 0.
         fade_in_duration: seconds of linear fade at the start.
@@ -102,7 +102,7 @@ class GenerationParams:
         retake_variance: how far the noise is turned towards that one, 0 to 1.
         audio_cover_strength: share of the steps that hear source or codes.
         cover_noise_strength: how much of the source the flow starts from, 0 (pure noise) to 1.
-        thinking: the planner writes the audio codes.
+        thinking: the planner writes the audio codes of ``text2music``; the other tasks do without a planner.
         lm_temperature: 0 (greedy) to 2.
         lm_cfg_scale: guidance of the codes, at least 1 (off).
         lm_top_k: 0 is off.
