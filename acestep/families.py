@@ -73,16 +73,6 @@ class Family:
         return not self.turbo
 
     @property
-    def default_steps(self) -> int:
-        """Steps of the reference's sampler when it is not told."""
-        return TURBO_MAX_STEPS if self.turbo else 30
-
-    @property
-    def default_guidance(self) -> float:
-        """Guidance scale of the reference's sampler when it is not told; 1 is none."""
-        return 1.0 if self.turbo else 7.0
-
-    @property
     def max_steps(self) -> int | None:
         """The most steps that are made without explicit timesteps; None is any number."""
         return TURBO_MAX_STEPS if self.turbo else None

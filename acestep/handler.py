@@ -113,7 +113,7 @@ class AceStepHandler(Synthesizer):
 
     def is_turbo_model(self) -> bool:
         """Whether the loaded checkpoint is a distilled one; False if none is loaded."""
-        return bool(self.config and self.config.get("is_turbo", False))
+        return self.family is not None and self.family.turbo
 
     def prepare_seeds(
         self, count: int, seed: Sequence[int] | int | str | None, use_random_seed: bool

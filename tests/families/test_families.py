@@ -56,8 +56,8 @@ def test_what_a_family_may_be_asked_for() -> None:
     assert {family.folder for family in FAMILIES} == {
         f"acestep-v15-{name}" for name in ("turbo", "base", "sft", "xl-turbo", "xl-base", "xl-sft")
     }
-    assert (turbo.default_steps, turbo.default_guidance, turbo.guided, turbo.max_steps) == (8, 1.0, False, 8)
-    assert (base.default_steps, base.default_guidance, base.guided, base.max_steps) == (30, 7.0, True, None)
+    assert (turbo.guided, turbo.max_steps) == (False, 8)
+    assert (base.guided, base.max_steps) == (True, None)
     assert len(turbo.schedule(20, 1.0)) == 8
     assert len(base.schedule(20, 1.0)) == 20
     assert turbo.schedule(8, 1.0, [0.97]) == [21 / 22]
