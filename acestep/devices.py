@@ -35,6 +35,14 @@ def default_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
+def default_attention(device: str) -> str:
+    """How models attend on *device*: ``sdpa``; ``eager`` before Ampere, where other kernels overflow in fp16."""
+    import torch
+
+    old = device.startswith("cuda") and torch.cuda.get_device_capability(device) < (8, 0)
+    return "eager" if old else "sdpa"
+
+
 def _count(kind: str) -> int:
     import torch
 

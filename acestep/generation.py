@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -13,9 +13,10 @@ from acestep.assignment import Assignment
 from acestep.audio import limit_peak
 from acestep.clock import Clock
 from acestep.conditioning import TextStates
-from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
+from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE, TIMBRE_FRAMES
 from acestep.diffusion import Correction, Sampler
 from acestep.material import Material, Source, prepare
+from acestep.stages import Stages
 from acestep.synthesizer import Synthesizer
 from acestep.variation import Variation
 
@@ -70,17 +71,25 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         ValueError: the request contradicts itself or the model.
         RuntimeError: the latents are of no use.
     """
-    batch, before = len(request.seeds), _work(clock)
+    batch, before, moved = len(request.seeds), _work(clock), replace(models.residence.transfers)
     report(0.51, desc="Preparing inputs...")
-    with clock.span("text_encode"):
+    stage = Stages(models, clock)
+    with models.residence.keep("text_encoder"), stage("text_encode", "text_encoder", stage.text_bytes):
         text = models.encode_text([request.caption], [request.lyric])
-    with clock.span("reference_encode"):
-        references = _reference_latents(models, request.reference, clock)
-    with clock.span("condition_encode"):
-        condition, mask = _condition(models, text, references, batch)
-    material = prepare(models, request.assignment, request.source, clock)
-    plain = _plain_condition(models, request, material, text, references, clock)
-    with clock.span("diffusion"):
+        plain_text = _plain_text(models, request, text)
+    with models.residence.keep("vae_encoder"):
+        references = _encode(models, request.reference, "reference_encode", stage, clock)
+        encoded = _encode(models, request.source.waveform, "source_encode", stage, clock)
+    tokens = text.text.shape[1] + text.lyrics.shape[1] + 1
+    with models.residence.keep("condition"):
+        with stage("condition_encode", "condition", lambda: stage.condition_bytes(tokens + TIMBRE_FRAMES)):
+            condition, mask = _condition(models, text, references, batch)
+            plain = None if plain_text is None else _condition(models, plain_text, references, batch)[0]
+        with stage("code_decode", "condition", lambda: stage.condition_bytes(sum(request.source.frames))):
+            material = prepare(models, request.assignment, request.source, encoded)
+    length = material.target.shape[1]
+    rows = 2 * batch if request.sampler.guidance else batch
+    with stage("diffusion", "decoder", lambda: stage.diffusion_bytes(rows, length, tokens)):
         latents = models.diffuse(
             condition,
             material.context,
@@ -95,8 +104,8 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         latents = latents * request.latent_rescale + request.latent_shift
         _check_latents(latents)
     report(0.8, desc="Decoding audio...")
-    with clock.span("vae_decode"):
-        waveforms = models.decode_latents(latents, tiled=request.tiled)
+    with stage("vae_decode", "vae_decoder", lambda: 0):
+        waveforms = models.decode_latents(latents, request.tiled, announce=lambda text: report(0.8, desc=text))
     with clock.span("post_process"):
         waveforms = _spliced(limit_peak(waveforms), request)
     report(0.99, desc="Preparing audio data...")
@@ -121,6 +130,9 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
             **_seed_values(request),
             "spans": [material.span] * batch,
             "counts": {**work, "batch": batch, "latent_frames": length},
+            "vae_decode": models.decoding.public if models.decoding else {},
+            "transfers": asdict(models.residence.transfers.since(moved)),
+            "options": models.in_effect(),
         },
         "success": True,
         "error": None,
@@ -133,41 +145,35 @@ def _work(clock: Clock) -> dict[str, int]:
     return {name: clock.counts[name] for name in counted} | {"steps": len(clock.visits.get("dit_step", ()))}
 
 
-def _reference_latents(models: Synthesizer, clip: Tensor | None, clock: Clock) -> Tensor | None:
-    """Latents ``[1, 750, 64]`` of a timbre reference, if there is one."""
-    if clip is None:
+def _encode(models: Synthesizer, waveform: Tensor | None, name: str, stage: Stages, clock: Clock) -> Tensor | None:
+    """Latents ``[T, 64]`` of *waveform* ``[2, samples]``, if there is one."""
+    if waveform is None:
         return None
-    clock.counts.update(encoded_samples=clip.shape[1])
-    return models.encode_audio(clip).unsqueeze(0)
+    with stage(name, "vae_encoder", lambda: stage.encode_bytes(waveform.shape[1])):
+        clock.counts.update(encoded_samples=waveform.shape[1])
+        return models.encode_audio(waveform)
+
+
+def _plain_text(models: Synthesizer, request: Request, text: TextStates) -> TextStates | None:
+    """What the steps after the cover part read; None if it never ends."""
+    if not request.source.is_left(request.assignment):
+        return None
+    return models.encode_text([request.plain_caption], [request.lyric], text.text.shape[1])
 
 
 def _condition(models: Synthesizer, text: TextStates, references: Tensor | None, batch: int) -> tuple[Tensor, Tensor]:
     """Condition sequence and mask of *batch* items that share them."""
     owners = None if references is None else torch.zeros(1, dtype=torch.int64, device=models.device)
-    states, mask = models.encode_condition(text, references, owners)
+    clips = None if references is None else references.unsqueeze(0)
+    states, mask = models.encode_condition(text, clips, owners)
     return states.expand(batch, *states.shape[1:]), mask.expand(batch, *mask.shape[1:])
 
 
-def _plain_condition(
-    models: Synthesizer,
-    request: Request,
-    material: Material,
-    text: TextStates,
-    references: Tensor | None,
-    clock: Clock,
-) -> tuple[Tensor, Tensor] | None:
-    """Condition and context of the steps after the cover part; None if it never ends."""
-    if material.plain_context is None:
-        return None
-    with clock.span("text_encode"):
-        plain = models.encode_text([request.plain_caption], [request.lyric], text.text.shape[1])
-    with clock.span("condition_encode"):
-        condition, _ = _condition(models, plain, references, len(request.seeds))
-    return condition, material.plain_context
-
-
-def _variation(request: Request, material: Material, plain: tuple[Tensor, Tensor] | None) -> Variation:
+def _variation(request: Request, material: Material, plain_condition: Tensor | None) -> Variation:
     assignment = request.assignment
+    plain = None
+    if plain_condition is not None and material.plain_context is not None:
+        plain = plain_condition, material.plain_context
     return Variation(
         retake_seeds=request.retake_seeds,
         retake_variance=assignment.retake_variance,

@@ -22,12 +22,13 @@ from acestep.constants import (
     TEXT_ENCODER_FOLDER,
     VAE_FOLDER,
 )
-from acestep.devices import default_dtype, resolve_device
 from acestep.diffusion import Correction, Sampler
 from acestep.generation import Progress, Request, generate
 from acestep.guidance import Guidance
 from acestep.layouts import component_folders
 from acestep.material import Source
+from acestep.memory import size
+from acestep.options import Options
 from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
 from acestep.planner.codes import format_codes, parse_codes
 from acestep.reading import is_silent, read_audio, timbre_clip
@@ -61,15 +62,33 @@ class AceStepHandler(Synthesizer):
         project_root: str | None,
         config_path: str | None = None,
         device: str = "auto",
+        use_flash_attention: bool = False,
+        compile_model: bool = False,
+        offload_to_cpu: bool = False,
+        offload_dit_to_cpu: bool = False,
+        quantization: str | None = None,
         vae_checkpoint: str | None = None,
+        *,
+        attention_backend: str | None = None,
+        dtype: str | None = None,
     ) -> tuple[str, bool]:
         """Load the models; loaded ones are dropped first. Never raises.
+
+        An option that cannot be honoured is an error, and the report says what each one has led to.
 
         Args:
             project_root: its ``checkpoints`` folder holds the models unless ``$ACESTEP_CHECKPOINTS_DIR`` is set.
             config_path: name of the diffusion model's folder; None is ``acestep-v15-turbo``.
             device: ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``.
+            use_flash_attention: the same as ``attention_backend="flash"``.
+            compile_model: compile the layers of the diffusion transformer and the activation of the VAE.
+            offload_to_cpu: text encoder and VAE rest in the host's memory, and are copied to the device for each use.
+            offload_dit_to_cpu: so does the diffusion model.
+            quantization: ``int8_weight_only``, ``fp8_weight_only`` or ``w8a8_dynamic``: how the linear layers of the
+                diffusion transformer are stored, and in the last case computed; None is as the other layers.
             vae_checkpoint: ``official`` (the same as None), the name of another VAE's folder, or its absolute path.
+            attention_backend: ``sdpa`` (torch chooses the kernel), ``flash`` or ``eager``; None suits the device.
+            dtype: ``float32``, ``bfloat16`` or ``float16``; None is what suits the device.
 
         Returns:
             A report for people, and whether everything was loaded.
@@ -79,9 +98,16 @@ class AceStepHandler(Synthesizer):
         self.clear()
         self.last_init_params = None
         try:
-            device = resolve_device(device)
-            folders = component_folders(checkpoints_root(project_root), name, vae)
-            self.load(*folders, device=device, dtype=default_dtype(device))
+            options = Options.of(
+                device,
+                dtype,
+                _attention(use_flash_attention, attention_backend),
+                compile_model=compile_model,
+                quantization=quantization,
+                offload=offload_to_cpu,
+                offload_dit=offload_dit_to_cpu,
+            )
+            self.load(*component_folders(checkpoints_root(project_root), name, vae), options)
         except Exception as error:
             logger.debug("initialize_service failed", exc_info=True)
             self.clear()
@@ -89,12 +115,24 @@ class AceStepHandler(Synthesizer):
         self.last_init_params = {
             "project_root": project_root,
             "config_path": name,
-            "device": device,
+            "device": options.device,
+            "use_flash_attention": options.attention == "flash",
+            "compile_model": compile_model,
+            "offload_to_cpu": offload_to_cpu,
+            "offload_dit_to_cpu": offload_dit_to_cpu,
+            "quantization": options.quantization,
             "vae_checkpoint": vae,
+            "attention_backend": options.attention,
+            "dtype": str(options.dtype).removeprefix("torch."),
         }
         return self._status(name, vae), True
 
     def _status(self, name: str, vae: str) -> str:
+        assert self.options is not None
+        done = self.quantized
+        quantization = "none"
+        if done is not None:
+            quantization = f"{done.method}, {done.layers} linear layers, {size(done.saved_bytes)} saved"
         return "\n".join(
             [
                 f"[OK] Model initialized successfully on {self.device}",
@@ -102,7 +140,11 @@ class AceStepHandler(Synthesizer):
                 f"VAE: {vae}",
                 f"Text encoder: {TEXT_ENCODER_FOLDER}",
                 f"Dtype: {str(self.dtype).removeprefix('torch.')}",
-                "Attention: sdpa",
+                f"Attention: {self.options.attention}",
+                f"Compiled: {'transformer layers and VAE activation, at their first use' if self.compiler else 'no'}",
+                f"Quantization: {quantization}",
+                f"Offload to CPU: {'yes' if self.options.offload else 'no'}",
+                f"Offload DiT to CPU: {'yes' if self.options.offload_dit else 'no'}",
             ]
         )
 
@@ -255,6 +297,8 @@ class AceStepHandler(Synthesizer):
         except (ValueError, RuntimeError) as error:
             logger.debug("generate_music failed", exc_info=True)
             return _failure(str(error))
+        if self.decoding is not None and self.decoding.refused:
+            result["status_message"] += f" The VAE decoded {self.decoding.rung}: {'; '.join(self.decoding.refused)}."
         for note in self._notes(asked, None if timesteps is not None else inference_steps, source, audio_duration):
             logger.warning(note)
             result["status_message"] += f" {note}"
@@ -323,6 +367,12 @@ class AceStepHandler(Synthesizer):
     ) -> str:
         """See `acestep.tasks.generate_instruction`."""
         return generate_instruction(task_type, track_name or "", complete_track_classes or ())
+
+
+def _attention(flash: bool, backend: str | None) -> str | None:
+    if flash and backend not in (None, "flash"):
+        raise ValueError(f"use_flash_attention is on, but attention_backend is {backend!r}; give one of them.")
+    return "flash" if flash else backend
 
 
 def _sampler(method: str, mode: str, guidance: Guidance | None, norm_threshold: float, ema: float) -> Sampler:

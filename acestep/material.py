@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from acestep.assignment import Assignment
-from acestep.clock import Clock
 from acestep.constants import DEFAULT_DURATION_S, FRAMES_PER_CODE, HOP_SAMPLES, MIN_LATENT_FRAMES, SAMPLE_RATE
 from acestep.reading import read_audio
 from acestep.repaint import Repaint
@@ -53,6 +52,17 @@ class Source:
         """Whether there is one."""
         return self.waveform is not None or any(self.codes)
 
+    @property
+    def frames(self) -> list[int]:
+        """Latent frames of each item: those of its codes, else of the duration; never below the minimum."""
+        seconds = round(DEFAULT_DURATION_S if self.duration_s is None else self.duration_s, 1)
+        plain = int(seconds * SAMPLE_RATE) // HOP_SAMPLES
+        return [max(MIN_LATENT_FRAMES, FRAMES_PER_CODE * len(codes) or plain) for codes in self.codes]
+
+    def is_left(self, assignment: Assignment) -> bool:
+        """Whether the last steps are made without it."""
+        return self.given and assignment.audio_cover_strength < 1
+
 
 @dataclass(frozen=True)
 class Material:
@@ -91,18 +101,13 @@ class Material:
         return Repaint(mask, self.target, joints.crossfade_frames, joints.injection_ratio)
 
 
-def prepare(models: Synthesizer, assignment: Assignment, source: Source, clock: Clock) -> Material:
-    """Encode *source* and lay out the latents of the generation; stages ``source_encode`` and ``code_decode``."""
+def prepare(models: Synthesizer, assignment: Assignment, source: Source, encoded: Tensor | None) -> Material:
+    """Lay out the latents of the generation from codes, or from the source's *encoded* latents ``[T, 64]``."""
+    if encoded is None:
+        return _lay_out(models, assignment, source, models.decode_codes(source.codes), source.frames)
     batch = len(source.codes)
-    if source.waveform is None:
-        with clock.span("code_decode"):
-            latents = models.decode_codes(source.codes)
-            return _lay_out(models, assignment, source, latents, _frames(source))
-    with clock.span("source_encode"):
-        encoded = models.encode_audio(source.waveform)
-        clock.counts.update(encoded_samples=source.waveform.shape[1])
-        frames = [max(MIN_LATENT_FRAMES, len(encoded))] * batch
-        return _lay_out(models, assignment, source, [encoded] * batch, frames)
+    frames = [max(MIN_LATENT_FRAMES, len(encoded))] * batch
+    return _lay_out(models, assignment, source, [encoded] * batch, frames)
 
 
 def _lay_out(
@@ -120,14 +125,7 @@ def _lay_out(
         heard = models.coarse_latents(seen[:1]).expand_as(seen)
     shown = mask if assignment.chunk_mask_mode == "explicit" else None
     plain = None
-    if assignment.audio_cover_strength < 1 and source.given:
+    if source.is_left(assignment):
         plain = models.context_latents([target[0, :0]] * len(target), length, shown)
     context = models.context_latents(list(heard), length, shown)
     return Material(frames, target, seen, context, plain, mask)
-
-
-def _frames(source: Source) -> list[int]:
-    """Latent frames of each item: those of its codes, else of the duration; never below the minimum."""
-    seconds = round(DEFAULT_DURATION_S if source.duration_s is None else source.duration_s, 1)
-    plain = int(seconds * SAMPLE_RATE) // HOP_SAMPLES
-    return [max(MIN_LATENT_FRAMES, FRAMES_PER_CODE * len(codes) or plain) for codes in source.codes]

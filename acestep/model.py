@@ -25,6 +25,7 @@ from acestep.checkpoints import CheckpointError, build_empty, fill, read_config,
 from acestep.constants import LATENT_CHANNELS
 from acestep.families import ENCODER_FIELDS, Family, family_of
 from acestep.layouts import model_config, read_model
+from acestep.oobleck import lay_out
 from acestep.timbre import XLTimbreEncoder
 
 _LAYER_FIELDS = (
@@ -154,5 +155,7 @@ def load_vae(folder: Path, *, device: str, dtype: torch.dtype) -> AutoencoderOob
     for module in vae.modules():
         if hasattr(module, "weight_g"):
             remove_weight_norm(module)
+        if isinstance(module, nn.ConvTranspose1d):
+            lay_out(module)
     vae.requires_grad_(False)
     return vae

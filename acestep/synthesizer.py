@@ -11,22 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGaussianDistribution
 from torch import Tensor
 
 from acestep.clock import Clock
 from acestep.conditioning import TextStates, encode_text, load_text_encoder
 from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
+from acestep.decoding import Announce, Decoding, decode
+from acestep.denoiser import Denoiser
 from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
 from acestep.families import Family
 from acestep.flowedit import Edit, edited
 from acestep.model import load_model, load_vae
 from acestep.noise import Streams, retake, seeded_noise
+from acestep.oobleck import encoder_chains, snake
+from acestep.options import Options
+from acestep.quantization import Quantized, quantize
 from acestep.reading import is_silent
+from acestep.residence import Residence
+from acestep.stretches import needed, run_chains
+from acestep.transformer import Attention, Layer
 from acestep.variation import UNVARIED, Variation
 
-VAE_TILE_FRAMES = 512
-VAE_OVERLAP_FRAMES = 16
-"""Wider than the decoder's receptive field (about 9 frames a side): tiles join without a seam."""
+ENCODE_FRAMES = 750
+"""Latent frames that are made of a waveform together, from all the samples that they depend on."""
 ENCODE_SEED = 0x5EED
 """Of the noise in encoded audio: latents of a file depend on nothing but the file."""
 
@@ -42,8 +50,13 @@ class Synthesizer:
         config: the checkpoint's configuration, or None.
         family: what kind of checkpoint it is, or None.
         silence_latent: latents of silence ``[1, T, 64]``, or None.
-        device: where the models are.
+        device: where the models run.
         dtype: the number format they compute in.
+        options: how they run, or None.
+        residence: where they are, and what moving them has cost.
+        quantized: what quantization has done, or None.
+        compiler: has compiled what is compiled, or is None.
+        decoding: how the last waveforms were decoded, or None.
     """
 
     def __init__(self) -> None:
@@ -60,21 +73,42 @@ class Synthesizer:
         self.silence_latent: Tensor | None = None
         self.device = "cpu"
         self.dtype = torch.float32
+        self.options: Options | None = None
+        self.residence = Residence({}, "cpu", ())
+        self.quantized: Quantized | None = None
+        self.compiler: Any = None
+        self.decoding: Decoding | None = None
 
-    def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, *, device: str, dtype: torch.dtype) -> None:
-        """Load every model.
+    def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, options: Options) -> None:
+        """Load every model, and do to them what *options* ask for: quantize first, then compile.
 
         Raises:
             CheckpointError: a folder is incomplete or damaged.
+            ValueError: an option cannot be honoured here.
         """
-        self.model = load_model(model_folder, device=device, dtype=dtype)
-        self.vae = load_vae(vae_folder, device=device, dtype=dtype)
-        self.vae.tile_latent_min_length = VAE_TILE_FRAMES
-        self.vae.tile_latent_overlap = VAE_OVERLAP_FRAMES
-        self.text_encoder, self.text_tokenizer = load_text_encoder(text_folder, device=device, dtype=dtype)
+        dtype = options.dtype
+        self.device, self.dtype, self.options = options.device, dtype, options
+        self.model = load_model(model_folder, device=options.rest("decoder"), dtype=dtype)
         self.config, self.family = self.model.config, self.model.family
-        self.silence_latent = self.model.silence_latent
-        self.device, self.dtype = device, dtype
+        self.model.silence_latent = self.silence_latent = self.model.silence_latent.to(options.device)
+        if options.quantization:
+            self.quantized = quantize(self.model.decoder, options.quantization, options.device)
+        self.vae = load_vae(vae_folder, device=options.rest("vae_decoder"), dtype=dtype)
+        encoder = load_text_encoder(text_folder, device=options.rest("text_encoder"), dtype=dtype)
+        self.text_encoder, self.text_tokenizer = encoder
+        parts = {
+            "text_encoder": [self.text_encoder],
+            "condition": [self.model.encoder, self.model.tokenizer, self.model.detokenizer],
+            "decoder": [self.model.decoder],
+            "vae_encoder": [self.vae.encoder],
+            "vae_decoder": [self.vae.decoder],
+        }
+        self.residence = Residence(parts, options.device, options.offloaded)
+        if options.compile:
+            from acestep.compilation import Compiler
+
+            self.compiler = Compiler()
+            self.compiler.check(options.device)
 
     @torch.inference_mode()
     def encode_text(
@@ -84,28 +118,37 @@ class Synthesizer:
 
         Caption prompts are padded or cut to *caption_tokens* where that is given.
         """
-        return encode_text(
-            self.text_encoder,
-            self.text_tokenizer,
-            captions,
-            lyrics,
-            device=self.device,
-            caption_tokens=caption_tokens,
-        )
+        with self.residence.use("text_encoder"):
+            return encode_text(
+                self.text_encoder,
+                self.text_tokenizer,
+                captions,
+                lyrics,
+                device=self.device,
+                caption_tokens=caption_tokens,
+            )
 
     @torch.inference_mode()
     def encode_audio(self, waveform: Tensor) -> Tensor:
-        """Latents ``[samples // 1920, 64]`` of *waveform* ``[2, samples]``, in windows of 30 s.
+        """Latents ``[samples // 1920, 64]`` of *waveform* ``[2, samples]``.
 
         They are a sample of what the VAE holds possible, always the same one of one waveform; silence is the
         checkpoint's `silence_latent`.
         """
+        samples = waveform.shape[-1]
+        frames = samples // HOP_SAMPLES
         if is_silent(waveform):
-            return self._silence(waveform.shape[-1] // HOP_SAMPLES)[0]
-        self.vae.use_tiling = True
-        posterior = self.vae.encode(waveform.unsqueeze(0).to(self.device, self.vae.dtype)).latent_dist
-        latents: Tensor = posterior.sample(torch.Generator(self.device).manual_seed(ENCODE_SEED))
-        return latents[0].T.to(self.dtype).contiguous()
+            return self._silence(frames)[0]
+        with self.residence.use("vae_encoder"):
+            chains, parts = encoder_chains(self.vae.encoder, self._activate), []
+            for start in range(0, frames, ENCODE_FRAMES):
+                output = (start, min(start + ENCODE_FRAMES, frames))
+                part = waveform[:, slice(*needed(chains, output, samples))].unsqueeze(0)
+                parts.append(run_chains(chains, part.to(self.device, self.dtype), output, samples))
+        posterior = OobleckDiagonalGaussianDistribution(torch.cat(parts, -1))
+        latents = posterior.sample(torch.Generator(self.device).manual_seed(ENCODE_SEED))
+        encoded: Tensor = latents[0].T.contiguous()
+        return encoded
 
     @torch.inference_mode()
     def encode_condition(
@@ -121,20 +164,23 @@ class Synthesizer:
         if references is None:
             references = self._silence(TIMBRE_FRAMES).expand(len(text.text), -1, -1)
             owners = torch.arange(len(text.text), device=self.device)
-        return self.model.encoder(  # type: ignore[no-any-return]
-            text.text, text.text_mask, text.lyrics, text.lyrics_mask, references, owners
-        )
+        with self.residence.use("condition"):
+            return self.model.encoder(  # type: ignore[no-any-return]
+                text.text, text.text_mask, text.lyrics, text.lyrics_mask, references, owners
+            )
 
     @torch.inference_mode()
     def coarse_latents(self, latents: Tensor) -> Tensor:
         """What 5 Hz audio codes keep of *latents* ``[B, T, 64]``: tokenized and detokenized, the source of a cover."""
-        quantized, _ = self.model.tokenizer.tokenize(latents, self.silence_latent)
-        return self.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
+        with self.residence.use("condition"):
+            quantized, _ = self.model.tokenizer.tokenize(latents, self.silence_latent)
+            return self.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def encode_codes(self, latents: Tensor) -> list[int]:
         """The 5 Hz audio codes of *latents* ``[T, 64]``; the last one hears silence after them if need be."""
-        _, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
+        with self.residence.use("condition"):
+            _, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
         return indices.flatten().tolist()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
@@ -142,11 +188,13 @@ class Synthesizer:
         """Latents ``[5n, 64]`` of each list of n audio codes (0..63999); lists of one length run as a batch."""
         nothing = torch.empty(0, LATENT_CHANNELS, device=self.device, dtype=self.dtype)
         by_item = dict.fromkeys(range(len(codes)), nothing)
-        for length in {len(item) for item in codes} - {0}:
-            items = [index for index, item in enumerate(codes) if len(item) == length]
-            indices = torch.tensor([codes[index] for index in items], device=self.device)
-            quantized = self.model.tokenizer.quantizer.get_output_from_indices(indices.unsqueeze(-1))
-            by_item.update(zip(items, self.model.detokenizer(quantized.to(self.dtype)), strict=True))
+        lengths = {len(item) for item in codes} - {0}
+        with self.residence.use(*(["condition"] if lengths else [])):
+            for length in lengths:
+                items = [index for index, item in enumerate(codes) if len(item) == length]
+                indices = torch.tensor([codes[index] for index in items], device=self.device)
+                quantized = self.model.tokenizer.quantizer.get_output_from_indices(indices.unsqueeze(-1))
+                by_item.update(zip(items, self.model.detokenizer(quantized.to(self.dtype)), strict=True))
         return list(by_item.values())
 
     def filled_latents(self, sources: Sequence[Tensor], frames: int) -> Tensor:
@@ -203,24 +251,25 @@ class Synthesizer:
             other = seeded_noise(variation.retake_seeds, frames, channels, device=self.device, dtype=self.dtype)
             noise = retake(noise, other, variation.retake_variance)
         start, schedule = variation.start(noise, schedule)
-        switch = None
-        if variation.plain is not None:
-            step = int(len(schedule) * variation.cover_strength)
-            switch = Switch(step, self._network(*variation.plain, sampler, clock))
-        return sample(
-            self._network(condition, context, sampler, clock),
-            noise,
-            schedule,
-            correction=correction,
-            clock=clock,
-            on_step=on_step,
-            sampler=sampler,
-            turbo=family.turbo,
-            start=start,
-            switch=switch,
-            repaint=variation.repaint,
-            draw=streams.like,
-        )
+        with self.residence.use("decoder"):
+            switch = None
+            if variation.plain is not None:
+                step = int(len(schedule) * variation.cover_strength)
+                switch = Switch(step, self._network(*variation.plain, sampler, clock))
+            return sample(
+                self._network(condition, context, sampler, clock),
+                noise,
+                schedule,
+                correction=correction,
+                clock=clock,
+                on_step=on_step,
+                sampler=sampler,
+                turbo=family.turbo,
+                start=start,
+                switch=switch,
+                repaint=variation.repaint,
+                draw=streams.like,
+            )
 
     @torch.inference_mode()
     def edit(
@@ -253,9 +302,11 @@ class Synthesizer:
         """
         self._check_guidance(sampler)
         clock = clock or Clock(self.device)
-        before, after = (self._network(condition, context, sampler, clock) for condition in conditions)
         draw = Streams(seeds, device=self.device, dtype=self.dtype).like
-        return edited((before, after), source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
+        with self.residence.use("decoder"):
+            before, after = (self._network(condition, context, sampler, clock) for condition in conditions)
+            networks = before, after
+            return edited(networks, source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
 
     def _check_guidance(self, sampler: Sampler) -> Family:
         assert self.family is not None
@@ -263,32 +314,77 @@ class Synthesizer:
             raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
         return self.family
 
+    @torch.inference_mode()
+    def denoiser(self, condition: Tensor, context: Tensor, *, guided: bool = False) -> Denoiser:
+        """The diffusion transformer under *condition* ``[B, S, H]`` and *context* ``[B, T, 128]``.
+
+        With *guided* it takes doubled batches, whose second half is without the condition. An offloaded transformer
+        must be in use as long as it is called.
+        """
+        return Denoiser(
+            self.model.decoder,
+            condition,
+            context,
+            self.model.encoder.null_condition_emb.to(self.device) if guided else None,
+            Attention(self.options.attention if self.options else "sdpa"),
+            self.compiler.layer if self.compiler else Layer,
+        )
+
     def _network(self, condition: Tensor, context: Tensor, sampler: Sampler, clock: Clock) -> Velocity:
-        """The diffusion transformer under *condition* and *context*; the second half of a doubled batch has none."""
-        if sampler.guidance:
-            condition = torch.cat([condition, self.model.encoder.null_condition_emb.expand_as(condition)])
-            context = torch.cat([context, context])
+        """A `denoiser` whose calls *clock* counts."""
+        denoise = self.denoiser(condition, context, guided=sampler.guidance is not None)
 
         def velocity(latents: Tensor, times: Tensor) -> Tensor:
-            rows = len(latents)
-            clock.counts.update(dit_calls=1, dit_rows=rows)
-            return self.model.decoder(  # type: ignore[no-any-return]
-                latents, times, times, condition[:rows], context[:rows], return_dict=False
-            )[0]
+            clock.counts.update(dit_calls=1, dit_rows=len(latents))
+            return denoise(latents, times)
 
         return velocity
 
     @torch.inference_mode()
-    def decode_latents(self, latents: Tensor, tiled: bool = True) -> Tensor:
-        """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of latents ``[B, T, 64]``; one item at a time.
+    def decode_latents(
+        self, latents: Tensor, tiled: bool = True, window_frames: int | None = None, announce: Announce | None = None
+    ) -> Tensor:
+        """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of latents ``[B, T, 64]``; `decoding` says how.
 
         Args:
             latents: what `diffuse` returns.
-            tiled: decode windows of `VAE_TILE_FRAMES`, so that memory does not grow with the length.
+            tiled: decode in windows where the whole does not fit; without it, it must.
+            window_frames: always decode in windows of so many latent frames.
+            announce: called with a sentence when a way of decoding is given up for the next one.
+
+        Raises:
+            OutOfMemoryError: there is no way that fits.
         """
-        self.vae.use_tiling = tiled
-        items = latents.transpose(1, 2).to(self.vae.dtype).contiguous()
-        return torch.cat([self.vae.decode(item.unsqueeze(0)).sample.float().cpu() for item in items])
+        with self.residence.use("vae_decoder"):
+            waveforms, self.decoding = decode(
+                self.vae.decoder,
+                latents,
+                activate=self._activate,
+                tiled=tiled,
+                window=window_frames,
+                announce=announce,
+            )
+        return waveforms
+
+    def in_effect(self) -> dict[str, Any]:
+        """What the options have led to: counted where it can be counted."""
+        assert self.options is not None
+        compiled = self.compiler.done if self.compiler else None
+        return {
+            "device": self.device,
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "attention": self.options.attention,
+            "offloaded": list(self.options.offloaded),
+            "compiled_graphs": compiled.graphs if compiled else 0,
+            "compiled_calls": compiled.calls if compiled else 0,
+            "quantization": self.quantized.method if self.quantized else None,
+            "quantized_layers": self.quantized.layers if self.quantized else 0,
+            "quantization_saved_bytes": self.quantized.saved_bytes if self.quantized else 0,
+        }
+
+    @property
+    def _activate(self) -> Any:
+        return self.compiler.activate if self.compiler else snake
 
     def _silence(self, frames: int) -> Tensor:
         """Latents of silence ``[1, frames, 64]``, repeated where the stored ones end."""

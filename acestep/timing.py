@@ -19,6 +19,7 @@ _STAGES = {
     "code_decode": "code_decode_time_cost",
     "diffusion": "dit_diffusion_time_cost",
     "vae_decode": "dit_vae_decode_time_cost",
+    "transfer": "dit_offload_time_cost",
     "post_process": "post_process_time_cost",
     "audio_save": "audio_save_time_cost",
 }

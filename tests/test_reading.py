@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
 
+from acestep import stretches, synthesizer
 from acestep.handler import AceStepHandler
 from acestep.reading import is_silent, read_audio, timbre_clip
+from acestep.stretches import Chain
 
 RATE = 48_000
 
@@ -102,17 +105,27 @@ def test_the_handler_reads_sources_and_references(handler: AceStepHandler, tmp_p
 def test_long_audio_is_encoded_in_windows(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     noise = 0.1 * torch.randn(2, 2 * RATE + 500, generator=torch.Generator().manual_seed(0))
     widths: list[int] = []
-    hook = handler.vae.encoder.register_forward_pre_hook(lambda _module, inputs: widths.append(inputs[0].shape[-1]))
-    assert handler.vae.tile_sample_min_length == 30 * RATE
+
+    def run_chains(chains: list[Chain], x: torch.Tensor, *rest: Any) -> torch.Tensor:
+        widths.append(x.shape[-1])
+        return stretches.run_chains(chains, x, *rest)
+
+    monkeypatch.setattr(synthesizer, "run_chains", run_chains)
     whole = handler.encode_audio(noise)
-    monkeypatch.setattr(handler.vae, "tile_sample_min_length", RATE)
-    monkeypatch.setattr(handler.vae, "tile_sample_overlap", 8 * 1920)
-    tiled = handler.encode_audio(noise)
-    hook.remove()
+    monkeypatch.setattr(synthesizer, "ENCODE_FRAMES", 20)
+    windows = handler.encode_audio(noise)
     assert whole.shape == (50, 64)
-    assert widths[0] == 2 * RATE + 500
-    assert max(widths[1:]) == RATE
-    torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=0)
+    assert widths[0] >= 2 * RATE
+    assert len(widths) == 4
+    assert max(widths[1:]) < 1.5 * RATE
+    torch.testing.assert_close(windows, whole, atol=1e-4, rtol=0)
+
+
+def test_audio_is_encoded_as_diffusers_encodes_it(handler: AceStepHandler) -> None:
+    noise = 0.1 * torch.randn(2, RATE + 500, generator=torch.Generator().manual_seed(1))
+    posterior = handler.vae.encode(noise.unsqueeze(0)).latent_dist
+    theirs = posterior.sample(torch.Generator().manual_seed(synthesizer.ENCODE_SEED))[0].T
+    torch.testing.assert_close(handler.encode_audio(noise), theirs, atol=1e-4, rtol=0)
 
 
 def test_silence_is_the_silence_of_the_checkpoint(handler: AceStepHandler) -> None:

@@ -22,7 +22,8 @@ def normalized(name):
 
 def test_asv_installs_every_dependency_in_the_version_that_is_locked(configuration):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = {normalized(re.match(r"[\w.-]+", requirement)[0]) for requirement in project["dependencies"]}
+    wanted = project["dependencies"] + project["optional-dependencies"]["quantization"]
+    needed = {normalized(re.match(r"[\w.-]+", requirement)[0]) for requirement in wanted}
     pins = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "lock.txt").read_text(), re.MULTILINE)
     locked = {normalized(name): version for name, version in pins}
     pinned = {name.removeprefix("pip+"): version for name, (version,) in configuration.matrix["req"].items()}

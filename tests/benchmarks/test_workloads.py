@@ -116,7 +116,7 @@ def test_every_stage_runs_alone(models, cell):
 def test_the_decoder_is_told_whether_to_tile(models, tiled):
     Stages().prepare(models, {"stage": "VAEDecode", "duration": 30, "tiled": tiled})()
 
-    assert models.synthesizer.vae.use_tiling is tiled
+    assert models.synthesizer.decoding.rung.path == ("tiled" if tiled else "whole")
 
 
 @pytest.mark.parametrize("audio_format", STAGES["AudioSave"]["format"])

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-
-import torch
 
 from acestep.clock import Clock
+from acestep.memory import release
 from acestep.planner.engines.decoder import Decoder
-
-
-@dataclass
-class Transfers:
-    """What moving weights to the device has cost so far: how often, bytes and seconds."""
-
-    times: int = 0
-    moved_bytes: int = 0
-    seconds: float = 0.0
+from acestep.residence import Transfers
 
 
 class Residence:
@@ -47,9 +37,7 @@ class Residence:
             clock = Clock(self._device)
             with clock.span("move"):
                 self._resident, copies = self._host.copied_to(self._device)
-            self.transfers.times += 1
-            self.transfers.moved_bytes += sum(copy.nbytes for copy in copies)
-            self.transfers.seconds += clock.seconds("move")
+            self.transfers.add(sum(copy.nbytes for copy in copies), clock.seconds("move"))
         return self._resident
 
     @property
@@ -72,12 +60,3 @@ class Residence:
     def close(self) -> None:
         """Forget the weights, on the device and on the host."""
         self._host = self._resident = None
-
-
-def release(device: str) -> None:
-    """Give memory that nothing uses any more back from torch to *device*."""
-    kind = device.partition(":")[0]
-    if kind == "cuda":
-        torch.cuda.empty_cache()
-    elif kind == "mps":
-        torch.mps.empty_cache()

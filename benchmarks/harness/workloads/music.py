@@ -98,7 +98,7 @@ def _sample(state: Handlers, cell: Cell) -> Sample:
         run = observe(state.device, partial(generate, state.dit, state.lm, params, config, save_dir=folder))
     if not run.result.success:
         raise CellFailed(str(run.result.error))
-    work = {**_work(run.result), "vae_tiled": bool(getattr(state.dit.vae, "use_tiling", False))}
+    work = {**_work(run.result), "vae_path": _vae_path(run.result, state.dit.vae)}
     check_work(work, cell)
     return Sample(_series(run.result, cell, run.time_s), work, run.time_s, run.peak_bytes)
 
@@ -140,6 +140,12 @@ def _work(result: Any) -> dict[str, Scalar]:
         "files": sum(bool(audio["path"]) for audio in audios),
         "codes": sum(audio["params"].get("audio_codes", "").count("<|audio_code_") for audio in audios),
     }
+
+
+def _vae_path(result: Any, vae: Any) -> str:
+    """Return how the VAE decoded: older commits tell by a switch of its own."""
+    told = result.extra_outputs.get("vae_decode")
+    return str(told["path"]) if told else "tiled" if getattr(vae, "use_tiling", False) else "whole"
 
 
 def check_work(work: Mapping[str, Scalar], cell: Cell) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmarks.harness.workloads.music import CAPTION, LYRICS, SAMPLE_RATE
 
 LATENT_RATE = 25
 LATENT_CHANNELS = 64
+WINDOW_FRAMES = 512
 
 
 def text_encode(dit: Any, cell: Cell) -> partial[Any]:
@@ -46,14 +48,17 @@ def dit_forward(dit: Any, cell: Cell) -> partial[Any]:
     latents = _latents(batch, frames, dit)
     context = torch.cat([latents, torch.ones_like(latents)], dim=-1)
     times = torch.full((batch,), 0.5, device=dit.device, dtype=dit.dtype)
+    if hasattr(dit, "denoiser"):
+        return partial(dit.denoiser(condition, context), latents, times)
     return partial(dit.model.decoder, latents, times, times, condition, context, return_dict=False)
 
 
 def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
     """Decode latents to a waveform on the CPU, whole or in tiles."""
-    decode = require_attribute(dit, "decode_latents")
+    decode, tiled = require_attribute(dit, "decode_latents"), bool(cell["tiled"])
     latents = _latents(1, LATENT_RATE * int(cell["duration"]), dit)
-    return partial(decode, latents, tiled=bool(cell["tiled"]))
+    pinned = {"window_frames": WINDOW_FRAMES} if tiled and "window_frames" in signature(decode).parameters else {}
+    return partial(decode, latents, tiled=tiled, **pinned)
 
 
 def audio_save(dit: Any, cell: Cell) -> partial[Any]:  # noqa: ARG001 - every stage is called alike
