@@ -6,9 +6,11 @@ could not be compiled whole is an error.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from inspect import signature
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -16,6 +18,9 @@ from acestep.oobleck import snake
 from acestep.transformer import Layer
 
 Region = TypeVar("Region", bound=Callable[..., Any])
+
+_OF_ITS_OWN: Final[dict[str, Any]] = {"recompile_limit": 64, "isolate_recompiles": True}
+"""Where torch can do that, each compiler has its own variants of a region: of one item, of a part, …"""
 
 
 @dataclass(frozen=True)
@@ -54,20 +59,24 @@ class Compiler:
             with torch.inference_mode():
                 self.activate(ones, ones[..., :1], ones[..., :1])
         except Exception as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = str(getattr(error, "inner_exception", error)).strip().splitlines()[0]
             raise ValueError(
                 f"compile_model=True, but torch.compile does not work here: {reason} It needs a C++ compiler on the "
                 "CPU and Triton on CUDA; install that, or leave compile_model out."
             ) from error
 
     def _compile(self, region: Region) -> Region:
-        compiled: Any = torch.compile(region, backend=self._backend, dynamic=True, fullgraph=True)
+        known = signature(torch.compile).parameters
+        options = {name: value for name, value in _OF_ITS_OWN.items() if name in known}
+        compiled: Any = torch.compile(region, backend=self._backend, dynamic=True, fullgraph=True, **options)
         return compiled  # type: ignore[no-any-return]
 
     def _backend(self, graph: torch.fx.GraphModule, inputs: list[Any]) -> Callable[..., Any]:
         from torch._inductor.compile_fx import compile_fx
 
-        run: Any = compile_fx(graph, inputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torchao's tensors are not kept in a cache on disk
+            run: Any = compile_fx(graph, inputs)
         self.done = Compiled(self.done.graphs + 1, self.done.calls)
 
         def counted(*arguments: Any) -> Any:

@@ -96,34 +96,34 @@ def decode(
         activate: the activation, compiled or not.
         tiled: windows may be used; without them it is the whole or nothing.
         window: latent frames of the windows to use, for which ``$ACESTEP_VAE_DECODE_CHUNK_SIZE`` is another way.
-        announce: called with a sentence whenever a rung is left.
+        announce: called with a sentence when a rung is tried that is not the first, which says why.
 
     Raises:
         OutOfMemoryError: not even the last rung fits.
         ValueError: a variable of the environment is not what it should be.
     """
     device, chains = str(latents.device), decoder_chains(decoder, activate)
+    free = free_bytes(device)
     columns = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()
     batch, _, frames = columns.shape
     ladder = list(rungs(batch, frames, device, tiled, window or pinned_window()))
     refused: list[str] = []
-    for rung, following in zip(ladder, [*ladder[1:], None], strict=True):
-        why = ""
-        if following is not None:
-            why = _misfit(chains, rung, columns, device)
-        decoding = Decoding(rung, refused=refused)
+    for rung in ladder:
+        why = "" if rung is ladder[-1] else _misfit(chains, rung, columns, device)
         if not why:
+            if refused and announce:
+                announce(f"Decoding audio {rung}: {refused[-1]}")
+            decoding = Decoding(rung, refused=refused)
             waveforms = _try(decoder, chains, columns, decoding)
             if waveforms is not None:
                 return waveforms, decoding
-            why = "it ran out of memory"
+            why = "ran out of memory"
             release(device)
-        refused.append(f"{rung}: {why}")
-        if announce and following is not None:
-            announce(f"VAE decode {refused[-1]}; now {following}.")
+        refused.append(f"{rung} {why}")
     raise OutOfMemoryError(
         "vae_decode",
         rung_bytes(chains, ladder[-1], frames, columns.element_size(), device),
+        free,
         device,
         "Make shorter pieces"
         + ("." if tiled else ", or leave use_tiled_decode on.")
@@ -172,7 +172,9 @@ def _misfit(chains: list[Chain], rung: Rung, columns: Tensor, device: str) -> st
         return ""
     need = rung_bytes(chains, rung, columns.shape[-1], columns.element_size(), device)
     free = free_bytes(device)
-    return "" if need <= FREE_SHARE * free else f"it needs about {size(need)}, {size(free)} are free"
+    if need <= FREE_SHARE * free:
+        return ""
+    return f"would take about {size(need)}, over {FREE_SHARE:.0%} of the {size(free)} that are free"
 
 
 def _try(decoder: Any, chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor | None:

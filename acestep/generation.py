@@ -16,6 +16,7 @@ from acestep.conditioning import TextStates
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE, TIMBRE_FRAMES
 from acestep.diffusion import Correction, Sampler
 from acestep.material import Material, Source, prepare
+from acestep.memory import outside_limit
 from acestep.stages import Stages
 from acestep.synthesizer import Synthesizer
 from acestep.variation import Variation
@@ -74,7 +75,7 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
     batch, before, moved = len(request.seeds), _work(clock), replace(models.residence.transfers)
     report(0.51, desc="Preparing inputs...")
     stage = Stages(models, clock)
-    with models.residence.keep("text_encoder"), stage("text_encode", "text_encoder", stage.text_bytes):
+    with models.residence.keep("text_encoder"), stage("text_encode", "text_encoder", stage.text_bytes()):
         text = models.encode_text([request.caption], [request.lyric])
         plain_text = _plain_text(models, request, text)
     with models.residence.keep("vae_encoder"):
@@ -82,14 +83,15 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         encoded = _encode(models, request.source.waveform, "source_encode", stage, clock)
     tokens = text.text.shape[1] + text.lyrics.shape[1] + 1
     with models.residence.keep("condition"):
-        with stage("condition_encode", "condition", lambda: stage.condition_bytes(tokens + TIMBRE_FRAMES)):
+        with stage("condition_encode", "condition", stage.condition_bytes(tokens + TIMBRE_FRAMES)):
             condition, mask = _condition(models, text, references, batch)
             plain = None if plain_text is None else _condition(models, plain_text, references, batch)[0]
-        with stage("code_decode", "condition", lambda: stage.condition_bytes(sum(request.source.frames))):
+        frames, codes = sum(request.source.frames), sum(map(len, request.source.codes))
+        with stage("code_decode", "condition", stage.layout_bytes(frames, codes)):
             material = prepare(models, request.assignment, request.source, encoded)
     length = material.target.shape[1]
     rows = 2 * batch if request.sampler.guidance else batch
-    with stage("diffusion", "decoder", lambda: stage.diffusion_bytes(rows, length, tokens)):
+    with stage("diffusion", "decoder", stage.diffusion_bytes(rows, length, tokens)):
         latents = models.diffuse(
             condition,
             material.context,
@@ -104,9 +106,9 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         latents = latents * request.latent_rescale + request.latent_shift
         _check_latents(latents)
     report(0.8, desc="Decoding audio...")
-    with stage("vae_decode", "vae_decoder", lambda: 0):
+    with stage("vae_decode", "vae_decoder", 0):
         waveforms = models.decode_latents(latents, request.tiled, announce=lambda text: report(0.8, desc=text))
-    with clock.span("post_process"):
+    with outside_limit(), stage("post_process", "", 3 * waveforms.nbytes):
         waveforms = _spliced(limit_peak(waveforms), request)
     report(0.99, desc="Preparing audio data...")
     length = latents.shape[1]
@@ -149,7 +151,7 @@ def _encode(models: Synthesizer, waveform: Tensor | None, name: str, stage: Stag
     """Latents ``[T, 64]`` of *waveform* ``[2, samples]``, if there is one."""
     if waveform is None:
         return None
-    with stage(name, "vae_encoder", lambda: stage.encode_bytes(waveform.shape[1])):
+    with stage(name, "vae_encoder", stage.encode_bytes(waveform.shape[1])):
         clock.counts.update(encoded_samples=waveform.shape[1])
         return models.encode_audio(waveform)
 

@@ -27,7 +27,7 @@ from acestep.generation import Progress, Request, generate
 from acestep.guidance import Guidance
 from acestep.layouts import component_folders
 from acestep.material import Source
-from acestep.memory import size
+from acestep.memory import outside_limit, size
 from acestep.options import Options
 from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
 from acestep.planner.codes import format_codes, parse_codes
@@ -272,7 +272,7 @@ class AceStepHandler(Synthesizer):
             )
             assignment.check()
             assignment.check_family(self.family)
-            with clock.span("audio_load"):
+            with outside_limit(), clock.span("audio_load"):
                 source = Source.read(assignment, codes, audio_duration)
                 reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
             described = self._captions(captions, global_caption, assignment)
@@ -298,7 +298,7 @@ class AceStepHandler(Synthesizer):
             logger.debug("generate_music failed", exc_info=True)
             return _failure(str(error))
         if self.decoding is not None and self.decoding.refused:
-            result["status_message"] += f" The VAE decoded {self.decoding.rung}: {'; '.join(self.decoding.refused)}."
+            result["status_message"] += f" The VAE decoded {self.decoding.rung}: {self.decoding.refused[-1]}."
         for note in self._notes(asked, None if timesteps is not None else inference_steps, source, audio_duration):
             logger.warning(note)
             result["status_message"] += f" {note}"

@@ -18,12 +18,17 @@ _active: list[MemoryLimit] = []
 
 
 class OutOfMemoryError(RuntimeError):
-    """A stage of a generation does not fit into the device's memory; the message says what it needs and what helps."""
+    """A stage of a generation does not fit into the device's memory; the message says what it needs and what helps.
 
-    def __init__(self, stage: str, need_bytes: int, device: str, remedy: str) -> None:
+    Attributes:
+        stage: its name.
+        need_bytes: about what it needs beside what is there when it begins.
+    """
+
+    def __init__(self, stage: str, need_bytes: int, free_bytes: int, device: str, remedy: str) -> None:
         super().__init__(
-            f"Out of memory in {stage}: it needs about {size(need_bytes)} on {device} beside the loaded models, "
-            f"{size(free_bytes(device))} are free. {remedy}"
+            f"Out of memory in {stage}: it needs about {size(need_bytes)} on {device}, where {size(free_bytes)} were "
+            f"free. {remedy}"
         )
         self.stage, self.need_bytes = stage, need_bytes
 
@@ -72,7 +77,7 @@ def release(device: str) -> None:
 
 def size(count: float) -> str:
     """*count* bytes for people, as in ``1.25 GiB``."""
-    return f"{count / GIB:.2f} GiB" if count >= 0.1 * GIB else f"{count / 2**20:.1f} MiB"
+    return f"{count / GIB:.2f} GiB" if count >= GIB else f"{count / 2**20:.1f} MiB"
 
 
 class MemoryLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]

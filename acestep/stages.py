@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
 from acestep.clock import Clock
-from acestep.constants import HOP_SAMPLES, MAX_CAPTION_TOKENS
+from acestep.constants import FRAMES_PER_CODE, HOP_SAMPLES, MAX_CAPTION_TOKENS
 from acestep.denoiser import diffusion_bytes
-from acestep.memory import OutOfMemoryError, is_out_of_memory, release
+from acestep.memory import OutOfMemoryError, free_bytes, is_out_of_memory, release
 from acestep.oobleck import encoder_chains
 from acestep.stretches import peak_elements
 from acestep.synthesizer import ENCODE_FRAMES, Synthesizer
 
 TRANSFER: Final = "transfer"
 """The stage of moving weights to the device."""
+_SMALLER: Final = {
+    "text_encode": ("a shorter caption",),
+    "condition_encode": ("shorter lyrics",),
+    "reference_encode": ("a shorter reference",),
+    "source_encode": ("a shorter source",),
+}
+"""What makes a stage need less; the others work on the whole batch."""
+_LAID_OUT: Final = 7
+"""Times that latents are there while they are laid out: target, source, mask, and twice the context of two."""
+_STATES: Final = 6
+"""Of the sampler at once: noise, state, velocity, the clean state and what corrects it."""
+MASK_BYTES: Final = 16
+"""For a pair of tokens, while diffusers makes a mask: differences as int64, booleans, the mask itself."""
 
 
 class Stages:
@@ -25,7 +38,7 @@ class Stages:
         self._models, self._clock = models, clock
 
     @contextmanager
-    def __call__(self, name: str, part: str, need_bytes: Callable[[], int]) -> Iterator[None]:
+    def __call__(self, name: str, part: str, need_bytes: int) -> Iterator[None]:
         """Count the time inside the ``with`` block as stage *name*, but for that of moving weights.
 
         Raises:
@@ -33,14 +46,15 @@ class Stages:
                 weights of *part* if they were to be moved.
         """
         transfers, clock = self._models.residence.transfers, self._clock
+        free = free_bytes(self._models.device)
         moved, start = transfers.seconds, clock.now()
         try:
             yield
         except Exception as error:
             if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
                 raise
-            need = need_bytes() + self._models.residence.moved_bytes(part)
-            raise OutOfMemoryError(name, need, self._models.device, self._remedy(name)) from None
+            need = need_bytes + self._models.residence.moved_bytes(part)
+            raise OutOfMemoryError(name, need, free, self._models.device, self._remedy(name)) from None
         finally:
             moved = transfers.seconds - moved
             clock.add(name, clock.now() - start - moved)
@@ -51,14 +65,14 @@ class Stages:
         """What makes room, of what is not done already."""
         release(self._models.device)
         options = self._models.options
-        ways = ["a smaller batch_size", "a shorter duration"]
+        ways = list(_SMALLER.get(stage, ("a smaller batch_size", "a shorter duration")))
         if options is not None and not options.offload:
             ways.append("offload_to_cpu")
         if options is not None and not options.offload_dit:
             ways.append("offload_dit_to_cpu")
         if options is not None and not options.quantization and stage == "diffusion":
             ways.append("quantization='int8_weight_only'")
-        return f"Try {', '.join(ways[:-1])} or {ways[-1]}."
+        return f"Try {' or '.join([', '.join(ways[:-1]), ways[-1]] if ways[1:] else ways)}."
 
     def text_bytes(self) -> int:
         """About what the text encoder needs for the longest caption."""
@@ -66,11 +80,17 @@ class Stages:
         return _layer_bytes(MAX_CAPTION_TOKENS, config.hidden_size, config.intermediate_size, self._itemsize)
 
     def condition_bytes(self, tokens: int) -> int:
-        """About what the condition encoder needs for *tokens* of caption, lyrics and timbre."""
+        """About what the condition encoder needs for *tokens* of caption, lyrics and timbre, masks included."""
         config = self._models.model.config
         width = config.get("encoder_hidden_size") or config["hidden_size"]
         inner = config.get("encoder_intermediate_size") or config["intermediate_size"]
-        return _layer_bytes(tokens, width, inner, self._itemsize)
+        return _layer_bytes(tokens, width, inner, self._itemsize) + MASK_BYTES * tokens**2
+
+    def layout_bytes(self, frames: int, codes: int) -> int:
+        """About what laying out latent *frames* needs, some of which come from *codes*."""
+        config = self._models.model.config
+        kept = _LAID_OUT * frames * int(config["audio_acoustic_hidden_dim"]) * self._itemsize
+        return kept + self.condition_bytes(1) * FRAMES_PER_CODE * codes
 
     def encode_bytes(self, samples: int) -> int:
         """About what encoding a waveform of *samples* needs."""
@@ -80,7 +100,10 @@ class Stages:
 
     def diffusion_bytes(self, rows: int, frames: int, tokens: int) -> int:
         """About what diffusing *rows* of *frames* under a condition of *tokens* needs."""
-        return diffusion_bytes(self._models.model.decoder, rows, frames, tokens, self._models.device, self._itemsize)
+        network = self._models.model.decoder
+        channels = int(self._models.model.config["audio_acoustic_hidden_dim"])
+        states = _STATES * rows * frames * channels * self._itemsize
+        return states + diffusion_bytes(network, rows, frames, tokens, self._models.device, self._itemsize)
 
     @property
     def _itemsize(self) -> int:

@@ -22,6 +22,7 @@ from acestep.denoiser import Denoiser
 from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
 from acestep.families import Family
 from acestep.flowedit import Edit, edited
+from acestep.memory import outside_limit
 from acestep.model import load_model, load_vae
 from acestep.noise import Streams, retake, seeded_noise
 from acestep.oobleck import encoder_chains, snake
@@ -137,7 +138,9 @@ class Synthesizer:
         """
         samples = waveform.shape[-1]
         frames = samples // HOP_SAMPLES
-        if is_silent(waveform):
+        with outside_limit():
+            silent = is_silent(waveform)
+        if silent:
             return self._silence(frames)[0]
         with self.residence.use("vae_encoder"):
             chains, parts = encoder_chains(self.vae.encoder, self._activate), []

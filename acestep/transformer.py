@@ -93,6 +93,7 @@ class Attention:
     def __init__(self, backend: str = "sdpa") -> None:
         """``sdpa`` leaves the choice to torch; ``flash`` and ``eager`` (plain products) allow one kernel."""
         self._backend = backend
+        self._masks: dict[tuple[int, int, int, int], Tensor] = {}
 
     def windowed(self, queries: Tensor, keys: Tensor, values: Tensor, first: int, window: int | None) -> Tensor:
         """What *queries*, from the token *first* of the sequence on, see of it within *window* to either side."""
@@ -103,7 +104,10 @@ class Attention:
         for start in range(first, first + queries.shape[1], BLOCK_TOKENS):
             end = min(start + BLOCK_TOKENS, first + queries.shape[1])
             low, high = max(0, start - window), min(tokens, end + window)
-            mask = near(start - low, end - low, high - low, window, queries.device)
+            place = (start - low, end - low, high - low, window)
+            mask = self._masks.get(place)
+            if mask is None:
+                mask = self._masks[place] = near(*place, queries.device)
             parts.append(self(queries[:, start - first : end - first], keys[:, low:high], values[:, low:high], mask))
         return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
@@ -128,8 +132,8 @@ class Attention:
 
 def near(first: int, end: int, tokens: int, window: int, device: torch.device) -> Tensor:
     """Which of *tokens* the queries at places *first* to *end* see within *window*, bool ``[end - first, tokens]``."""
-    queries, keys = torch.arange(first, end, device=device), torch.arange(tokens, device=device)
-    return (queries.unsqueeze(1) - keys).abs() <= window
+    everything = torch.ones(end - first, tokens, dtype=torch.bool, device=device)
+    return everything.triu_(first - window).tril_(first + window)
 
 
 def rotary_tables(tokens: int, head_dim: int, theta: float, like: Tensor) -> tuple[Tensor, Tensor]:
