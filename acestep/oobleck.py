@@ -16,7 +16,7 @@ from torch.nn.functional import conv1d
 from acestep.stretches import Chain, Operation, Span, padded
 
 FEW_CHANNELS: Final = 8
-"""So many or fewer, in or out, and a convolution on a processor is faster as a sum of products."""
+"""With so many or fewer, in or out, a convolution on a processor is faster as a sum of products by rows."""
 
 
 Activate = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -115,12 +115,14 @@ class Upsampling:
     """A transposed convolution with a kernel of two strides: each output is a sum of two products."""
 
     def __init__(self, module: Any) -> None:
-        (self._stride,), (self._padding,) = module.stride, module.padding
-        inputs, self._outputs, width = module.weight.shape
+        self._stride, self._padding = int(module.stride[0]), int(module.padding[0])
+        inputs, outputs, width = module.weight.shape
+        self._outputs = int(outputs)
+        self._thin = min(inputs, self._outputs) <= FEW_CHANNELS
         if width != 2 * self._stride or 2 * self._padding != self._stride or any(module.output_padding):
             raise ValueError(f"transposed convolution of {width} places every {self._stride}, expected twice as many.")
         self._halves = module.weight.transpose(1, 2).reshape(inputs, -1).chunk(2, 1)
-        self._bias = module.bias
+        self._bias: Tensor = module.bias
 
     def length(self, places: int) -> int:
         """A stride for each place."""
@@ -132,13 +134,26 @@ class Upsampling:
 
     def __call__(self, x: Tensor, output: Span, zeros: tuple[int, int], /) -> Tensor:
         """Convolve *x* ``[B, C, n]``."""
-        columns = padded(x, zeros).transpose(1, 2)
+        x = padded(x, zeros)
+        first = output[0] + self._padding - self._stretch(output[0]) * self._stride
+        inside = slice(first, first + output[1] - output[0])
+        if self._thin and x.device.type == "cpu":
+            return self._strides_of_rows(x)[..., inside] + self._bias.unsqueeze(-1)
+        return (self._strides_of_columns(x)[:, inside] + self._bias).transpose(1, 2).contiguous()
+
+    def _strides_of_columns(self, x: Tensor) -> Tensor:
+        """All strides of *x*, ``[B, places, C]``."""
+        columns = x.transpose(1, 2)
         strides = torch.matmul(columns[:, 1:], self._halves[0])
         strides += torch.matmul(columns[:, :-1], self._halves[1])
-        first = output[0] + self._padding - self._stretch(output[0]) * self._stride
-        places = strides.view(len(x), -1, self._outputs)[:, first : first + output[1] - output[0]]
-        out: Tensor = (places + self._bias).transpose(1, 2).contiguous()
-        return out
+        return strides.view(len(x), -1, self._outputs)
+
+    def _strides_of_rows(self, x: Tensor) -> Tensor:
+        """All strides of *x*, ``[B, C, places]``: faster where there are few channels."""
+        new, old = (half.t().expand(len(x), -1, -1) for half in self._halves)
+        strides = torch.bmm(new, x[..., 1:]).baddbmm_(old, x[..., :-1])
+        by_stride = strides.view(len(x), self._stride, self._outputs, -1)
+        return by_stride.permute(0, 2, 3, 1).reshape(len(x), self._outputs, -1)
 
     def _stretch(self, place: int) -> int:
         """Which stride *place* of the output lies in."""

@@ -17,7 +17,7 @@ Span = tuple[int, int]
 """First place, and the one after the last; of the whole input or output of an operation, where 0 is its beginning."""
 
 
-STRETCH_ELEMENTS: Final = {"cpu": 1 << 20, "cuda": 1 << 23}
+STRETCH_ELEMENTS: Final = {"cpu": 1 << 19, "cuda": 1 << 23}
 """Of the widest activation of a stretch: what a processor's caches hold, and what keeps a GPU busy."""
 LEAST_PLACES: Final = 4096
 """Of a stretch, however wide: what it needs beside it costs work."""

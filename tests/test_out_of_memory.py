@@ -15,6 +15,7 @@ import torch
 
 from acestep.handler import AceStepHandler
 from acestep.inference import GenerationConfig, GenerationParams, generate_music
+from acestep.llm_inference import LLMHandler
 from acestep.memory import MemoryLimit
 
 MIB = 1 << 20
@@ -63,6 +64,18 @@ def test_every_stage_fails_in_a_sentence(
     assert remedy in result.error
     assert left == int(mebibytes * MIB)
     assert torch.equal(ask(handler).audios[0]["tensor"], before.audios[0]["tensor"])
+
+
+def test_the_planner_fails_in_a_sentence_as_well(handler: AceStepHandler, planner: LLMHandler) -> None:
+    params = GenerationParams(caption="a song", lyrics="la la", duration=60, use_cot_metas=False, inference_steps=2)
+    config = GenerationConfig(batch_size=8, seeds=list(range(8)), use_random_seed=False)
+    with MemoryLimit(MIB):
+        result = generate_music(handler, planner, params, config)
+    assert not result.success
+    assert result.error is not None
+    assert "Out of memory in the planner: " in result.error
+    assert "Try a smaller batch_size or lm_batch_chunk_size" in result.error
+    assert generate_music(handler, planner, params, config).success
 
 
 def test_what_a_stage_is_said_to_need_is_more_than_there_was(handler: AceStepHandler) -> None:

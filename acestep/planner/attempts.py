@@ -10,6 +10,8 @@ from acestep.checkpoints import CheckpointError
 
 logger = logging.getLogger(__name__)
 
+_REMEDY = "Try a smaller batch_size or lm_batch_chunk_size, a shorter duration, or a smaller planner."
+
 
 def failure(work: Callable[[], None]) -> str | None:
     """Why *work* failed; None if it did not. A ValueError (PlannerError among them) speaks for itself."""
@@ -19,6 +21,11 @@ def failure(work: Callable[[], None]) -> str | None:
         logger.debug("the planner refused", exc_info=True)
         return str(problem)
     except Exception as problem:  # whatever happens, callers get a failure, never an exception
+        from acestep.memory import is_out_of_memory
+
+        if is_out_of_memory(problem):
+            logger.debug("the planner ran out of memory", exc_info=True)
+            return f"Out of memory in the planner: {problem} {_REMEDY}"
         logger.exception("the planner failed")
         return f"{type(problem).__name__}: {problem}"
     return None

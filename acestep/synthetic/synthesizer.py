@@ -74,13 +74,30 @@ DTYPES: Final[dict[Scale, Dtype]] = {"tiny": "float32", "full": "bfloat16"}
 """The stored number format."""
 
 
-def write_model(folder: Path, scale: Scale, seed: int = 0, family: Family = TURBO) -> None:
+def write_model(
+    folder: Path, scale: Scale, seed: int = 0, family: Family = TURBO, *, layers: int | None = None
+) -> None:
     """Write a diffusion model of *family*: ``config.json``, weights (in shards where large), ``silence_latent.pt``.
 
     Weights are normal with variance 1 / fan-in and norms near 1, so that every layer keeps its signal's size; the
     stored number format is fp32 (tiny, and XL as released) or bf16 (full). The same *seed* gives the same bytes.
+
+    Args:
+        folder: is made if it is not there.
+        scale: ``tiny`` or ``full``.
+        seed: of the weights.
+        family: what kind of model.
+        layers: of the transformer, no more than a model of *scale* has; None is as many.
+
+    Raises:
+        ValueError: there are no so many *layers*.
     """
     dtype: Dtype = "float32" if family.xl else DTYPES[scale]
+    shapes = model_shapes(scale, family)
+    if layers is not None:
+        if not 1 <= layers <= shapes["num_hidden_layers"]:
+            raise ValueError(f"layers is {layers}, expected 1 to {shapes['num_hidden_layers']}.")
+        shapes["num_hidden_layers"] = layers
     described = {
         "architectures": ["AceStepConditionGenerationModel"],
         "model_type": "acestep",
@@ -89,7 +106,7 @@ def write_model(folder: Path, scale: Scale, seed: int = 0, family: Family = TURB
         "timbre_fix_frame": 750,
         "vocab_size": 64_003,
         "dtype": dtype,
-        **model_shapes(scale, family),
+        **shapes,
     }
     _write(folder, described, lambda: AceStepModel(described, family), "model", dtype, seed, original_key)
     silence = torch.randn(1, LATENT_CHANNELS, 1, generator=torch.Generator().manual_seed(seed))

@@ -17,6 +17,7 @@ from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 from scripts.versus.plain import Plain
 from scripts.versus.race import Lane
+from scripts.versus.turns import DisagreementError
 
 CAPTION = "a calm piano ballad with soft strings and a slow build"
 LYRICS = "[Verse]\nslow night, the rain is falling\n[Chorus]\nhold on to the light"
@@ -32,10 +33,6 @@ SAMPLING = Sampling(temperature=0.85, top_p=0.9)
 GUIDANCE = 2.0
 NEVER_TWICE = Sampling(temperature=0.0, repetition_penalty=1e6)
 """Greedy, but not the one code that the random weights of a synthetic checkpoint like best again and again."""
-
-
-class DisagreementError(Exception):
-    """Both sides wrote different tokens where they must not."""
 
 
 @dataclass(frozen=True)

@@ -1,31 +1,15 @@
-"""Times ways of doing the same work against each other: in turns, there and back, so that drift hits all alike."""
+"""Times ways of writing the same tokens against each other, and against what reading the weights alone would take."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor
 
 from acestep.clock import Clock
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A number measured once a round: its median, least and largest value."""
-
-    median: float
-    least: float
-    most: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of *values*."""
-        return cls(median(values), min(values), max(values))
+from scripts.versus.turns import Progress, Spread, complete_rounds, there_and_back
 
 
 @dataclass
@@ -72,33 +56,20 @@ def race(lanes: list[Lane], rounds: int, device: str, weights_bytes: int) -> lis
     Returns:
         The memory bandwidth, bytes per second, that reading *weights_bytes* reached in each round.
     """
-    clock, bandwidths = Clock(device), []
+    clock, progress = Clock(device), Progress(rounds * 2 * len(lanes))
     reader = Reader(weights_bytes, device)
-    progress = _Progress(rounds * 2 * len(lanes))
-    try:
-        for _ in range(rounds):
-            seconds, bandwidth = _round(lanes, clock, reader, progress)
-            bandwidths.append(bandwidth)
-            for lane in lanes:
-                lane.seconds.append(seconds[lane.name])
-                lane.bound_s.append(lane.needed_bytes / bandwidth)
-    except KeyboardInterrupt:
-        if not bandwidths:
-            raise
-    return bandwidths
 
+    def run() -> tuple[list[float], float]:
+        before = reader.bytes_per_s(clock)
+        seconds = there_and_back(lanes, clock, progress)
+        return seconds, max(before, reader.bytes_per_s(clock))
 
-def _round(lanes: list[Lane], clock: Clock, reader: Reader, progress: _Progress) -> tuple[dict[str, float], float]:
-    """Seconds of a run by lane, and the memory bandwidth meanwhile."""
-    seconds = dict.fromkeys((lane.name for lane in lanes), 0.0)
-    speeds = [reader.bytes_per_s(clock)]
-    for lane in [*lanes, *reversed(lanes)]:
-        start = clock.now()
-        lane.run()
-        seconds[lane.name] += (clock.now() - start) / 2
-        progress.finished(lane.name)
-    speeds.append(reader.bytes_per_s(clock))
-    return seconds, max(speeds)
+    done = complete_rounds(rounds, run)
+    for seconds, bandwidth in done:
+        for lane, mean_s in zip(lanes, seconds, strict=True):
+            lane.seconds.append(mean_s)
+            lane.bound_s.append(lane.needed_bytes / bandwidth)
+    return [bandwidth for _, bandwidth in done]
 
 
 class Reader:
@@ -124,25 +95,3 @@ class Reader:
 
     def _product(self) -> Tensor:
         return torch.mv(self._matrix, self._vector)
-
-
-class _Progress:
-    """Says how far the race is: in place on a terminal, else a line every `INTERVAL_S`."""
-
-    INTERVAL_S = 20.0
-
-    def __init__(self, turns: int) -> None:
-        self._turns, self._done = turns, 0
-        self._began = self._spoke = perf_counter()
-
-    def finished(self, text: str) -> None:
-        """Count *text* as one more turn."""
-        self._done += 1
-        now = perf_counter()
-        left_s = (now - self._began) * (self._turns / self._done - 1)
-        text = f"[{self._done}/{self._turns}] {text}, about {left_s:.0f} s left"
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{text}", end="" if self._done < self._turns else "\n", file=sys.stderr, flush=True)
-        elif now - self._spoke > self.INTERVAL_S:
-            self._spoke = now
-            print(text, file=sys.stderr, flush=True)
