@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +27,6 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_model(root / DEFAULT_DIT, "tiny")
     write_vae(root / VAE_FOLDER, "tiny")
     return root
-
-
-@pytest.fixture(autouse=True)
-def _process() -> Iterator[None]:
-    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
-    yield
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGTERM, handler)
 
 
 def test_both_sides_make_the_same_and_the_numbers_add_up(checkpoints: Path, capsys: pytest.CaptureFixture[str]) -> None:

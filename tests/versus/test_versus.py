@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from acestep.synthetic.planner import write_planner
 from scripts.versus.__main__ import main
@@ -22,14 +19,6 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("versus") / "acestep-5Hz-lm-0.6B"
     write_planner(folder, "0.6B", "tiny")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _process() -> Iterator[None]:
-    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
-    yield
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGTERM, handler)
 
 
 def test_both_sides_write_the_same_tokens_and_the_numbers_add_up(
