@@ -32,8 +32,32 @@ class DiTForward(FromRecords):
 
 
 @tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class DiTStep(FromRecords):
+    """One call of the diffusion transformer, as in a generation: what is done once for all steps is done before.
+
+    family: sft is sampled as base is, xl are wider. Turbo models have their guidance in their weights; a step of the
+    others is guided, and has two rows for each piece.
+    """
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
 class VAEDecode(FromRecords):
     """Latents of one piece to its waveform, in tiles or whole."""
+
+
+@tracks_stage(
+    matrices.STAGES, TIME, PEAK_MEMORY, Series("extra_work", "share", "share of latent frames that are decoded again")
+)
+class VAEWindows(FromRecords):
+    """Latents of a batch to its waveforms, in windows.
+
+    window: latent frames that are decoded together, of which a second has 25; 0 decodes the whole batch at once.
+    """
+
+
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+class VAEEncode(FromRecords):
+    """A waveform to its latents. The tiny VAE's encoder is as wide as the released one, and takes seconds a second."""
 
 
 @tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)

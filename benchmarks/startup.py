@@ -22,4 +22,8 @@ class Import(FromRecords):
 
 @tracks_stage(matrices.STARTUP, TIME, Series("memory", "bytes", "size of what was loaded"))
 class Load(FromRecords):
-    """Loading the synthesizer or the planner in a process that has imported everything already."""
+    """Loading the synthesizer or the planner in a process that has imported everything already.
+
+    dit_offloaded to dit_w8a8: with everything resting on the host, or the diffusion transformer quantized.
+    dit_compiled: with the proof that compiling works, which finds what it compiles on the disk after the first time.
+    """

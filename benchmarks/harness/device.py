@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Result = TypeVar("Result")
 
@@ -49,11 +50,12 @@ def tensor_bytes() -> int:
     """Return the size of all tensors that exist; what several of them share counts once."""
     import torch
 
-    storages = {
-        tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes()
-        for tensor in gc.get_objects()
-        if issubclass(type(tensor), torch.Tensor)
-    }
+    storages: dict[int, int] = {}
+    for tensor in gc.get_objects():
+        if issubclass(type(tensor), torch.Tensor):
+            with suppress(RuntimeError):  # it is made of others, or a compiler's stand-in: no memory is its own
+                storage = tensor.untyped_storage()
+                storages[storage.data_ptr()] = storage.nbytes()
     return sum(storages.values())
 
 
@@ -72,3 +74,15 @@ def added_tensor_bytes(call: Callable[[], object]) -> int:
         held += event.nbytes()
         peak = max(peak, held)
     return peak
+
+
+def module_bytes(module: Any) -> int:
+    """Return the size of the parameters and buffers of a torch *module*, quantized or not, as they are stored."""
+    return sum(_stored_bytes(tensor) for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _stored_bytes(tensor: Any) -> int:
+    """Return the size of *tensor*; of one that is made of others, theirs together."""
+    if not hasattr(tensor, "__tensor_flatten__"):
+        return int(tensor.nbytes)
+    return sum(_stored_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])

@@ -17,7 +17,10 @@ STAGES: dict[str, Axes] = {
     "ConditionEncode": {"batch": (1, 2, 4), "lyric_tokens": (128, 512, 2048)},
     "DiTForward": {"duration": (30, 60, 120, 240), "batch": (1, 2, 4)},
     "VAEDecode": {"duration": (30, 60, 120, 240), "tiled": (False, True)},
+    "VAEWindows": {"duration": (30, 60, 120, 240), "window": (128, 512, 0), "batch": (1, 2, 4)},
+    "VAEEncode": {"duration": (0.2, 5, 30)},
     "AudioSave": {"format": ("flac", "wav", "wav32", "mp3", "ogg", "opus"), "duration": (30, 240)},
+    "DiTStep": {"family": ("turbo", "base", "xl-turbo", "xl-base"), "duration": (30, 120), "batch": (1, 2)},
 }
 
 ENGINES = ("pt", "vllm", "mlx")
@@ -41,10 +44,35 @@ APIS: dict[str, Axes] = {
     "FormatSample": {"engine": ENGINES, "constrained": (True, False), "lyric_lines": (4, 16, 64)},
 }
 
+TASKS: dict[str, Axes] = {
+    "Types": {
+        "task": ("text2music", "cover", "repaint", "lego", "extract", "complete"),
+        "reference": (False, True),
+    },
+    "FromCodes": {"task": ("cover", "repaint", "lego", "extract", "complete")},
+}
+
+OPTIONS: Axes = {
+    "offload": ("none", "models", "all"),
+    "quantization": ("none", "int8_weight_only", "fp8_weight_only", "w8a8_dynamic"),
+    "compile": (False, True),
+}
+
 STARTUP: dict[str, Axes] = {
     "Import": {"target": ("acestep", "inference")},
-    "Load": {"component": ("dit", "lm", "lm_vllm", "lm_mlx", "lm_tokenizer", "lm_grammar")},
+    "Load": {
+        "component": (
+            *("dit", "lm", "lm_vllm", "lm_mlx", "lm_tokenizer", "lm_grammar"),
+            *("dit_offloaded", "dit_int8", "dit_fp8", "dit_w8a8", "dit_compiled"),
+        )
+    },
 }
+
+
+def _of(stages: dict[str, Axes]) -> tuple[Cell, ...]:
+    """Return all cells of *stages*."""
+    return tuple(cell for stage, axes in stages.items() for cell in grid(axes, stage=stage))
+
 
 GENERATE_MATRIX = Matrix(
     "generate",
@@ -58,7 +86,7 @@ GENERATE_MATRIX = Matrix(
 
 STAGES_MATRIX = Matrix(
     "stages",
-    tuple(cell for stage, axes in STAGES.items() for cell in grid(axes, stage=stage)),
+    _of(STAGES),
     quick=(
         {"stage": "TextEncode", "batch": 1},
         {"stage": "TextEncode", "batch": 2},
@@ -68,16 +96,19 @@ STAGES_MATRIX = Matrix(
         {"stage": "DiTForward", "duration": 60, "batch": 2},
         {"stage": "VAEDecode", "duration": 30, "tiled": False},
         {"stage": "VAEDecode", "duration": 30, "tiled": True},
+        {"stage": "VAEWindows", "duration": 30, "window": 128, "batch": 1},
+        {"stage": "VAEEncode", "duration": 0.2},
         {"stage": "AudioSave", "format": "flac", "duration": 30},
         {"stage": "AudioSave", "format": "wav", "duration": 30},
+        {"stage": "DiTStep", "family": "turbo", "duration": 30, "batch": 1},
+        {"stage": "DiTStep", "family": "base", "duration": 30, "batch": 1},
     ),
 )
 
 
 def _by_engine(stages: dict[str, Axes]) -> tuple[Cell, ...]:
     """Return all cells of *stages*, those of an engine together, so that a worker loads each engine once."""
-    cells = [cell for stage, axes in stages.items() for cell in grid(axes, stage=stage)]
-    return tuple(sorted(cells, key=lambda cell: ENGINES.index(str(cell.get("engine", "pt")))))
+    return tuple(sorted(_of(stages), key=lambda cell: ENGINES.index(str(cell.get("engine", "pt")))))
 
 
 PLANNER_MATRIX = Matrix(
@@ -108,7 +139,7 @@ APIS_MATRIX = Matrix(
 
 STARTUP_MATRIX = Matrix(
     "startup",
-    tuple(cell for stage, axes in STARTUP.items() for cell in grid(axes, stage=stage)),
+    _of(STARTUP),
     quick=(
         {"stage": "Import", "target": "acestep"},
         {"stage": "Load", "component": "dit"},
@@ -117,4 +148,30 @@ STARTUP_MATRIX = Matrix(
     ),
 )
 
-MATRICES = (GENERATE_MATRIX, STAGES_MATRIX, PLANNER_MATRIX, APIS_MATRIX, STARTUP_MATRIX)
+TASKS_MATRIX = Matrix(
+    "tasks",
+    _of(TASKS),
+    quick=(
+        {"stage": "Types", "task": "text2music", "reference": False},
+        {"stage": "FromCodes", "task": "cover"},
+    ),
+)
+
+OPTIONS_MATRIX = Matrix(
+    "options",
+    tuple(grid(OPTIONS)),
+    quick=(
+        {"offload": "none", "quantization": "none", "compile": False},
+        {"offload": "all", "quantization": "int8_weight_only", "compile": False},
+    ),
+)
+
+MATRICES = (
+    GENERATE_MATRIX,
+    TASKS_MATRIX,
+    OPTIONS_MATRIX,
+    STAGES_MATRIX,
+    PLANNER_MATRIX,
+    APIS_MATRIX,
+    STARTUP_MATRIX,
+)

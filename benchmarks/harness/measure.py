@@ -42,7 +42,7 @@ def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded
         warmup_s = _warm_up(take, workload.limit_s)
         samples, measuring_s = take_samples(take)
         series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
-        peaks = _peaks(take, samples, loaded_bytes)
+        peaks = [] if "peak_memory" in series else _peaks(take, samples, loaded_bytes)
         return Record(
             matrix,
             cell,

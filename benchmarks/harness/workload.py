@@ -39,7 +39,7 @@ class Workload(Protocol):
     The class is created without arguments, in the parent process (for `limit_s` and `weight`) and again in
     the worker (for the rest), so its module must import neither torch nor `acestep` at its top. `limit_s` is
     the seconds that a cell may take, warm-up and all samples together; `memory` says whether the series
-    `peak_memory` makes sense.
+    `peak_memory` makes sense; samples that have it already keep it.
     """
 
     limit_s: float

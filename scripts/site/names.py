@@ -33,15 +33,43 @@ _ALONE = {
     "TextEncode": "text_encode",
     "ConditionEncode": "condition",
     "DiTForward": "dit",
+    "DiTStep": "dit",
     "VAEDecode": "vae",
+    "VAEWindows": "vae",
     "AudioSave": "save",
 }
 """The stages that the classes of ``stages`` measure alone."""
 _APIS = {"Understand": "understand_music", "CreateSample": "create_sample", "FormatSample": "format_sample"}
 """The functions that the classes of ``apis`` call."""
+_OWNERS = {
+    "generate.GenerateMusic": "Whole generation",
+    "tasks.Types": "Task",
+    "tasks.FromCodes": "Task from audio codes",
+    "options.Generate": "Options",
+}
+"""Classes whose own name says too little."""
 _QUALITIES = {
     "wall": "wall time",
     "lm": "planner",
+    "audio_load": "reading audio",
+    "source_encode": "encoding the source",
+    "reference_encode": "encoding the reference",
+    "text_encode": "text encoding",
+    "condition": "condition encoding",
+    "code_decode": "code decoding",
+    "dit_step": "DiT, one step",
+    "vae": "VAE decode",
+    "post": "post-processing",
+    "save": "audio save",
+    "s_per_audio_s": "seconds per audio second",
+    "fingerprint": "output fingerprint",
+    "transfer": "moving weights",
+    "transfers": "times that weights are moved",
+    "transfer_bytes": "bytes of moved weights",
+    "weight_bytes": "bytes of DiT weights",
+    "plain_layers": "layers not quantized",
+    "graphs": "compiled graphs",
+    "extra_work": "share decoded again",
     "token_generation": "model and sampling",
     "constrained": "grammar and masks",
     "s_per_token": "seconds per token",
@@ -52,6 +80,8 @@ _QUALITIES = {
 
 GROUPS = {
     "generate": "Whole generation",
+    "tasks": "Tasks",
+    "options": "Options",
     "stages": "Stages alone",
     "planner": "Planner",
     "apis": "APIs",
@@ -59,9 +89,11 @@ GROUPS = {
 }
 """The modules of benchmarks, in the order in which a reader looks for them."""
 
+_GENERATIONS = ("generate", "tasks", "options")
+"""The groups whose series are those of whole generations, stage by stage."""
 _SPELLING = {"lm": "LM", "vae": "VAE", "dit": "DiT"}
 OUTPUT_UNIT = "fingerprint"
-EXACT_UNITS = (OUTPUT_UNIT, "tokens", "forwards")
+EXACT_UNITS = (OUTPUT_UNIT, "tokens", "forwards", "transfers", "layers", "graphs")
 """Units that do not jitter: any difference is a change."""
 
 
@@ -101,16 +133,16 @@ def stage_label(benchmark: str) -> str:
         return STAGES["lm"]
     if module == "apis":
         return GROUPS[module]
-    if not benchmark.startswith(GENERATE):
+    if module not in _GENERATIONS:
         return STAGES[_ALONE[name]] if name in _ALONE else owner_label(owner)
-    metric = benchmark.removeprefix(GENERATE)
-    return STAGES.get("dit" if metric == "dit_step" else metric, owner_label(owner))
+    metric = benchmark.rpartition(".track_")[2]
+    return STAGES.get("dit" if metric == "dit_step" else metric, GROUPS[module])
 
 
 def owner_label(owner: str) -> str:
     """Name of a class of benchmarks, ``module.Class``, for people."""
-    if GENERATE.startswith(f"{owner}."):
-        return "Whole generation"
+    if owner in _OWNERS:
+        return _OWNERS[owner]
     module, _, name = owner.rpartition(".")
     if module == "planner":
         return f"Planner: {_words(name, first=False)}"
@@ -146,8 +178,18 @@ def parameter_text(name: str, value: str) -> str:
             return "thinking" if plain == "True" else "no thinking"
         case "steps":
             return f"{plain} steps"
-        case "engine" | "phase":
+        case "engine" | "phase" | "task" | "family":
             return plain
+        case "reference":
+            return "with reference" if plain == "True" else "no reference"
+        case "offload":
+            return {"none": "no offload", "models": "encoder and VAE offloaded"}.get(plain, f"{plain} offloaded")
+        case "quantization":
+            return "not quantized" if plain == "none" else plain
+        case "compile":
+            return "compiled" if plain == "True" else "not compiled"
+        case "window":
+            return "whole" if plain == "0" else f"windows of {plain} frames"
         case "prompt_tokens":
             return f"prompt of {plain} tokens"
         case "codes_s":

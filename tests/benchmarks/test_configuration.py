@@ -57,6 +57,16 @@ def test_what_asv_writes_stays_out_of_the_repository(configuration):
         ("planner.Constraint.track_chosen_tokens('nothing', True)", 0.0001),
         ("apis.Understand.track_forwards('pt', True, 30)", 0.0001),
         ("startup.Load.track_memory('dit')", 0.02),
+        ("tasks.Types.track_source_encode('cover', False)", 0.1),
+        ("tasks.FromCodes.track_fingerprint('cover')", 0.0001),
+        ("options.Generate.track_transfer('all', 'none', False)", 0.1),
+        ("options.Generate.track_transfers('all', 'none', False)", 0.0001),
+        ("options.Generate.track_transfer_bytes('all', 'none', False)", 0.0001),
+        ("options.Generate.track_weight_bytes('all', 'none', False)", 0.0001),
+        ("options.Generate.track_plain_layers('none', 'int8_weight_only', False)", 0.0001),
+        ("options.Generate.track_graphs('none', 'none', True)", 0.0001),
+        ("stages.VAEWindows.track_extra_work(30, 128, 1)", 0.0001),
+        ("stages.DiTStep.track_peak_memory('base', 30, 1)", 0.02),
     ],
 )
 def test_numbers_that_do_not_jitter_have_narrow_thresholds(configuration, name, threshold):

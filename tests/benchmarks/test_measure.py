@@ -9,7 +9,7 @@ import torch
 from benchmarks.harness import calm
 from benchmarks.harness.calm import Watched, calmest
 from benchmarks.harness.device import added_tensor_bytes, tensor_bytes
-from benchmarks.harness.measure import MOST_SAMPLES, measure_cell
+from benchmarks.harness.measure import MOST_SAMPLES, WARMUP_RUNS, measure_cell
 from benchmarks.harness.workload import CellFailed, Sample, Unsupported
 
 
@@ -185,6 +185,19 @@ def test_the_device_s_own_peaks_are_taken_where_it_tells_them():
     record = Telling(1.5).measure()
 
     assert record.samples["peak_memory"] == record.samples["number"]
+
+
+def test_a_workload_may_count_memory_itself():
+    class Counting(Scripted):
+        def take(self):
+            sample = super().take()
+            return Sample({**sample.series, "peak_memory": 5.0}, sample.work, sample.timed_s, peak_bytes=9)
+
+    workload = Counting(1.5)
+    record = measure_cell("matrix", workload, None, {"n": 1}, 7)
+
+    assert set(record.samples["peak_memory"]) == {5.0}
+    assert workload.taken == WARMUP_RUNS + len(record.samples["time"])
 
 
 def test_tensors_that_share_their_storage_count_once():

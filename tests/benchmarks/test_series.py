@@ -15,6 +15,8 @@ from benchmarks.harness.record import Record
 from benchmarks.stages import VAEDecode
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+ALONE = {"generate": "GenerateMusic", "options": "Generate"}
+"""Classes that have their module, and so a matrix whose cells name no stage, to themselves."""
 DISCOVER = """
 import json, sys
 from asv_runner.discovery import list_benchmarks
@@ -79,7 +81,7 @@ def test_the_parameters_that_asv_sees_are_the_cells_that_are_measured(discovered
     expected = {}
     for cell in matrix.cells:
         parameters = {name: value for name, value in cell.items() if name != "stage"}
-        lists = expected.setdefault(cell.get("stage", "GenerateMusic"), {name: [] for name in parameters})
+        lists = expected.setdefault(cell.get("stage", ALONE.get(matrix.name)), {name: [] for name in parameters})
         for name, value in parameters.items():
             lists[name] += [] if repr(value) in lists[name] else [repr(value)]
 

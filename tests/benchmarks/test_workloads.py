@@ -1,5 +1,6 @@
 """The workloads, on the tiny models."""
 
+import gc
 import re
 import subprocess
 import sys
@@ -9,14 +10,15 @@ import pytest
 
 from acestep import inference
 from benchmarks.harness.cells import key
-from benchmarks.harness.matrices import STAGES, STAGES_MATRIX, STARTUP_MATRIX
+from benchmarks.harness.matrices import STAGES, STAGES_MATRIX, STARTUP, STARTUP_MATRIX
 from benchmarks.harness.matrix import measure_matrix
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Unsupported, require, require_attribute, require_keywords
-from benchmarks.harness.workloads import music, stages, startup
+from benchmarks.harness.workloads import generation, stages, startup
+from benchmarks.harness.workloads.generation import check_work
 from benchmarks.harness.workloads.models import checkpoints, load_lm
-from benchmarks.harness.workloads.music import Handlers, Music, check_work
-from benchmarks.harness.workloads.stages import Models, Stages
+from benchmarks.harness.workloads.music import Handlers, Music, asked_for
+from benchmarks.harness.workloads.stages import Stages
 from benchmarks.harness.workloads.startup import Startup, in_fork
 
 THOUGHTFUL = {"duration": 30, "batch": 2, "thinking": True, "steps": 16}
@@ -40,8 +42,16 @@ def handlers(handler, planner):
 
 
 @pytest.fixture(scope="module")
-def models(handler):
-    return Models(handler, "cpu")
+def models(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ACESTEP_CHECKPOINTS_DIR", "")
+        yield Stages().load(settings(tmp_path_factory.mktemp("stages")))
+    gc.unfreeze()
+
+
+@pytest.fixture
+def turbo(models):
+    return models.synthesizer("turbo")
 
 
 def test_a_piece_does_the_work_that_its_cell_asks_for(handlers):
@@ -57,7 +67,7 @@ def test_a_piece_does_the_work_that_its_cell_asks_for(handlers):
 def test_the_stages_of_a_piece_add_up_to_its_wall_time(handlers):
     series = Music().prepare(handlers, THOUGHTFUL)().series
 
-    assert sum(series[stage] for stage in music.STAGES) == pytest.approx(series["wall"], rel=0.02)
+    assert sum(series[stage] for stage in generation.STAGES) == pytest.approx(series["wall"], rel=0.02)
     assert 16 * series["dit_step"] < series["dit"] * 1.5
     assert series["s_per_audio_s"] == pytest.approx(series["wall"] / 60)
 
@@ -82,10 +92,11 @@ def test_a_failed_generation_fails_with_its_error(handlers, monkeypatch):
 @pytest.mark.parametrize("changed", ["audios", "files", "audio_samples", "codes", "steps"])
 def test_other_work_than_asked_for_is_a_failure(changed):
     work = {"audios": 2, "files": 2, "audio_samples": 1_440_000, "codes": 300, "steps": 16}
-    check_work(work, THOUGHTFUL)
+    wanted = asked_for(THOUGHTFUL, turbo=True).work
+    check_work(work, wanted)
 
     with pytest.raises(CellFailed, match=f"{changed} 7 instead of {work[changed]}"):
-        check_work({**work, changed: 7}, THOUGHTFUL)
+        check_work({**work, changed: 7}, wanted)
 
 
 def test_thinking_needs_a_planner(handlers):
@@ -109,14 +120,53 @@ def test_every_stage_runs_alone(models, cell):
     sample = Stages().prepare(models, cell)()
 
     assert 0 < sample.series["time"] <= sample.timed_s
-    assert sample.work == cell
+    assert sample.work.items() >= cell.items()
 
 
 @pytest.mark.parametrize("tiled", [False, True])
 def test_the_decoder_is_told_whether_to_tile(models, tiled):
     Stages().prepare(models, {"stage": "VAEDecode", "duration": 30, "tiled": tiled})()
 
-    assert models.synthesizer.decoding.rung.path == ("tiled" if tiled else "whole")
+    assert models.synthesizer("turbo").decoding.rung.path == ("tiled" if tiled else "whole")
+
+
+@pytest.mark.parametrize(("window", "batch", "again"), [(0, 2, None), (128, 1, 0.12), (512, 2, 0.024)])
+def test_a_batch_is_decoded_whole_or_in_windows_that_share_frames(models, window, batch, again):
+    cell = {"stage": "VAEWindows", "duration": 30, "window": window, "batch": batch}
+    sample = Stages().prepare(models, cell)()
+
+    assert models.synthesizer("turbo").decoding.rung.items == (1 if window else batch)
+    assert sample.series.get("extra_work") == (again and pytest.approx(again))
+
+
+def test_another_way_of_decoding_than_asked_for_is_a_failure(models, turbo, monkeypatch):
+    decode = turbo.decode_latents
+
+    def as_usual(latents, tiled, window_frames):
+        return decode(latents, tiled=tiled and window_frames == 0)
+
+    monkeypatch.setattr(turbo, "decode_latents", as_usual)
+    take = Stages().prepare(models, {"stage": "VAEWindows", "duration": 30, "window": 128, "batch": 1})
+
+    with pytest.raises(CellFailed, match=r"decoded whole, 1 items .* 750 frames .* instead of tiled, 1 items .* 128"):
+        take()
+
+
+def test_an_encoder_that_hears_less_than_it_should_is_a_failure(models, turbo, monkeypatch):
+    monkeypatch.setattr(turbo, "encode_audio", lambda waveform: waveform[:, :4].T)
+
+    with pytest.raises(CellFailed, match="encoded 4 latent frames instead of 5"):
+        Stages().prepare(models, {"stage": "VAEEncode", "duration": 0.2})()
+
+
+def test_a_decoder_without_windows_is_too_old_for_them(models, turbo, monkeypatch):
+    def decode_latents(latents, tiled=True):
+        return latents, tiled
+
+    monkeypatch.setattr(turbo, "decode_latents", decode_latents)
+
+    with pytest.raises(Unsupported, match="decode_latents does not take window_frames"):
+        Stages().prepare(models, {"stage": "VAEWindows", "duration": 30, "window": 128, "batch": 1})
 
 
 @pytest.mark.parametrize("audio_format", STAGES["AudioSave"]["format"])
@@ -125,7 +175,11 @@ def test_every_format_can_be_saved(models, audio_format):
 
 
 def test_every_stage_has_a_workload():
-    assert stages.STAGES.keys() == STAGES.keys()
+    assert stages.STAGES.keys() == STAGES.keys() > stages.REPORTS.keys()
+
+
+def test_every_component_has_a_workload():
+    assert [*startup.LOADS] == [*STARTUP["Load"]["component"]]
 
 
 def test_importing_and_loading_are_measured_in_processes_of_their_own(tmp_path):

@@ -8,6 +8,7 @@ import random
 import pytest
 from asv.step_detect import detect_steps
 
+from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.progress import LedgerLine
 from scripts.site import ledger, names
 from scripts.site.changes import Point, Step, exact_changes, last_change, run_to_run
@@ -129,11 +130,48 @@ def test_improvements_are_the_regressions_of_the_reciprocal() -> None:
         ("planner.ChainOfThought.track_s_per_token", "Planner: chain of thought, seconds per token", "LM planner"),
         ("apis.Understand.track_wall", "understand_music, wall time", "APIs"),
         ("startup.Load.track_memory", "Load, memory", "Load"),
+        ("tasks.Types.track_wall", "Task, wall time", "Tasks"),
+        ("tasks.Types.track_source_encode", "Task, encoding the source", "Tasks"),
+        ("tasks.FromCodes.track_dit_step", "Task from audio codes, DiT, one step", "DiT"),
+        ("options.Generate.track_vae", "Options, VAE decode", "VAE decode"),
+        ("options.Generate.track_transfer_bytes", "Options, bytes of moved weights", "Options"),
+        ("stages.VAEWindows.track_extra_work", "VAE windows, alone, share decoded again", "VAE decode"),
+        ("stages.VAEEncode.track_time", "VAE encode, alone", "VAE encode"),
+        ("stages.DiTStep.track_time", "DiT step, alone", "DiT"),
     ],
 )
 def test_series_and_stages_have_names_for_people(benchmark: str, label: str, stage: str) -> None:
     assert names.series_label(benchmark) == label
     assert names.stage_label(benchmark) == stage
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("duration", "0.2", "0.2 s"),
+        ("task", "'cover'", "cover"),
+        ("family", "'xl-base'", "xl-base"),
+        ("reference", "True", "with reference"),
+        ("reference", "False", "no reference"),
+        ("offload", "'none'", "no offload"),
+        ("offload", "'models'", "encoder and VAE offloaded"),
+        ("offload", "'all'", "all offloaded"),
+        ("quantization", "'none'", "not quantized"),
+        ("quantization", "'int8_weight_only'", "int8_weight_only"),
+        ("compile", "True", "compiled"),
+        ("compile", "False", "not compiled"),
+        ("window", "0", "whole"),
+        ("window", "128", "windows of 128 frames"),
+        ("tiled", "True", "tiled on"),
+    ],
+)
+def test_parameters_have_texts_for_people(name: str, value: str, text: str) -> None:
+    assert names.parameter_text(name, value) == text
+
+
+def test_every_module_of_benchmarks_is_a_group_and_every_count_is_exact() -> None:
+    assert list(names.GROUPS) == [matrix.name for matrix in MATRICES]
+    assert {"transfers", "layers", "graphs"} <= set(names.EXACT_UNITS)
 
 
 def test_environments_are_told_apart_by_what_they_have() -> None:

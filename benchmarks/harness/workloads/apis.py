@@ -12,17 +12,14 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, require, require_keywords
 from benchmarks.harness.workloads.engines import Engines, dtype_of
-from benchmarks.harness.workloads.music import CAPTION, CODES_PER_SECOND, FIRST_SEED, LYRICS
+from benchmarks.harness.workloads.generation import CAPTION, FIRST_SEED, LYRICS, audio_codes
 from benchmarks.harness.workloads.planning import counts_of, series_of
 
 QUERY = "A cheerful sea shanty for a rainy morning, sung by a small choir, with accordion and fiddle."
-TINIEST_CODES = 1000
-"""No planner, however small, knows fewer."""
 
 
 def _understand(cell: Cell) -> dict[str, Any]:
-    codes = (379 * place % TINIEST_CODES for place in range(CODES_PER_SECOND * int(cell["codes_s"])))
-    return {"audio_codes": "".join(f"<|audio_code_{code}|>" for code in codes)}
+    return {"audio_codes": audio_codes(int(cell["codes_s"]))}
 
 
 def _create_sample(cell: Cell) -> dict[str, Any]:

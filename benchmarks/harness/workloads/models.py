@@ -9,19 +9,42 @@ from typing import Any
 from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, SCALES, Settings
 from benchmarks.harness.workload import Unsupported, require, require_keywords
 
-
-def checkpoints(settings: Settings) -> Path:
-    """Return the checkpoints folder of the scale, built first if it is a synthetic one."""
-    if settings.scale not in SCALES:
-        return Path(settings.scale)
-    return Path(require("acestep.synthetic", "cached")(settings.scale))
+TURBO = ("turbo",)
 
 
-def load_dit(settings: Settings, root: Path) -> Any:
-    """Return an initialised AceStepHandler; RuntimeError with its report if it cannot load."""
+def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
+    """Return the checkpoints folder of the scale, built first if it is a synthetic one.
+
+    *dits* are families of diffusion models; only where they are others than turbo alone, they may be missing
+    (Unsupported) and there need be no planner.
+    """
+    given = settings.scale not in SCALES
+    if dits == TURBO:
+        return Path(settings.scale if given else require("acestep.synthetic", "cached")(settings.scale))
+    if not given:
+        cached = require("acestep.synthetic", "cached")
+        require_keywords(cached, "dits")
+        return Path(cached(settings.scale, planners=(), dits=dits))
+    missing = [dit_folder(family) for family in dits if not Path(settings.scale, dit_folder(family)).is_dir()]
+    if missing:
+        raise Unsupported(f"{settings.scale} has no {', '.join(missing)}")
+    return Path(settings.scale)
+
+
+def dit_folder(family: str) -> str:
+    """Return the folder of a diffusion model, as released."""
+    return f"acestep-v15-{family}"
+
+
+def load_dit(settings: Settings, root: Path, folder: str = DIT_FOLDER, **options: Any) -> Any:
+    """Return an AceStepHandler initialised with *options*; RuntimeError with its report if it cannot load.
+
+    Unsupported where the commit does not take one of *options*.
+    """
     os.environ["ACESTEP_CHECKPOINTS_DIR"] = str(root)
     handler = require("acestep.handler", "AceStepHandler")()
-    report, loaded = handler.initialize_service(str(root.parent), DIT_FOLDER, device=settings.device)
+    require_keywords(handler.initialize_service, *options)
+    report, loaded = handler.initialize_service(str(root.parent), folder, device=settings.device, **options)
     if not loaded:
         raise RuntimeError(report)
     return handler

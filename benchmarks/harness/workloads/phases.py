@@ -9,7 +9,7 @@ from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
 from benchmarks.harness.workload import CellFailed, Sample
 from benchmarks.harness.workloads.engines import Engines
-from benchmarks.harness.workloads.music import CAPTION, CODES_PER_SECOND, FIRST_SEED, LYRICS
+from benchmarks.harness.workloads.generation import CAPTION, CODES_PER_SECOND, FIRST_SEED, LYRICS
 from benchmarks.harness.workloads.planning import counts_of, series_of
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
-from benchmarks.harness.device import added_tensor_bytes, tensor_bytes
+from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, TakeSample
+from benchmarks.harness.workload import TakeSample
 from benchmarks.harness.workloads import constraint, phases, steps
 from benchmarks.harness.workloads.engines import Engines, dtype_of
+from benchmarks.harness.workloads.memory import with_memory
 
 PARTS: dict[str, Callable[[Engines, Cell], TakeSample]] = {
     "Prefill": steps.prefill,
@@ -47,19 +47,5 @@ class Planner:
         part = str(cell["stage"])
         take = PARTS[part](state, cell)
         if part in STEPS_ALONE and cell["engine"] == "pt":
-            return _with_memory(take, state)
+            return with_memory(take, state.settings.device, state.loaded_bytes + tensor_bytes())
         return take
-
-
-def _with_memory(take: TakeSample, engines: Engines) -> TakeSample:
-    """Let samples have the series `peak_memory`, in bytes: of all tensors, weights included."""
-    on_cpu = engines.settings.device == "cpu"
-    counted = engines.loaded_bytes + tensor_bytes() + added_tensor_bytes(take) if on_cpu else None
-
-    def sample() -> Sample:
-        taken = take()
-        peak = taken.peak_bytes if counted is None else counted
-        memory: dict[str, Any] = {} if peak is None else {"peak_memory": float(peak)}
-        return Sample({**taken.series, **memory}, taken.work, taken.timed_s)
-
-    return sample

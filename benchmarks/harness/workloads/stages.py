@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample
-from benchmarks.harness.workloads import synthesizer
-from benchmarks.harness.workloads.models import checkpoints, load_dit
+from benchmarks.harness.workloads import families, synthesizer, vae
+from benchmarks.harness.workloads.families import Shelf
+from benchmarks.harness.workloads.memory import with_memory
 
 Call = Callable[[], object]
 """Runs a stage once."""
@@ -22,47 +22,58 @@ STAGES: dict[str, Callable[[Any, Cell], Call]] = {
     "ConditionEncode": synthesizer.condition_encode,
     "DiTForward": synthesizer.dit_forward,
     "VAEDecode": synthesizer.vae_decode,
+    "VAEWindows": vae.decode_batch,
+    "VAEEncode": vae.encode,
     "AudioSave": synthesizer.audio_save,
+    "DiTStep": families.dit_step,
 }
 """How to prepare each stage from the synthesizer."""
 
-
-@dataclass(frozen=True)
-class Models:
-    """The loaded synthesizer, and where it runs."""
-
-    synthesizer: Any
-    device: str
+REPORTS: dict[str, Callable[[Any, Cell, Any], dict[str, float]]] = {
+    "VAEWindows": vae.decoded_batch,
+    "VAEEncode": vae.encoded,
+    "DiTStep": families.stepped,
+}
+"""How to check what the synthesizer has done and returned, and the further series that this gives."""
+ENCODING = 50.0
+"""How much longer it takes than decoding, with the tiny models, whose encoder is not small."""
 
 
 class Stages:
     """Runs the stage that the cell names, on inputs made beforehand."""
 
-    limit_s = 900.0
+    limit_s = 1800.0
     memory = True
 
-    def load(self, settings: Settings) -> Models:
-        """Load the synthesizer."""
-        return Models(load_dit(settings, checkpoints(settings)), settings.device)
+    def load(self, settings: Settings) -> Shelf:
+        """Load the synthesizer of most cells."""
+        return Shelf(settings)
 
-    def facts(self, state: Models) -> Mapping[str, Scalar]:
+    def facts(self, state: Shelf) -> Mapping[str, Scalar]:
         """Return the number format."""
-        return {"dtype": str(state.synthesizer.dtype)}
+        return {"dtype": str(state.synthesizer("turbo").dtype)}
 
     def weight(self, cell: Cell) -> float:
         """Audio seconds where there are any; the other stages take about as long as ten of them."""
-        return float(cell.get("duration", 10)) * float(cell.get("batch", 1)) + 30
+        times = ENCODING if cell["stage"] == "VAEEncode" else 1.0
+        return times * float(cell.get("duration", 10)) * float(cell.get("batch", 1)) + 30
 
-    def prepare(self, state: Models, cell: Cell) -> TakeSample:
-        """Make the inputs of the stage and return a function that runs it."""
+    def prepare(self, state: Shelf, cell: Cell) -> TakeSample:
+        """Make the inputs of the stage and return a function that runs it.
+
+        The harness knows the memory of what `load` loads; where a cell names a family, that is counted.
+        """
         import torch
 
+        stage = str(cell["stage"])
+        dit = state.synthesizer(str(cell.get("family", "turbo")))
         with torch.inference_mode():
-            call = STAGES[str(cell["stage"])](state.synthesizer, cell)
+            call = STAGES[stage](dit, cell)
 
         def take() -> Sample:
             with torch.inference_mode():
                 run = observe(state.device, call)
-            return Sample({"time": run.time_s}, dict(cell), run.time_s, run.peak_bytes)
+            told = REPORTS[stage](dit, cell, run.result) if stage in REPORTS else {}
+            return Sample({"time": run.time_s, **told}, {**cell, **told}, run.time_s, run.peak_bytes)
 
-        return take
+        return with_memory(take, state.device, state.loaded_bytes) if "family" in cell else take

@@ -17,6 +17,7 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import LM_FOLDER, Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
+from benchmarks.harness.workloads.options import load_with
 
 IMPORTS = {
     "acestep": ("acestep",),
@@ -41,6 +42,11 @@ def _vocabulary(root: Path) -> Any:
     return require("acestep.planner.vocabulary", "Vocabulary")(root / LM_FOLDER)
 
 
+def _dit_with(**option: Scalar) -> Prepare:
+    cell: Cell = {"offload": "none", "quantization": "none", "compile": False, **option}
+    return lambda settings, root: partial(load_with, settings, root, cell)
+
+
 LOADS: dict[str, tuple[str, Prepare]] = {
     "dit": ("acestep.handler", lambda settings, root: partial(load_dit, settings, root)),
     "lm": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root)),
@@ -48,6 +54,11 @@ LOADS: dict[str, tuple[str, Prepare]] = {
     "lm_mlx": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root, "mlx")),
     "lm_tokenizer": ("acestep.planner.vocabulary", lambda settings, root: partial(_vocabulary, root)),  # noqa: ARG005
     "lm_grammar": ("acestep.planner.grammar", _prepare_grammar),
+    "dit_offloaded": ("acestep.options", _dit_with(offload="all")),
+    "dit_int8": ("acestep.options", _dit_with(quantization="int8_weight_only")),
+    "dit_fp8": ("acestep.options", _dit_with(quantization="fp8_weight_only")),
+    "dit_w8a8": ("acestep.options", _dit_with(quantization="w8a8_dynamic")),
+    "dit_compiled": ("acestep.options", _dit_with(compile=True)),
 }
 """The module that each component needs, and how its loading is prepared."""
 

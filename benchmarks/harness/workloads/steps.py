@@ -11,7 +11,7 @@ from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.engines import Engines
-from benchmarks.harness.workloads.music import FIRST_SEED
+from benchmarks.harness.workloads.generation import FIRST_SEED
 
 STEPS = 100
 """Tokens that a sample of `decode_step` writes for each piece."""

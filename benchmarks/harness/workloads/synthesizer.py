@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.harness.record import Cell
 from benchmarks.harness.workload import require, require_attribute
-from benchmarks.harness.workloads.music import CAPTION, LYRICS, SAMPLE_RATE
+from benchmarks.harness.workloads.generation import CAPTION, LYRICS, SAMPLE_RATE
 
 LATENT_RATE = 25
 LATENT_CHANNELS = 64
@@ -40,23 +40,28 @@ def condition_encode(dit: Any, cell: Cell) -> partial[Any]:
 
 def dit_forward(dit: Any, cell: Cell) -> partial[Any]:
     """Predict the velocity once, half way between noise and data."""
-    import torch
-
-    batch, frames = int(cell["batch"]), LATENT_RATE * int(cell["duration"])
-    text = require_attribute(dit, "encode_text")([CAPTION] * batch, [LYRICS] * batch)
-    condition, _ = require_attribute(dit, "encode_condition")(text)
-    latents = _latents(batch, frames, dit)
-    context = torch.cat([latents, torch.ones_like(latents)], dim=-1)
-    times = torch.full((batch,), 0.5, device=dit.device, dtype=dit.dtype)
+    latents, times, condition, context = denoising(dit, cell)
     if hasattr(dit, "denoiser"):
         return partial(dit.denoiser(condition, context), latents, times)
     return partial(dit.model.decoder, latents, times, times, condition, context, return_dict=False)
 
 
+def denoising(dit: Any, cell: Cell) -> tuple[Any, Any, Any, Any]:
+    """Return latents and times half way between noise and data, and the condition and context of these pieces."""
+    import torch
+
+    batch, frames = int(cell["batch"]), LATENT_RATE * int(cell["duration"])
+    text = require_attribute(dit, "encode_text")([CAPTION] * batch, [LYRICS] * batch)
+    condition, _ = require_attribute(dit, "encode_condition")(text)
+    latents = seeded_latents(batch, frames, dit)
+    context = torch.cat([latents, torch.ones_like(latents)], dim=-1)
+    return latents, torch.full((batch,), 0.5, device=dit.device, dtype=dit.dtype), condition, context
+
+
 def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
     """Decode latents to a waveform on the CPU, whole or in tiles."""
     decode, tiled = require_attribute(dit, "decode_latents"), bool(cell["tiled"])
-    latents = _latents(1, LATENT_RATE * int(cell["duration"]), dit)
+    latents = seeded_latents(1, LATENT_RATE * int(cell["duration"]), dit)
     pinned = {"window_frames": WINDOW_FRAMES} if tiled and "window_frames" in signature(decode).parameters else {}
     return partial(decode, latents, tiled=tiled, **pinned)
 
@@ -64,11 +69,11 @@ def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
 def audio_save(dit: Any, cell: Cell) -> partial[Any]:  # noqa: ARG001 - every stage is called alike
     """Write a file over the one of the sample before; it goes with the worker's temporary folder."""
     save = require("acestep.audio", "save")
-    waveform = _waveform(SAMPLE_RATE * int(cell["duration"]))
+    waveform = seeded_waveform(SAMPLE_RATE * int(cell["duration"]))
     return partial(save, waveform, Path(tempfile.mkdtemp()) / "piece", str(cell["format"]))
 
 
-def _latents(batch: int, frames: int, dit: Any) -> Any:
+def seeded_latents(batch: int, frames: int, dit: Any) -> Any:
     """Return seeded latents `[batch, frames, 64]` where and as the models want them."""
     import torch
 
@@ -76,7 +81,7 @@ def _latents(batch: int, frames: int, dit: Any) -> Any:
     return noise.to(device=dit.device, dtype=dit.dtype)
 
 
-def _waveform(samples: int) -> Any:
+def seeded_waveform(samples: int) -> Any:
     """Return `[2, samples]`: two detuned tones under a little noise, which no codec finds trivial."""
     import torch
 

@@ -1,0 +1,74 @@
+"""Families of diffusion models: loaded one at a time, and a step of each."""
+
+from __future__ import annotations
+
+import gc
+from functools import partial
+from typing import Any
+
+from benchmarks.harness.device import tensor_bytes
+from benchmarks.harness.record import Cell
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import CellFailed, require_attribute, require_keywords
+from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit
+from benchmarks.harness.workloads.synthesizer import LATENT_RATE, denoising
+
+
+class Shelf:
+    """Holds one synthesizer at a time, a turbo one to begin with; another family takes its place.
+
+    `loaded_bytes` is the size of the tensors that there are once it is loaded.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Load turbo."""
+        self.device = settings.device
+        self.loaded_bytes = 0
+        self._settings = settings
+        self._family = ""
+        self._synthesizer: Any = None
+        self._load("turbo")
+
+    def synthesizer(self, family: str) -> Any:
+        """Return the synthesizer with the diffusion model of *family*; Unsupported where there is none."""
+        if family != self._family:
+            self._load(family)
+            gc.freeze()  # collecting between samples need not visit it
+        return self._synthesizer
+
+    def _load(self, family: str) -> None:
+        self._family, self._synthesizer = "", None
+        gc.unfreeze()
+        gc.collect()
+        root = checkpoints(self._settings, dits=(family,))
+        self._synthesizer = load_dit(self._settings, root, dit_folder(family))
+        self._family = family
+        gc.collect()
+        self.loaded_bytes = tensor_bytes()
+
+
+def dit_step(dit: Any, cell: Cell) -> partial[Any]:
+    """Predict velocities once; of a doubled batch, half of it without a condition, where the family is guided."""
+    import torch
+
+    denoiser = require_attribute(dit, "denoiser")
+    require_keywords(denoiser, "guided")
+    if dit.is_turbo_model() == _guided(cell):
+        raise CellFailed(f"the model in {dit_folder(str(cell['family']))} is not one of {cell['family']}")
+    latents, times, condition, context = denoising(dit, cell)
+    if _guided(cell):
+        latents, times = torch.cat([latents, latents]), torch.cat([times, times])
+    return partial(denoiser(condition, context, guided=_guided(cell)), latents, times)
+
+
+def stepped(_dit: Any, cell: Cell, velocities: Any) -> dict[str, float]:
+    """Return no further series; CellFailed if *velocities* are not those of all rows and frames."""
+    wanted = int(cell["batch"]) * (2 if _guided(cell) else 1), LATENT_RATE * int(cell["duration"])
+    if velocities.shape[:2] != wanted:
+        rows, frames, _ = velocities.shape
+        raise CellFailed(f"the step was of {rows} rows and {frames} frames instead of {wanted[0]} and {wanted[1]}")
+    return {}
+
+
+def _guided(cell: Cell) -> bool:
+    return not str(cell["family"]).endswith("turbo")

@@ -1,0 +1,132 @@
+"""Whole pieces through `acestep.inference.generate_music`: one call, checked, and told as a sample."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from benchmarks.harness.device import Region, observe
+from benchmarks.harness.fingerprint import fingerprint
+from benchmarks.harness.record import Scalar
+from benchmarks.harness.workload import CellFailed, Sample, require
+
+SAMPLE_RATE = 48_000
+CODES_PER_SECOND = 5
+FIRST_SEED = 42
+CAPTION = "An unhurried folk waltz: fingerpicked guitar, upright bass, brushed snare, a warm alto voice."
+LYRICS = """[verse]
+The ferry left at a quarter past nine,
+we counted the gulls and the lamps on the line.
+
+[chorus]
+Row me home, row me slow,
+the river remembers the way that we go.
+"""
+TINIEST_CODES = 1000
+"""No planner, however small, knows fewer."""
+
+STAGES = {
+    "lm": "lm_total_time",
+    "text_encode": "text_encode_time_cost",
+    "condition": "dit_encoder_time_cost",
+    "code_decode": "code_decode_time_cost",
+    "dit": "dit_diffusion_time_cost",
+    "vae": "dit_vae_decode_time_cost",
+    "post": "post_process_time_cost",
+    "save": "audio_save_time_cost",
+    "other": "other_time_cost",
+}
+"""Series and the entry of `time_costs` they come from; together they are the wall time of a piece made of text."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What one call is to do: fields of `GenerationParams`, the number of pieces, and the work that this has to be."""
+
+    params: Mapping[str, Any]
+    batch: int
+    work: Mapping[str, Scalar]
+
+
+def audio_codes(seconds: int) -> str:
+    """Return codes that last *seconds*, as text."""
+    codes = (379 * place % TINIEST_CODES for place in range(CODES_PER_SECOND * seconds))
+    return "".join(f"<|audio_code_{code}|>" for code in codes)
+
+
+def generate(dit: Any, lm: Any, device: str, asked: Asked) -> Region[Any]:
+    """Call `generate_music`, with files in a folder that goes afterwards; CellFailed with its error if it fails."""
+    names = ("generate_music", "GenerationParams", "GenerationConfig")
+    function, params_class, config_class = require("acestep.inference", *names)
+    params = params_class(caption=CAPTION, lyrics=LYRICS, vocal_language="en", **asked.params)
+    config = config_class(
+        batch_size=asked.batch,
+        use_random_seed=False,
+        seeds=[FIRST_SEED + item for item in range(asked.batch)],
+        audio_format="flac",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        run = observe(device, partial(function, dit, lm, params, config, save_dir=folder))
+    if not run.result.success:
+        raise CellFailed(str(run.result.error))
+    return run
+
+
+def as_sample(run: Region[Any], dit: Any, asked: Asked, stages: Mapping[str, str] = STAGES) -> Sample:
+    """Return what *run* was: its work, the times of *stages* among its series; CellFailed for other work."""
+    work = {**_work(run.result), "vae_path": _vae_path(run.result, dit.vae)}
+    check_work(work, asked.work)
+    return Sample(_series(run.result, run.time_s, stages), work, run.time_s, run.peak_bytes)
+
+
+def check_work(work: Mapping[str, Scalar], wanted: Mapping[str, Scalar]) -> None:
+    """Raise CellFailed if *work* is not what is *wanted*: its time would say nothing about its speed.
+
+    What a commit does not count cannot be compared.
+    """
+    wrong = [f"{name} {work[name]} instead of {n}" for name, n in wanted.items() if work.get(name, n) != n]
+    if wrong:
+        raise CellFailed(f"it did other work than it was asked for: {', '.join(wrong)}")
+
+
+def _work(result: Any) -> dict[str, Scalar]:
+    """Return what the call did: the counts it reports, and what its output shows."""
+    audios, reported = result.audios, result.extra_outputs
+    spans = reported.get("spans", ())
+    return {
+        **reported.get("counts", {}),
+        **({"span": " ".join(map(str, spans[0]))} if spans else {}),
+        "audios": len(audios),
+        "audio_samples": min(audio["tensor"].shape[-1] for audio in audios),
+        "files": sum(bool(audio["path"]) for audio in audios),
+        "codes": sum(audio["params"].get("audio_codes", "").count("<|audio_code_") for audio in audios),
+    }
+
+
+def _vae_path(result: Any, vae: Any) -> str:
+    """Return how the VAE decoded: older commits tell by a switch of its own."""
+    told = result.extra_outputs.get("vae_decode")
+    return str(told["path"]) if told else "tiled" if getattr(vae, "use_tiling", False) else "whole"
+
+
+def _series(result: Any, wall_s: float, stages: Mapping[str, str]) -> dict[str, float]:
+    """Return every series; a stage that did not run has none."""
+    import numpy as np
+
+    costs, counts = result.extra_outputs["time_costs"], result.extra_outputs.get("counts", {})
+    waveforms = np.stack([audio["tensor"].numpy() for audio in result.audios])
+    series = {name: costs[entry] for name, entry in stages.items() if costs.get(entry)}
+    tokens = counts.get("lm_cot_tokens", 0) + counts.get("lm_code_tokens", 0)
+    return {
+        "wall": wall_s,
+        **series,
+        **({"dit_step": statistics.median(costs["dit_step_time_costs"])} if "dit" in series else {}),
+        "s_per_audio_s": wall_s * SAMPLE_RATE / (len(waveforms) * waveforms.shape[-1]),
+        **({"tokens": float(tokens)} if tokens else {}),
+        **({"forwards": float(counts["lm_forwards"])} if counts.get("lm_forwards") else {}),
+        "fingerprint": fingerprint(waveforms),
+    }

@@ -1,0 +1,154 @@
+"""One piece under the options of loading, each of which must have had its effect."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.device import module_bytes, tensor_bytes
+from benchmarks.harness.record import Cell, Scalar
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require, require_keywords
+from benchmarks.harness.workloads import generation
+from benchmarks.harness.workloads.memory import with_memory
+from benchmarks.harness.workloads.models import checkpoints, load_dit
+from benchmarks.harness.workloads.music import asked_for
+
+PIECE: Cell = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
+OFFLOADS = {"none": (False, False), "models": (True, False), "all": (True, True)}
+"""Whether text encoder and autoencoder rest on the host, and whether the diffusion model does."""
+KEYWORDS = ("offload_to_cpu", "offload_dit_to_cpu", "quantization", "compile_model")
+STAGES = {**generation.STAGES, "transfer": "dit_offload_time_cost"}
+EXACT = {"offload": ("transfers", "transfer_bytes"), "quantization": ("plain_layers",), "compile": ("graphs",)}
+"""The counts that are series where an option is on."""
+
+
+class Options:
+    """Loads the synthesizer with the options of the cell, and generates the same piece a sample."""
+
+    limit_s = 1800.0
+    memory = False
+    """The harness would count what is loaded before all cells, and here every cell loads."""
+
+    def load(self, settings: Settings) -> Settings:
+        """Import what loading needs, and build the checkpoints."""
+        require_keywords(require("acestep.handler", "AceStepHandler").initialize_service, *KEYWORDS)
+        checkpoints(settings)
+        return settings
+
+    def facts(self, state: Settings) -> Mapping[str, Scalar]:
+        """Return the number format."""
+        return {"dtype": str(require("acestep.devices", "default_dtype")(state.device))}
+
+    def weight(self, cell: Cell) -> float:
+        """Compiling takes longest by far."""
+        return 10.0 if cell["compile"] else 1.0
+
+    def prepare(self, state: Settings, cell: Cell) -> TakeSample:
+        """Load, and return a function that generates once."""
+        _forget_cells_before(compiling=bool(cell["compile"]))
+        dit = load_with(state, checkpoints(state), cell)
+        take = partial(_sample, state.device, dit, cell)
+        if cell["compile"]:
+            take()  # compiles, which is no part of a sample and may take longer than one may
+        return with_memory(take, state.device, tensor_bytes())
+
+
+def load_with(settings: Settings, root: Path, cell: Cell) -> Any:
+    """Return an AceStepHandler loaded with the options of *cell*; CellFailed if one of them has no effect."""
+    quantization = None if cell["quantization"] == "none" else cell["quantization"]
+    if quantization is not None and settings.device == "mps":
+        raise Unsupported("nothing quantized runs on mps")
+    values = (*OFFLOADS[str(cell["offload"])], quantization, bool(cell["compile"]))
+    options: dict[str, Any] = dict(zip(KEYWORDS, values, strict=True))
+    dit = load_dit(settings, root, **options)
+    effect = dit.in_effect()
+    counts = {
+        "offload": (len(effect["offloaded"]), "offloaded parts"),
+        "quantization": (effect["quantized_layers"], "quantized layers"),
+        "compile": (effect["compiled_graphs"], "compiled graphs"),
+    }
+    check_effect(cell, counts)
+    return dit
+
+
+def check_effect(cell: Cell, counts: Mapping[str, tuple[int, str]]) -> None:
+    """Raise CellFailed if an option of *cell* is not in effect, or is without being asked for.
+
+    *counts* has, under the name of an option, how much it did, and of what.
+    """
+    wrong = [
+        f"{option}={cell[option]}, but {count} {noun}"
+        for option, (count, noun) in counts.items()
+        if bool(count) != _is_on(cell, option)
+    ]
+    if wrong:
+        raise CellFailed(f"not as asked: {'; '.join(wrong)}")
+
+
+def check_run(cell: Cell, counts: Mapping[str, int]) -> None:
+    """Raise CellFailed if an option had no effect on the run: what is in place may not have been used."""
+    check_effect(
+        cell,
+        {
+            "offload": (counts["transfers"], "transfers"),
+            "quantization": (counts["quantized_layers"], "quantized layers"),
+            "compile": (counts["compiled_calls"], "calls of compiled graphs"),
+        },
+    )
+    if cell["offload"] == "all" and counts["transfer_bytes"] < counts["weight_bytes"]:
+        raise CellFailed(
+            f"not as asked: offload=all, but {counts['transfer_bytes']} bytes were moved, and the diffusion "
+            f"transformer alone has {counts['weight_bytes']}"
+        )
+
+
+def _is_on(cell: Cell, option: str) -> bool:
+    return cell[option] not in ("none", False)
+
+
+def _sample(device: str, dit: Any, cell: Cell) -> Sample:
+    asked = asked_for(PIECE, turbo=True)
+    calls_before = dit.in_effect()["compiled_calls"]
+    run = generation.generate(dit, None, device, asked)
+    sample = generation.as_sample(run, dit, asked, STAGES)
+    effect, transfers = run.result.extra_outputs["options"], run.result.extra_outputs["transfers"]
+    counts = {
+        "graphs": effect["compiled_graphs"],
+        "compiled_calls": effect["compiled_calls"] - calls_before,
+        "transfers": transfers["times"],
+        "transfer_bytes": transfers["moved_bytes"],
+        **_weights(dit.model.decoder),
+    }
+    check_run(cell, counts)
+    names = ["weight_bytes", *(name for option in EXACT if _is_on(cell, option) for name in EXACT[option])]
+    series = {name: float(counts[name]) for name in names}
+    return replace(sample, series={**sample.series, **series}, work={**sample.work, **counts})
+
+
+def _weights(transformer: Any) -> dict[str, int]:
+    """Return the linear layers that compute with what they store, those that do not, and the bytes of all weights."""
+    import torch
+
+    layers = [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]
+    plain = sum(not hasattr(layer.weight, "__tensor_flatten__") for layer in layers)
+    return {
+        "plain_layers": plain,
+        "quantized_layers": len(layers) - plain,
+        "weight_bytes": module_bytes(transformer),
+    }
+
+
+def _forget_cells_before(*, compiling: bool) -> None:
+    """Free the models of the cell before; if this one compiles, have torch forget what was compiled."""
+    import torch
+
+    if compiling:
+        torch.compiler.reset()
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch leaves it so
+        torch.cuda.empty_cache()
