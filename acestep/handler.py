@@ -297,6 +297,9 @@ class AceStepHandler(Synthesizer):
         except (ValueError, RuntimeError) as error:
             logger.debug("generate_music failed", exc_info=True)
             return _failure(str(error))
+        except Exception as error:
+            logger.exception("generate_music failed")
+            return _failure(f"{type(error).__name__}: {error}")
         if self.decoding is not None and self.decoding.refused:
             result["status_message"] += f" The VAE decoded {self.decoding.rung}: {self.decoding.refused[-1]}."
         for note in self._notes(asked, None if timesteps is not None else inference_steps, source, audio_duration):

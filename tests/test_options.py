@@ -201,6 +201,18 @@ def test_compiling_with_everything_else(plain: tuple[Tensor, Tensor]) -> None:
     assert again["compiled_calls"] > told["compiled_calls"]
 
 
+def test_whatever_a_library_raises_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, _ = opened()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise KeyError("a region that cannot be compiled")
+
+    monkeypatch.setattr(handler, "diffuse", fail)
+    result = handler.generate_music(**REQUEST)
+    assert not result["success"]
+    assert result["error"] == "KeyError: 'a region that cannot be compiled'"
+
+
 def test_a_machine_that_cannot_compile_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("No working C++ compiler found.\nlong story")
