@@ -26,6 +26,7 @@ from acestep.descriptions import (
 from acestep.generation import Progress
 from acestep.handler import AceStepHandler, no_progress
 from acestep.llm_inference import LLMHandler
+from acestep.memory import outside_limit
 from acestep.params import GenerationConfig, GenerationParams, GenerationResult
 from acestep.tasks import TEXT2MUSIC
 from acestep.timing import LM_PARTS, time_costs
@@ -78,7 +79,8 @@ def generate_music(
         made = _synthesize(dit_handler, params, plan, clock, report)
         if not made["success"]:
             return _failure(made["error"])
-        audios, save_error = _finish(made["audios"], params, config, plan, save_dir, clock)
+        with outside_limit():
+            audios, save_error = _finish(made["audios"], params, config, plan, save_dir, clock)
     except (ValueError, OSError, RuntimeError) as error:
         logger.debug("generate_music failed", exc_info=True)
         return _failure(str(error))

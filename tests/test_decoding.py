@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from acestep import decoding
-from acestep.decoding import WINDOWS, Decoding, Rung, rung_bytes, rungs
+from acestep.decoding import FREE_SHARE, WINDOWS, Decoding, Rung, rung_bytes, rungs
 from acestep.handler import AceStepHandler
 from acestep.memory import MemoryLimit, OutOfMemoryError
 from acestep.oobleck import decoder_chains
@@ -36,20 +36,25 @@ def decoded(handler: AceStepHandler, mebibytes: float, batch: int = 2, **options
     return waveforms, handler.decoding
 
 
+def enough_for(handler: AceStepHandler, rung: Rung) -> float:
+    """Mebibytes of free memory with which *rung* is the first that fits."""
+    need = rung_bytes(decoder_chains(handler.vae.decoder), rung, FRAMES, 4, "cpu")
+    return 1.05 * need / FREE_SHARE / MIB
+
+
 @pytest.mark.parametrize(
-    ("mebibytes", "rung"),
+    "rung",
     [
-        (1000, Rung("whole", 2, FRAMES)),
-        (50, Rung("whole", 1, FRAMES)),
-        (38, Rung("tiled", 1, 512)),
-        (28, Rung("tiled", 1, 256)),
-        (14, Rung("tiled", 1, 128)),
-        (9, Rung("cpu", 1, 512)),
+        Rung("whole", 2, FRAMES),
+        Rung("whole", 1, FRAMES),
+        Rung("tiled", 1, 512),
+        Rung("tiled", 1, 256),
+        Rung("tiled", 1, 128),
+        Rung("cpu", 1, 512),
     ],
 )
-def test_the_first_rung_that_fits_is_taken(
-    handler: AceStepHandler, whole: Tensor, mebibytes: float, rung: Rung
-) -> None:
+def test_the_first_rung_that_fits_is_taken(handler: AceStepHandler, whole: Tensor, rung: Rung) -> None:
+    mebibytes = 1.0 if rung.path == "cpu" else enough_for(handler, rung)
     said: list[str] = []
     waveforms, how = decoded(handler, mebibytes, announce=said.append)
     assert how.rung == rung
@@ -65,9 +70,10 @@ def test_the_first_rung_that_fits_is_taken(
 def test_what_was_expected_to_fit_and_does_not_is_followed_by_the_next_rung(
     handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mebibytes = enough_for(handler, Rung("tiled", 1, 128)) * FREE_SHARE * 1.1
     monkeypatch.setattr(decoding, "peak_elements", lambda *_: 0)
     said: list[str] = []
-    waveforms, how = decoded(handler, 14, announce=said.append)
+    waveforms, how = decoded(handler, mebibytes, announce=said.append)
     assert how.rung == Rung("tiled", 1, 128)
     assert how.refused[-1] == "in windows of 256 frames ran out of memory"
     assert len(said) == len(how.refused) == 5
@@ -89,7 +95,7 @@ def test_a_batch_decodes_together_on_the_whole_rung_and_alike(handler: AceStepHa
 
 
 def test_without_windows_it_is_the_whole_or_the_cpu(handler: AceStepHandler) -> None:
-    _, how = decoded(handler, 30, batch=1, tiled=False)
+    _, how = decoded(handler, 20, batch=1, tiled=False)
     assert [why.split(" would")[0] for why in how.refused] == ["whole"]
     assert how.rung.path == "cpu"
 
@@ -130,7 +136,7 @@ def test_when_no_rung_fits_the_error_says_so(handler: AceStepHandler, monkeypatc
     with pytest.raises(
         OutOfMemoryError, match=r"Out of memory in vae_decode: it needs about .* Make shorter pieces"
     ) as told:
-        decoded(handler, 9)
+        decoded(handler, 1)
     assert told.value.stage == "vae_decode"
     assert told.value.need_bytes > 0
 

@@ -88,8 +88,8 @@ def test_what_a_stage_is_said_to_need_is_more_than_there_was(handler: AceStepHan
 
 
 def test_a_batch_is_made_whole_or_not_at_all(handler: AceStepHandler) -> None:
-    with MemoryLimit(22 * MIB):
-        result = ask(handler, batch=4)
+    with MemoryLimit(25 * MIB):
+        result = ask(handler, batch=4, duration=60)
     assert len(result.audios) == 4
     assert result.extra_outputs["vae_decode"]["path"] == "tiled"
     assert "The VAE decoded in windows of" in result.status_message

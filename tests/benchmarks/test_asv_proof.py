@@ -24,12 +24,12 @@ SLOWER = """
 _decode = AceStepHandler.decode_latents
 
 
-def _decode_half_as_much_again(self, latents, *args, **kwargs):
-    _decode(self, latents[:, : latents.shape[1] // 2], *args, **kwargs)
+def _decode_again(self, latents, *args, **kwargs):
+    _decode(self, latents, *args, **kwargs)
     return _decode(self, latents, *args, **kwargs)
 
 
-AceStepHandler.decode_latents = _decode_half_as_much_again
+AceStepHandler.decode_latents = _decode_again
 """
 
 
