@@ -104,7 +104,7 @@ def quiet(project: Project) -> bool:
     measured = [results(project, commit) for commit in project.commits]
     dit, vae = "generate.GenerateMusic.track_dit", "generate.GenerateMusic.track_vae"
     unchanged = [[result[dit] for result in measured], [result[vae] for result in measured[:2]]]
-    return all(max(times) < 1.1 * min(times) for times in unchanged)
+    return all(max(times) < 1.15 * min(times) for times in unchanged)
 
 
 def configure(path: Path) -> None:
