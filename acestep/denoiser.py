@@ -19,7 +19,7 @@ from torch.nn.functional import pad
 from acestep import transformer
 from acestep.transformer import Attention, Layer
 
-PIECE_TOKENS: Final = 512
+PIECE_TOKENS: Final = 1024
 """Of a piece on a processor at the most; elsewhere all are one piece."""
 
 
