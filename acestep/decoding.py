@@ -15,7 +15,8 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from acestep.constants import HOP_SAMPLES
+from acestep.checks import whole
+from acestep.constants import DURATION_MAX_S, HOP_SAMPLES, LATENT_RATE
 from acestep.memory import OutOfMemoryError, free_bytes, is_out_of_memory, limited, outside_limit, release, size
 from acestep.oobleck import Activate, decoder_chains, snake
 from acestep.residence import copied_module
@@ -100,8 +101,9 @@ def decode(
 
     Raises:
         OutOfMemoryError: not even the last rung fits.
-        ValueError: a variable of the environment is not what it should be.
+        ValueError: *window* or a variable of the environment is not what it should be.
     """
+    whole("window_frames", window, 1, DURATION_MAX_S * LATENT_RATE, or_none=True)
     device, chains = str(latents.device), decoder_chains(decoder, activate)
     free = free_bytes(device)
     columns = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()

@@ -106,12 +106,11 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         latents = latents * request.latent_rescale + request.latent_shift
         _check_latents(latents)
     report(0.8, desc="Decoding audio...")
-    with stage("vae_decode", "vae_decoder", 0):
+    with stage("vae_decode", "vae_decoder", latents.nbytes):
         waveforms = models.decode_latents(latents, request.tiled, announce=lambda text: report(0.8, desc=text))
     with outside_limit(), stage("post_process", "", 3 * waveforms.nbytes):
         waveforms = _spliced(limit_peak(waveforms), request)
     report(0.99, desc="Preparing audio data...")
-    length = latents.shape[1]
     outputs = {
         "pred_latents": latents,
         "target_latents": material.target,

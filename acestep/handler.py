@@ -101,7 +101,8 @@ class AceStepHandler(Synthesizer):
             options = Options.of(
                 device,
                 dtype,
-                _attention(use_flash_attention, attention_backend),
+                attention_backend,
+                use_flash_attention=use_flash_attention,
                 compile_model=compile_model,
                 quantization=quantization,
                 offload=offload_to_cpu,
@@ -370,12 +371,6 @@ class AceStepHandler(Synthesizer):
     ) -> str:
         """See `acestep.tasks.generate_instruction`."""
         return generate_instruction(task_type, track_name or "", complete_track_classes or ())
-
-
-def _attention(flash: bool, backend: str | None) -> str | None:
-    if flash and backend not in (None, "flash"):
-        raise ValueError(f"use_flash_attention is on, but attention_backend is {backend!r}; give one of them.")
-    return "flash" if flash else backend
 
 
 def _sampler(method: str, mode: str, guidance: Guidance | None, norm_threshold: float, ema: float) -> Sampler:

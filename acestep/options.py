@@ -44,6 +44,7 @@ class Options:
         dtype: str | None = None,
         attention: str | None = None,
         *,
+        use_flash_attention: bool = False,
         compile_model: bool = False,
         quantization: str | None = None,
         offload: bool = False,
@@ -59,7 +60,9 @@ class Options:
         where = resolve_device(device)
         if dtype is not None:
             one_of("dtype", dtype, DTYPES)
-        attention = attention or default_attention(where)
+        if use_flash_attention and attention not in (None, "flash"):
+            raise ValueError(f"use_flash_attention is on, but attention_backend is {attention!r}; give one of them.")
+        attention = "flash" if use_flash_attention else attention or default_attention(where)
         one_of("attention_backend", attention, ATTENTION_BACKENDS)
         chosen = default_dtype(where) if dtype is None else getattr(torch, dtype)
         if attention == "flash" and where.startswith("mps"):

@@ -120,6 +120,12 @@ def test_a_window_that_is_none_is_refused(handler: AceStepHandler, monkeypatch: 
         handler.decode_latents(latents())
 
 
+@pytest.mark.parametrize("window", [0, -5, 1.5])
+def test_so_is_one_that_a_caller_gives(handler: AceStepHandler, window: Any) -> None:
+    with pytest.raises(ValueError, match=f"window_frames is {window}, expected a whole number from 1"):
+        handler.decode_latents(latents(), window_frames=window)
+
+
 def test_the_cpu_can_be_asked_for(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACESTEP_VAE_ON_CPU", "1")
     assert decoded(handler, 1000)[1].rung.path == "cpu"
