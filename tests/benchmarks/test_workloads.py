@@ -60,8 +60,15 @@ def test_a_piece_does_the_work_that_its_cell_asks_for(handlers):
     assert sample.work["steps"] == sample.work["dit_calls"] == 16
     assert sample.work["codes"] == 2 * 5 * 30
     assert sample.work["audio_samples"] == 30 * 48_000
+    assert sample.work["vae_path"] == "whole"
     assert sample.series["tokens"] > sample.work["codes"]
     assert 5 * 30 < sample.series["forwards"] < sample.series["tokens"]
+
+
+def test_the_work_of_a_piece_tells_its_windows(handlers, monkeypatch):
+    monkeypatch.setenv("ACESTEP_VAE_DECODE_CHUNK_SIZE", "200")
+
+    assert Music().prepare(handlers, PLAIN)().work["vae_path"] == "tiled 200"
 
 
 def test_the_stages_of_a_piece_add_up_to_its_wall_time(handlers):

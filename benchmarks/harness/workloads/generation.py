@@ -108,9 +108,11 @@ def _work(result: Any) -> dict[str, Scalar]:
 
 
 def _vae_path(result: Any, vae: Any) -> str:
-    """Return how the VAE decoded: older commits tell by a switch of its own."""
+    """Return how the VAE decoded, and in windows of how many frames: older commits tell by a switch of its own."""
     told = result.extra_outputs.get("vae_decode")
-    return str(told["path"]) if told else "tiled" if getattr(vae, "use_tiling", False) else "whole"
+    if told:
+        return "whole" if told["path"] == "whole" else f"{told['path']} {told['window_frames']}"
+    return "tiled" if getattr(vae, "use_tiling", False) else "whole"
 
 
 def _series(result: Any, wall_s: float, stages: Mapping[str, str]) -> dict[str, float]:
