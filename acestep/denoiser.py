@@ -128,6 +128,7 @@ class Denoiser:
         most = PIECE_TOKENS if self._context.device.type == "cpu" else rows * tokens
         items = max(1, most // tokens)
         step = -(-tokens // -(-tokens // most))
+        step += -step % transformer.COLUMNS
         for item in range(0, rows, items):
             for token in range(0, tokens, step):
                 yield Piece(slice(item, min(item + items, rows)), slice(token, min(token + step, tokens)))

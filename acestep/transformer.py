@@ -9,12 +9,14 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
-BLOCK_TOKENS: Final = 512
+BLOCK_TOKENS: Final = 256
 """Queries that attend together where a window hides the rest."""
+COLUMNS: Final = 8
+"""Tokens that a processor's matrix product takes at once."""
 
 
 class Layer:
@@ -54,7 +56,7 @@ class Layer:
 
     def add_attended(self, hidden: Tensor, attended: Tensor, gate: Tensor) -> None:
         """Add what self-attention brought, ``[b, n, heads · head dim]``."""
-        hidden.addcmul_(self._block.self_attn.to_out[0](attended), gate)
+        hidden.addcmul_(multiplied(self._block.self_attn.to_out[0], attended), gate)
 
     def condition_queries(self, hidden: Tensor) -> Tensor:
         """Queries of *hidden* to the condition."""
@@ -64,14 +66,14 @@ class Layer:
 
     def add_condition(self, hidden: Tensor, attended: Tensor) -> None:
         """Add what attention to the condition brought, ``[b, n, heads · head dim]``."""
-        hidden.add_(self._block.cross_attn.to_out[0](attended))
+        hidden.add_(multiplied(self._block.cross_attn.to_out[0], attended))
 
     def add_products(self, hidden: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> None:
         """Add what the gated linear unit makes of *hidden*."""
         products = self._block.mlp
         normed = modulated(hidden, self._block.mlp_norm, shift, scale)
-        gated = silu(products.gate_proj(normed), inplace=True).mul_(products.up_proj(normed))
-        hidden.addcmul_(products.down_proj(gated), gate)
+        gated = silu(multiplied(products.gate_proj, normed), inplace=True).mul_(multiplied(products.up_proj, normed))
+        hidden.addcmul_(multiplied(products.down_proj, gated), gate)
 
     def condition(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
         """Keys and values of an embedded condition ``[b, E, H]``."""
@@ -155,6 +157,24 @@ def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return out
 
 
+def multiplied(layer: Any, x: Tensor) -> Tensor:
+    """The linear *layer* of *x* ``[b, n, in]``: ``[b, n, out]``.
+
+    In float32 on a processor the weight is the left factor, and what comes back a view of its columns: 5 to 10 % faster
+    for about 1,000 tokens that are a multiple of `COLUMNS`, slower for others.
+    """
+    plain = type(layer) is nn.Linear and type(layer.weight) is nn.Parameter and layer.bias is None
+    if not (plain and plain_floats(x) and len(x) * x.shape[1] % COLUMNS == 0):
+        out: Tensor = layer(x)
+        return out
+    return torch.mm(layer.weight, x.flatten(0, 1).t()).t().view(*x.shape[:2], -1)
+
+
+def plain_floats(x: Tensor) -> bool:
+    """Whether *x* is float32 on a processor."""
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
 def headwise(projected: Tensor, norm: Any) -> Tensor:
     """*projected* ``[b, n, heads · D]`` as heads, each normalised: ``[b, n, heads, D]``."""
     return normalised(projected.view(*projected.shape[:-1], -1, norm.weight.shape[0]), norm)
@@ -166,5 +186,9 @@ def normalised(x: Tensor, norm: Any) -> Tensor:
 
 
 def modulated(x: Tensor, norm: Any, shift: Tensor, scale: Tensor) -> Tensor:
-    """*x* under a norm and a scale (0 changes nothing), and shifted."""
-    return rms_norm(x, norm.weight.shape, norm.weight * (1 + scale.flatten()), norm.eps).add_(shift)
+    """*x* under a norm and a scale (0 changes nothing), and shifted; on a processor faster than torch's norm."""
+    weight = norm.weight * (1 + scale.flatten())
+    if not plain_floats(x):
+        return rms_norm(x, norm.weight.shape, weight, norm.eps).add_(shift)
+    mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
+    return torch.addcmul(shift, x * mean_square.add_(norm.eps).rsqrt_(), weight)
