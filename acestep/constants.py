@@ -43,7 +43,8 @@ LANGUAGES: Final = tuple(
 )
 
 DEFAULT_DIT: Final = "acestep-v15-turbo"
-DEFAULT_LM: Final = "acestep-5Hz-lm-1.7B"
+LM_PREFIX: Final = "acestep-5Hz-lm-"
+DEFAULT_LM: Final = f"{LM_PREFIX}1.7B"
 VAE_FOLDER: Final = "vae"
 TEXT_ENCODER_FOLDER: Final = "Qwen3-Embedding-0.6B"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from acestep.checkpoints import checkpoints_root, component_folder
 from acestep.clock import Clock
-from acestep.constants import DEFAULT_LM, NO_USER_INPUT
+from acestep.constants import DEFAULT_LM, LM_PREFIX, NO_USER_INPUT
 from acestep.devices import default_dtype, resolve_device
 from acestep.planner import PlannerError, metadata
 from acestep.planner.attempts import failure, seed_or_random
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from acestep.planner.procedure import Planner
 
 MODES: Final = ("dit", "llm_dit")
-LM_PREFIX: Final = "acestep-5Hz-lm-"
 Progress = Callable[[float, str], None]
 
 

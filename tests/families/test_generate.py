@@ -168,8 +168,8 @@ def test_a_strength_of_nothing_is_an_error(half: dict[str, Any]) -> None:
 def test_the_network_runs_twice_only_where_it_guides(open_family: Open) -> None:
     base = open_family("base")
     rows: list[int] = []
-    down = base.model.decoder.layers[0].mlp.down_proj
-    hook = down.register_forward_pre_hook(lambda _module, inputs: rows.append(len(inputs[0])))
+    queries = base.model.decoder.layers[0].self_attn.to_q
+    hook = queries.register_forward_pre_hook(lambda _module, inputs: rows.append(len(inputs[0])))
     guidance = Guidance(7.0, start=0.3, end=0.9)
     base.diffuse(condition(base), context(base), SEEDS, [1.0, 0.9, 0.3, 0.2], sampler=Sampler(guidance=guidance))
     hook.remove()

@@ -75,8 +75,8 @@ def test_counts_tell_what_the_network_did(
 ) -> None:
     handler, _ = open_handler(families_root, "acestep-v15-base", monkeypatch)
     seen: list[int] = []
-    down = handler.model.decoder.layers[0].mlp.down_proj
-    down.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
+    queries = handler.model.decoder.layers[0].self_attn.to_q
+    queries.register_forward_pre_hook(lambda _module, inputs: seen.append(len(inputs[0])))
     result = handler.generate_music(**REQUEST, inference_steps=4, **options)
     counts = result["extra_outputs"]["counts"]
     assert (counts["dit_calls"], counts["dit_rows"]) == (len(seen), sum(seen)) == (calls, rows)

@@ -1,0 +1,226 @@
+"""The memory of this machine's GPU: found, measured, and made smaller to stand for another.
+
+Sizes are GiB. ``$MAX_CUDA_VRAM`` names a size to simulate: `get_gpu_memory_gb` then returns it, with or without a GPU,
+and `enforce_cap` makes torch's allocator keep to it where there is CUDA.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+DEBUG_MAX_CUDA_VRAM_ENV: Final = "MAX_CUDA_VRAM"
+DEBUG_MAX_MPS_VRAM_ENV: Final = "MAX_MPS_VRAM"
+DEBUG_MAX_XPU_VRAM_ENV: Final = "MAX_XPU_VRAM"
+GIB: Final = 2**30
+CONTEXT_GB: Final = 0.5
+"""What the driver of a consumer card takes for itself."""
+
+logger = logging.getLogger(__name__)
+
+
+def is_cuda_available() -> bool:
+    """Whether torch can use CUDA, or ROCm under its name."""
+    return bool(_probe(lambda torch: torch.cuda.is_available(), False))
+
+
+def is_rocm_available() -> bool:
+    """Whether that CUDA is ROCm."""
+    return bool(_probe(lambda torch: torch.cuda.is_available() and torch.version.hip is not None, False))
+
+
+def is_mps_available() -> bool:
+    """Whether torch can use Metal."""
+    return bool(_probe(lambda torch: torch.backends.mps.is_available(), False))
+
+
+def is_xpu_available() -> bool:
+    """Whether torch can use an Intel GPU."""
+    return bool(_probe(lambda torch: torch.xpu.is_available(), False))
+
+
+def is_mps_platform() -> bool:
+    """Whether this is a Mac with Metal."""
+    return platform.system() == "Darwin" and is_mps_available()
+
+
+def get_cuda_device_capability(device_index: int = 0) -> tuple[int, int] | None:
+    """Compute capability of a CUDA device, or None."""
+    if not is_cuda_available():
+        return None
+    found: tuple[int, int] | None = _probe(lambda torch: torch.cuda.get_device_capability(device_index), None)
+    return found
+
+
+def cuda_supports_bfloat16(device_index: int | None = None) -> bool:
+    """Whether the CUDA device is Ampere or newer."""
+    capability = get_cuda_device_capability(device_index or 0)
+    return capability is not None and capability[0] >= 8
+
+
+def is_legacy_cuda_gpu(device_index: int = 0) -> bool:
+    """Whether the CUDA device is older than Volta."""
+    capability = get_cuda_device_capability(device_index)
+    return capability is not None and capability[0] < 7 and not is_rocm_available()
+
+
+def get_gpu_memory_gb() -> float:
+    """The size of the GPU's memory, simulated or real; 0 without one. Changes nothing."""
+    for name in (DEBUG_MAX_CUDA_VRAM_ENV, DEBUG_MAX_MPS_VRAM_ENV, DEBUG_MAX_XPU_VRAM_ENV):
+        if (simulated := _simulated_gb(name)) is not None:
+            return simulated
+    if is_cuda_available():
+        return _total_gb()
+    if is_xpu_available():
+        return float(_probe(lambda torch: torch.xpu.get_device_properties(0).total_memory / GIB, 0.0))
+    if is_mps_available():
+        return float(_probe(lambda torch: torch.mps.recommended_max_memory() / GIB, 0.0)) or _host_share_gb()
+    return 0.0
+
+
+def get_effective_free_vram_gb(device_index: int = 0) -> float:
+    """What new tensors may take on a CUDA device, within a simulated size; 0 elsewhere, which does not mean full."""
+    if not is_cuda_available():
+        return 0.0
+
+    def measure(torch: Any) -> float:
+        free, total = (size / GIB for size in torch.cuda.mem_get_info(device_index))
+        reserved = torch.cuda.memory_reserved(device_index) / GIB
+        allocated = torch.cuda.memory_allocated(device_index) / GIB
+        free += max(0.0, reserved - allocated)
+        simulated = _simulated_gb(DEBUG_MAX_CUDA_VRAM_ENV)
+        if simulated is not None and simulated < total:
+            free = min(free, budget_gb(simulated) - allocated)
+        return max(0.0, float(free))
+
+    return float(_probe(measure, 0.0))
+
+
+get_available_vram_gb = get_effective_free_vram_gb
+
+
+def get_gpu_device_name() -> str:
+    """The GPU's name, for people."""
+    if is_cuda_available():
+        return str(_probe(lambda torch: torch.cuda.get_device_name(0), "CUDA device"))
+    if is_xpu_available():
+        return str(_probe(lambda torch: torch.xpu.get_device_name(0), "Intel XPU"))
+    if is_mps_available():
+        return f"{platform.processor() or 'Apple'} (MPS)"
+    return "CPU only"
+
+
+def budget_gb(simulated_gb: float) -> float:
+    """What a GPU of that size leaves to torch's allocator."""
+    return max(0.5, simulated_gb - CONTEXT_GB)
+
+
+def cap_fraction(simulated_gb: float, total_gb: float) -> float:
+    """The share of a real GPU's memory that a simulated one's allocator may take."""
+    if simulated_gb >= total_gb:
+        return 1.0
+    return max(0.01, min(1.0, budget_gb(simulated_gb) / total_gb))
+
+
+def enforce_cap() -> str:
+    """Put the simulated size on torch's allocator; returns ``cuda-cap``, or ``none`` if there is nothing to enforce."""
+    simulated = _simulated_gb(DEBUG_MAX_CUDA_VRAM_ENV)
+    if simulated is None:
+        return "none"
+    if not is_cuda_available():
+        logger.info("%s=%g: there is no CUDA, so the limit is not enforced.", DEBUG_MAX_CUDA_VRAM_ENV, simulated)
+        return "none"
+    import torch
+
+    torch.cuda.set_per_process_memory_fraction(cap_fraction(simulated, _total_gb()))
+    return "cuda-cap"
+
+
+@contextmanager
+def simulated_vram(size_gb: float) -> Iterator[str]:
+    """This process has a GPU of *size_gb* inside the block, config and allocator's cap included.
+
+    Yields what `enforce_cap` says. Behind the block everything is as before.
+
+    Raises:
+        ValueError: the size is not a positive number.
+    """
+    from acestep.gpu_config import get_gpu_config, replace_global_gpu_config
+
+    if not (size_gb > 0 and math.isfinite(size_gb)):
+        raise ValueError(f"A simulated GPU of {size_gb} GiB cannot be: give a positive number.")
+    before = os.environ.get(DEBUG_MAX_CUDA_VRAM_ENV)
+    os.environ[DEBUG_MAX_CUDA_VRAM_ENV] = f"{size_gb:g}"
+    previous = replace_global_gpu_config(get_gpu_config(size_gb))
+    try:
+        yield enforce_cap()
+    finally:
+        replace_global_gpu_config(previous)
+        os.environ.pop(DEBUG_MAX_CUDA_VRAM_ENV)
+        if before is not None:
+            os.environ[DEBUG_MAX_CUDA_VRAM_ENV] = before
+        _restore_cap()
+
+
+def free_for_planner_gb() -> tuple[float, float] | None:
+    """Free and whole memory of the CUDA device as a planner must see them, simulated or real; None without CUDA."""
+    if not is_cuda_available():
+        return None
+
+    def measure(torch: Any) -> tuple[float, float]:
+        free, total = (size / GIB for size in torch.cuda.mem_get_info())
+        simulated = _simulated_gb(DEBUG_MAX_CUDA_VRAM_ENV)
+        if simulated is not None and simulated < total:
+            return max(0.0, budget_gb(simulated) - torch.cuda.memory_reserved() / GIB), simulated
+        return free, total
+
+    found: tuple[float, float] | None = _probe(measure, None)
+    return found
+
+
+def _restore_cap() -> None:
+    """The cap of the size that the environment names now, or none."""
+    if is_cuda_available() and enforce_cap() == "none":
+        import torch
+
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def _simulated_gb(name: str) -> float | None:
+    text = os.environ.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value >= 0 and math.isfinite(value)):
+        logger.warning("%s=%r is no size in GiB; it is ignored.", name, text)
+        return None
+    return value
+
+
+def _total_gb() -> float:
+    return float(_probe(lambda torch: torch.cuda.get_device_properties(0).total_memory / GIB, 0.0))
+
+
+def _host_share_gb() -> float:
+    """Three quarters of the host's memory: what a Mac lets its GPU have."""
+    import psutil
+
+    return float(psutil.virtual_memory().total) * 0.75 / GIB
+
+
+def _probe(ask: Any, otherwise: Any) -> Any:
+    """What *ask* learns of torch, or *otherwise* where torch, its backend or the driver cannot say."""
+    try:
+        import torch
+
+        return ask(torch)
+    except (ImportError, AttributeError, RuntimeError, AssertionError):
+        return otherwise
