@@ -1,4 +1,4 @@
-"""Tiers and limits are the reference's, but for exactly 8, 12 and 24 GiB, which belong to the tier that begins there."""
+"""Tiers and limits are the reference's, but for exactly 8, 12 and 24 GiB, which the tier that begins there has."""
 
 from __future__ import annotations
 
