@@ -185,8 +185,9 @@ def _try(decoder: Any, chains: list[Chain], columns: Tensor, decoding: Decoding)
         if decoding.rung.path != "cpu":
             return _run(chains, columns, decoding)
         with outside_limit():
-            host = copied_module(decoder, "cpu", torch.float32)
-            return _run(decoder_chains(host), columns.to("cpu", torch.float32), decoding)
+            host = _host(columns)
+            there = copied_module(decoder, host, torch.float32)
+            return _run(decoder_chains(there), columns.to(host, torch.float32), decoding)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -198,7 +199,7 @@ def _run(chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor:
     batch, _, frames = columns.shape
     rung = decoding.rung
     with outside_limit():
-        waveforms = torch.empty(batch, chains[-1].out_channels, frames * HOP_SAMPLES)
+        waveforms = torch.empty(batch, chains[-1].out_channels, frames * HOP_SAMPLES, device=_host(columns))
     count = -(-frames // rung.window)
     edges = [frames * index // count for index in range(count + 1)]
     decoding.frames, decoding.needed_frames = 0, batch * frames
@@ -211,6 +212,11 @@ def _run(chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor:
             decoding.frames += len(part) * (last - first)
             waveforms[items, :, slice(*output)] = run_chains(chains, part, output, frames)
     return waveforms
+
+
+def _host(columns: Tensor) -> str:
+    """Where waveforms go: to the processor, but what has no numbers stays without."""
+    return "meta" if columns.is_meta else "cpu"
 
 
 def _flag(name: str) -> bool:

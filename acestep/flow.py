@@ -69,8 +69,9 @@ class Flow:
     ) -> None:
         self._sampler, self._turbo, self._draw = sampler, turbo, draw
         self._exact = [*schedule, 0.0]
-        self._times = torch.tensor(self._exact, device=noise.device, dtype=noise.dtype)
-        self.values = [float(t) for t in self._times.tolist()]
+        rounded = torch.tensor(self._exact, dtype=noise.dtype)
+        self.values = [float(t) for t in rounded.tolist()]
+        self._times = rounded.to(noise.device)
         self.guide = Guide(sampler.guidance) if sampler.guidance else None
         self._previous: Tensor | None = None
 

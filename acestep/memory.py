@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,8 +46,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_bytes(device: str) -> int:
     """Bytes of *device* that new tensors may take: the driver's free ones and those that torch holds in reserve.
 
-    On a CPU they are those of the machine that can be had without swapping. A `MemoryLimit` leaves no more than its
-    rest.
+    On a CPU they are those of the machine that can be had without swapping; ``meta`` has none of its own. A
+    `MemoryLimit` leaves no more than its rest.
     """
     kind = device.partition(":")[0]
     if kind == "cuda":
@@ -54,6 +55,8 @@ def free_bytes(device: str) -> int:
         free = torch.cuda.mem_get_info(device)[0] + unused
     elif kind == "mps":
         free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    elif kind == "meta":
+        free = sys.maxsize
     else:
         import psutil
 
@@ -83,17 +86,17 @@ def size(count: float) -> str:
 class MemoryLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Makes this process a device with so many bytes: a tensor beyond them raises `torch.OutOfMemoryError`.
 
-    Counted are the tensors that operations make inside the ``with`` block, each storage once and as long as it lives;
-    what an operation needs for itself is not seen.
+    Counted are the tensors that operations make on *kind* inside the ``with`` block, each storage once and as long as
+    it lives; what an operation needs for itself is not seen. With *kind* ``meta`` shapes alone are run.
 
     Attributes:
         peak_bytes: the most that there was at once.
     """
 
-    def __init__(self, limit_bytes: int, resident_bytes: int = 0) -> None:
+    def __init__(self, limit_bytes: int, resident_bytes: int = 0, kind: str = "cpu") -> None:
         """With *resident_bytes* of models that are there already."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._limit, self._held = limit_bytes, resident_bytes
+        self._limit, self._held, self._kind = limit_bytes, resident_bytes, kind
         self._sizes: dict[int, int] = {}
         self.peak_bytes = resident_bytes
 
@@ -114,8 +117,8 @@ class MemoryLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run the operation and count what it made."""
         out = func(*args, **(kwargs or {}))
-        given = {storage._cdata for storage in _storages((args, kwargs))}
-        for storage in _storages(out):
+        given = {storage._cdata for storage in _storages((args, kwargs), self._kind)}
+        for storage in _storages(out, self._kind):
             if storage._cdata not in given and storage._cdata not in self._sizes:
                 self._count(storage)
         return out
@@ -136,9 +139,14 @@ class MemoryLimit(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._held -= self._sizes.pop(key, 0)
 
 
-def _storages(tree: Any) -> Iterator[torch.UntypedStorage]:
+def _storages(tree: Any, kind: str) -> Iterator[torch.UntypedStorage]:
+    """What the tensors in *tree* are stored in; of one that is made of others, what these are."""
     for leaf in tree_leaves(tree):
-        if isinstance(leaf, Tensor) and leaf.device.type != "meta":
+        if not isinstance(leaf, Tensor) or leaf.device.type != kind:
+            continue
+        if hasattr(leaf, "__tensor_flatten__"):
+            yield from _storages([getattr(leaf, name) for name in leaf.__tensor_flatten__()[0]], kind)
+        else:
             yield leaf.untyped_storage()
 
 

@@ -87,6 +87,11 @@ class Setup:
             lm_backend=config.recommended_backend,
         )
 
+    @property
+    def planner_stays(self) -> bool:
+        """Whether the planner is on the GPU beside its stage, too."""
+        return self.lm_backend != "pt" or not self.offload
+
     def variant(self, name: str) -> Setup:
         """The same as ``default``, ``no-quant`` (not quantized) or ``no-offload`` (nor offloaded)."""
         if name == "default":
@@ -139,10 +144,7 @@ def predict(size_gb: float, setup: Setup, request: Request = Request()) -> Predi
     budget, dit, batch = budget_gb(size_gb), DITS[setup.dit], request.batch
     model = (2 * dit.parameters - (dit.quantized if setup.quantized else 0)) / GIB
     vae, text = 2 * VAE_PARAMETERS / GIB, 2 * TEXT_ENCODER_PARAMETERS / GIB
-    planner = 0.0
-    if setup.lm:
-        planner = LM_GB[setup.lm] + 2 * batch * KV_TOKENS * KV_TOKEN_BYTES[setup.lm] / GIB
-    stays = setup.lm_backend != "pt" or not setup.offload
+    planner, stays = planner_gb(setup, batch), setup.planner_stays
     always = (planner if stays else 0.0) + (0.0 if setup.offload_dit else model)
     always += 0.0 if setup.offload else vae + text
     dit_comes, others_come = (model if setup.offload_dit else 0.0), setup.offload
@@ -156,6 +158,13 @@ def predict(size_gb: float, setup: Setup, request: Request = Request()) -> Predi
     stages["diffuse"] = always + dit_comes + diffusion_gb(dit, request)
     stages["decode"] = decoding + VAE_FRAME_BYTES * chunk / GIB
     return Prediction(stages, budget, chunk)
+
+
+def planner_gb(setup: Setup, batch: int) -> float:
+    """Weights of the planner and the keys and values of all its sequences, two a piece under guidance."""
+    if setup.lm is None:
+        return 0.0
+    return LM_GB[setup.lm] + 2 * batch * KV_TOKENS * KV_TOKEN_BYTES[setup.lm] / GIB
 
 
 def largest_batch(size_gb: float, setup: Setup, duration_s: float = 30) -> int:

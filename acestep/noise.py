@@ -14,12 +14,12 @@ class Streams:
 
     Args:
         seeds: one an item.
-        device: where the numbers are drawn; another device draws others.
+        device: where the numbers are drawn; another device draws others, and ``meta`` none.
         dtype: the same holds for the number format.
     """
 
     def __init__(self, seeds: Sequence[int], *, device: str, dtype: torch.dtype) -> None:
-        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self._generators = [None if device == "meta" else torch.Generator(device).manual_seed(seed) for seed in seeds]
         self._device, self._dtype = device, dtype
 
     def draw(self, frames: int, channels: int) -> Tensor:

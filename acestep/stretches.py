@@ -17,8 +17,11 @@ Span = tuple[int, int]
 """First place, and the one after the last; of the whole input or output of an operation, where 0 is its beginning."""
 
 
-STRETCH_ELEMENTS: Final = {"cpu": 1 << 19, "cuda": 1 << 23}
-"""Of the widest activation of a stretch: what a processor's caches hold, and what keeps a GPU busy."""
+STRETCH_ELEMENTS: Final = {"cpu": 1 << 19, "cuda": 1 << 23, "meta": 1 << 23}
+"""Of the widest activation of a stretch: what a processor's caches hold, and what keeps a GPU busy.
+
+``meta`` stands for a GPU.
+"""
 LEAST_PLACES: Final = 4096
 """Of a stretch, however wide: what it needs beside it costs work."""
 STRETCH_ACTIVATIONS: Final = 4

@@ -97,19 +97,22 @@ class Synthesizer:
         self.vae = load_vae(vae_folder, device=options.rest("vae_decoder"), dtype=dtype)
         encoder = load_text_encoder(text_folder, device=options.rest("text_encoder"), dtype=dtype)
         self.text_encoder, self.text_tokenizer = encoder
-        parts = {
+        self.residence = Residence(self.parts(), options.device, options.offloaded)
+        if options.compile:
+            from acestep.compilation import Compiler
+
+            self.compiler = Compiler()
+            self.compiler.check(options.device)
+
+    def parts(self) -> dict[str, list[Any]]:
+        """The modules that come and go together, by the names that `residence` knows them by."""
+        return {
             "text_encoder": [self.text_encoder],
             "condition": [self.model.encoder, self.model.tokenizer, self.model.detokenizer],
             "decoder": [self.model.decoder],
             "vae_encoder": [self.vae.encoder],
             "vae_decoder": [self.vae.decoder],
         }
-        self.residence = Residence(parts, options.device, options.offloaded)
-        if options.compile:
-            from acestep.compilation import Compiler
-
-            self.compiler = Compiler()
-            self.compiler.check(options.device)
 
     @torch.inference_mode()
     def encode_text(

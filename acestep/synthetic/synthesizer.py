@@ -120,11 +120,9 @@ def model_shapes(scale: Scale, family: Family) -> dict[str, Any]:
     return DEFAULTS | (tiny if scale == "tiny" else full)
 
 
-def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
-    """Write an Oobleck VAE: hop 1920, 64 latent channels, 48 kHz stereo; see `write_model` for the weights."""
-    from diffusers import AutoencoderOobleck
-
-    config = {
+def vae_shapes(scale: Scale) -> dict[str, Any]:
+    """The configuration of an Oobleck VAE: hop 1920, 64 latent channels, 48 kHz stereo."""
+    return {
         "audio_channels": 2,
         "decoder_input_channels": LATENT_CHANNELS,
         "downsampling_ratios": [2, 4, 4, 6, 10],
@@ -133,13 +131,20 @@ def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
         **VAE_CONFIGS[scale],
     }
 
-    def build() -> nn.Module:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the stored keys are those of the old weight_norm
-            return AutoencoderOobleck(**config)  # type: ignore[no-any-return]
 
-    described = {"_class_name": "AutoencoderOobleck", **config}
-    _write(folder, described, build, "diffusion_pytorch_model", DTYPES[scale], seed)
+def build_vae(scale: Scale) -> nn.Module:
+    """The VAE of `vae_shapes`, with weight norms as checkpoints have them."""
+    from diffusers import AutoencoderOobleck
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # the stored keys are those of the old weight_norm
+        return AutoencoderOobleck(**vae_shapes(scale))  # type: ignore[no-any-return]
+
+
+def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
+    """Write the VAE of `vae_shapes`; see `write_model` for the weights."""
+    described = {"_class_name": "AutoencoderOobleck", **vae_shapes(scale)}
+    _write(folder, described, lambda: build_vae(scale), "diffusion_pytorch_model", DTYPES[scale], seed)
 
 
 def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:

@@ -58,6 +58,34 @@ OPTIONS: Axes = {
     "compile": (False, True),
 }
 
+FOOTPRINT: dict[str, Axes] = {
+    "Shapes": {
+        "family": ("turbo", "base", "xl-turbo", "xl-base"),
+        "duration": (30, 240),
+        "batch": (1, 4),
+        "loaded": ("plain", "offloaded", "offloaded int8"),
+    },
+}
+
+SIZES = (4, 6, 8, 12, 16, 20, 24)
+TIERS: dict[str, Axes] = {
+    "Resolve": {"vram_gb": (0, 4, 6, 7, 8, 12, 15.5, 16, 20, 24, 48, 80)},
+    "Estimators": {
+        "dit": ("turbo", "base", "xl_turbo", "xl_base"),
+        "batch": (1, 8),
+        "duration": (30, 240),
+        "lm": ("none", "4B"),
+    },
+    "MemoryModel": {
+        "vram_gb": SIZES,
+        "variant": ("default", "no-quant", "no-offload"),
+        "lm": ("none", "tier"),
+    },
+    "Boundary": {"lm": ("none", "tier"), "duration": (30, 240)},
+    "BatchBoundary": {"vram_gb": SIZES, "lm": ("none", "tier")},
+    "Run": {"vram_gb": SIZES, "lm": ("none", "tier")},
+}
+
 STARTUP: dict[str, Axes] = {
     "Import": {"target": ("acestep", "inference")},
     "Load": {
@@ -166,6 +194,26 @@ OPTIONS_MATRIX = Matrix(
     ),
 )
 
+FOOTPRINT_MATRIX = Matrix(
+    "footprint",
+    tuple(sorted(_of(FOOTPRINT), key=lambda cell: f"{cell['family']} {cell['loaded']}")),
+    quick=(
+        {"stage": "Shapes", "family": "turbo", "duration": 30, "batch": 1, "loaded": "plain"},
+        {"stage": "Shapes", "family": "turbo", "duration": 240, "batch": 1, "loaded": "plain"},
+        {"stage": "Shapes", "family": "turbo", "duration": 30, "batch": 4, "loaded": "plain"},
+        {"stage": "Shapes", "family": "turbo", "duration": 30, "batch": 1, "loaded": "offloaded int8"},
+        {"stage": "Shapes", "family": "base", "duration": 30, "batch": 1, "loaded": "plain"},
+    ),
+)
+
+QUICK_RUNS = ((6, "none"), (8, "tier"))
+
+TIERS_MATRIX = Matrix(
+    "tiers",
+    _of(TIERS),
+    quick=tuple(c for c in _of(TIERS) if c["stage"] != "Run" or (c["vram_gb"], c["lm"]) in QUICK_RUNS),
+)
+
 MATRICES = (
     GENERATE_MATRIX,
     TASKS_MATRIX,
@@ -173,5 +221,7 @@ MATRICES = (
     STAGES_MATRIX,
     PLANNER_MATRIX,
     APIS_MATRIX,
+    FOOTPRINT_MATRIX,
+    TIERS_MATRIX,
     STARTUP_MATRIX,
 )

@@ -39,10 +39,10 @@ def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded
     """
     try:
         take = workload.prepare(state, cell)
-        warmup_s = _warm_up(take, workload.limit_s)
-        samples, measuring_s = take_samples(take)
+        warmup_s, first = _warm_up(take, workload.limit_s)
+        samples, measuring_s = ([first], warmup_s) if first.exact else take_samples(take)
         series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
-        peaks = [] if "peak_memory" in series else _peaks(take, samples, loaded_bytes)
+        peaks = [] if first.exact or "peak_memory" in series else _peaks(take, samples, loaded_bytes)
         return Record(
             matrix,
             cell,
@@ -108,19 +108,20 @@ def _is_out_of_memory(error: Exception) -> bool:
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
-def _warm_up(take: TakeSample, limit_s: float) -> float:
-    """Run the cell, a short one up to three times; return the seconds that took.
+def _warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
+    """Run the cell, a short one up to three times; return the seconds that took, and the first sample.
 
     Raises CellTimeout if the samples cannot fit in the limit.
     """
-    start = time.perf_counter()
-    for _ in range(WARMUP_RUNS):
-        timed_s = take().timed_s
+    start, samples = time.perf_counter(), list[Sample]()
+    while len(samples) < WARMUP_RUNS:
+        samples.append(take())
+        timed_s = samples[-1].timed_s
         if timed_s * LONG_SAMPLES > limit_s:
             raise CellTimeout(f"one run took {timed_s:.1f} s, so {LONG_SAMPLES} exceed the limit of {limit_s:.0f} s")
-        if time.perf_counter() - start > SHORT_S:
+        if samples[-1].exact or time.perf_counter() - start > SHORT_S:
             break
-    return time.perf_counter() - start
+    return time.perf_counter() - start, samples[0]
 
 
 def _peaks(take: TakeSample, samples: list[Sample], loaded_bytes: int | None) -> list[float]:

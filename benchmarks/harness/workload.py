@@ -22,12 +22,16 @@ class CellFailed(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: its value in every series, the work it did, the seconds of the timed region and its peak of memory."""
+    """One run: its value in every series, the work it did, the seconds of the timed region and its peak of memory.
+
+    Of an `exact` one nothing would differ in another run, so that there is none.
+    """
 
     series: Mapping[str, float]
     work: Mapping[str, Scalar]
     timed_s: float
     peak_bytes: int | None = None
+    exact: bool = False
 
 
 TakeSample = Callable[[], Sample]

@@ -55,10 +55,11 @@ def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
 
     from acestep.devices import resolve_device
     from benchmarks.harness.host import usable_cores
+    from scripts.progress import say
     from scripts.versus.planner import PlannerRace
     from scripts.versus.race import race
     from scripts.versus.report import planner_json, planner_tables
-    from scripts.versus.turns import Spread, say
+    from scripts.versus.turns import Spread
 
     threads = use_threads(arguments.threads or (1 if arguments.scale == "tiny" else usable_cores()))
     device = resolve_device(arguments.device)
@@ -93,7 +94,7 @@ def _checkpoint(scale: str) -> Iterator[Path]:
     from acestep.checkpoints import CheckpointError
     from acestep.synthetic import SCALES, cached
     from acestep.synthetic.planner import write_planner
-    from scripts.versus.turns import say
+    from scripts.progress import say
 
     if scale == "tiny":
         yield cached("tiny") / PLANNER

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from acestep.clock import Clock
-from scripts.versus.turns import Progress, Spread, complete_rounds, there_and_back
+from scripts.progress import Progress
+from scripts.versus.turns import Spread, complete_rounds, there_and_back
 
 
 @dataclass

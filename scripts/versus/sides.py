@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from acestep.clock import Clock
-from scripts.versus.turns import DisagreementError, Progress, Spread, complete_rounds, there_and_back
+from scripts.progress import Progress
+from scripts.versus.turns import DisagreementError, Spread, complete_rounds, there_and_back
 
 MOST_DIFFERENT = 1e-4
 """How far apart numbers of size one may be that come of the same work."""

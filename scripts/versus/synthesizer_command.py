@@ -67,10 +67,10 @@ def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
     import torch
 
     from benchmarks.harness.host import usable_cores
+    from scripts.progress import say
     from scripts.versus.report import synthesizer_json, synthesizer_table
     from scripts.versus.sides import race
     from scripts.versus.synthesizer import SynthesizerRace
-    from scripts.versus.turns import say
 
     threads, layers = use_threads(arguments.threads or usable_cores()), arguments.layers
     work = {"seconds": arguments.seconds, "condition_tokens": arguments.condition_tokens, "parts": arguments.parts}
@@ -103,7 +103,7 @@ def _checkpoints(scale: str, parts: Collection[str], layers: int | None) -> Iter
     from acestep.constants import DEFAULT_DIT, VAE_FOLDER
     from acestep.synthetic import SCALES, cached
     from acestep.synthetic.synthesizer import write_model, write_vae
-    from scripts.versus.turns import say
+    from scripts.progress import say
 
     if scale == "tiny":
         yield cached("tiny")

@@ -1,4 +1,4 @@
-"""The whole road with asv itself: a decoder that does half as much again is found, named and dated."""
+"""The whole road with asv itself: a decoder that does its work three times is found, named and dated."""
 
 import json
 import math
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CELL = "duration=30,batch=1,thinking=False,steps=8"
 SERIES = r"GenerateMusic\.track_(wall|vae|dit|fingerprint)\(30, 1, False, 8\)"
 NAME = "generate.GenerateMusic.track_{}(30, 1, False, 8)"
-ATTEMPTS = 4
+ATTEMPTS = 3
 """How often to measure on a machine that changes its speed meanwhile; then what was measured last has to do."""
 SLOWER = """
 
@@ -25,6 +25,7 @@ _decode = AceStepHandler.decode_latents
 
 
 def _decode_again(self, latents, *args, **kwargs):
+    _decode(self, latents, *args, **kwargs)
     _decode(self, latents, *args, **kwargs)
     return _decode(self, latents, *args, **kwargs)
 
@@ -104,7 +105,7 @@ def quiet(project: Project) -> bool:
     measured = [results(project, commit) for commit in project.commits]
     dit, vae = "generate.GenerateMusic.track_dit", "generate.GenerateMusic.track_vae"
     unchanged = [[result[dit] for result in measured], [result[vae] for result in measured[:2]]]
-    return all(max(times) < 1.15 * min(times) for times in unchanged)
+    return all(max(times) < 1.3 * min(times) for times in unchanged)
 
 
 def configure(path: Path) -> None:
@@ -132,7 +133,7 @@ def results(project: Project, commit: str) -> dict[str, float]:
 
 @pytest.mark.slow
 def test_compare_names_the_decoder_and_the_whole_but_not_the_diffusion(project):
-    table = project.asv("compare", "--factor", "1.2", *project.commits[1:])
+    table = project.asv("compare", "--factor", "1.4", *project.commits[1:])
     marks = changes(table)
 
     assert {name for name, mark in marks.items() if mark == "+"} == {NAME.format("vae"), NAME.format("wall")}, table

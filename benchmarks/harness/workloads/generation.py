@@ -45,11 +45,16 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Asked:
-    """What one call is to do: fields of `GenerationParams`, the number of pieces, and the work that this has to be."""
+    """What one call is to do.
+
+    `params` are fields of `GenerationParams`, over those of the piece that benchmarks make; `batch` is the number of
+    pieces, whose seeds count on from `seed` (None is a random one each); `work` is what this has to be.
+    """
 
     params: Mapping[str, Any]
     batch: int
     work: Mapping[str, Scalar]
+    seed: int | None = FIRST_SEED
 
 
 def audio_codes(seconds: int) -> str:
@@ -62,11 +67,11 @@ def generate(dit: Any, lm: Any, device: str, asked: Asked) -> Region[Any]:
     """Call `generate_music`, with files in a folder that goes afterwards; CellFailed with its error if it fails."""
     names = ("generate_music", "GenerationParams", "GenerationConfig")
     function, params_class, config_class = require("acestep.inference", *names)
-    params = params_class(caption=CAPTION, lyrics=LYRICS, vocal_language="en", **asked.params)
+    params = params_class(**{"caption": CAPTION, "lyrics": LYRICS, "vocal_language": "en", **asked.params})
     config = config_class(
         batch_size=asked.batch,
-        use_random_seed=False,
-        seeds=[FIRST_SEED + item for item in range(asked.batch)],
+        use_random_seed=asked.seed is None,
+        seeds=None if asked.seed is None else [asked.seed + item for item in range(asked.batch)],
         audio_format="flac",
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,213 @@
+"""What each stage of a generation takes up and does at the released shapes: computed by running them without storage.
+
+Bytes of weights and peaks, floating-point operations and operator calls are exact, and the same on every machine.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.harness.workload import require
+
+CAPTION_TOKENS = 96
+LYRIC_TOKENS = 416
+LATENT_RATE = 25
+LATENT_CHANNELS = 64
+TIMBRE_TOKENS = 1
+UNLIMITED = 1 << 62
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A generation to be run through.
+
+    `family` is that of the diffusion model, `duration` in seconds; `caption_tokens` and `lyric_tokens` make up the
+    condition, with one of timbre. `beside_bytes` are taken up all the time by what is not run, such as a planner.
+    """
+
+    family: str = "turbo"
+    duration: float = 30
+    batch: int = 1
+    steps: int = 8
+    quantization: str | None = None
+    offload: bool = False
+    offload_dit: bool = False
+    caption_tokens: int = CAPTION_TOKENS
+    lyric_tokens: int = LYRIC_TOKENS
+    beside_bytes: int = 0
+    scale: str = "full"
+
+
+@dataclass
+class Stage:
+    """What a stage needs: `weight_bytes` on the device while it runs, `peak_bytes` with them, and its work."""
+
+    weight_bytes: int
+    peak_bytes: int
+    flops: int
+    operators: int
+
+
+@dataclass
+class Footprint:
+    """What was found.
+
+    `resting_bytes` are taken up between stages; `vae_path` says how audio was decoded, `failed` which stage ran out of
+    memory, and `reason` how.
+    """
+
+    resting_bytes: int = 0
+    stages: dict[str, Stage] = field(default_factory=dict)
+    vae_path: str = ""
+    failed: str = ""
+    reason: str = ""
+
+    @property
+    def peak_stage(self) -> str:
+        """The stage that takes up most."""
+        return max(self.stages, key=lambda name: self.stages[name].peak_bytes)
+
+    @property
+    def peak_bytes(self) -> int:
+        """What it takes up."""
+        return self.stages[self.peak_stage].peak_bytes
+
+
+def footprint(asked: Asked, limit_bytes: int = UNLIMITED, models: Any = None) -> Footprint:
+    """Run every stage of *asked*, on a device of *limit_bytes*; what does not fit ends it.
+
+    *models* are those of `open_models`, if they are there already. Raises Unsupported where the commit cannot run
+    without storage.
+    """
+    import torch
+
+    models = models or open_models(asked)
+    run = _Run(models, limit_bytes, asked.beside_bytes)
+    with torch.inference_mode():
+        _stages(asked, models, run)
+    return run.found
+
+
+def open_models(asked: Asked) -> Any:
+    """Return the models that *asked* needs, without storage, in numbers of 2 bytes."""
+    import torch
+
+    options = require("acestep.options", "Options")(
+        "meta", torch.bfloat16, "sdpa", False, asked.quantization, asked.offload, asked.offload_dit
+    )
+    family = require("acestep.families", "family_named")(asked.family)
+    return require("acestep.shapes", "open_shapes")(family, options, asked.scale)
+
+
+def _stages(asked: Asked, models: Any, run: _Run) -> None:
+    import torch
+
+    text_states = require("acestep.shapes", "text_states")
+    frames = int(LATENT_RATE * asked.duration)
+    text = run("text_encode", lambda: text_states(models, asked.caption_tokens, asked.lyric_tokens))
+    if text is None:
+        return
+    states = run("condition_encode", lambda: models.encode_condition(text)[0])
+    if states is None:
+        return
+    condition = states.expand(asked.batch, *states.shape[1:])
+    context = torch.empty(asked.batch, frames, 2 * LATENT_CHANNELS, device="meta", dtype=models.dtype)
+    schedule = models.family.schedule(asked.steps, 3.0)
+    sampler, correction = _sampling(models)
+    seeds = range(asked.batch)
+    latents = run(
+        "diffusion",
+        lambda: models.diffuse(condition, context, seeds, schedule, correction, sampler=sampler),
+        held=(states, context),
+    )
+    if latents is None:
+        return
+    run("vae_decode", lambda: models.decode_latents(latents), held=(latents,))
+    if models.decoding is not None:
+        told = models.decoding.public
+        run.found.vae_path = "whole" if told["path"] == "whole" else f"{told['path']} {told['window_frames']}"
+
+
+def _sampling(models: Any) -> tuple[Any, Any]:
+    """How a generation samples unless it is told otherwise: guided where the family is, with the wavelet correction."""
+    sampler, correction = require("acestep.diffusion", "Sampler", "Correction")
+    guidance = require("acestep.guidance", "Guidance")
+    sampling = sampler(guidance=guidance(7.0)) if models.family.guided else sampler()
+    return sampling, correction("double", 0.05, 0.02)
+
+
+class _Run:
+    """Runs stages one after the other, and notes what each took."""
+
+    def __init__(self, models: Any, limit_bytes: int, beside_bytes: int) -> None:
+        self._models, self._limit_bytes = models, limit_bytes
+        self._always = _resting_bytes(models) + beside_bytes
+        self._counted = _counting_limit()
+        self.found = Footprint(self._always)
+
+    def __call__(self, name: str, work: Callable[[], Any], held: tuple[Any, ...] = ()) -> Any:
+        """What *work* returns beside tensors *held*; None, with the reason noted, if memory ran out."""
+        is_out_of_memory = require("acestep.memory", "is_out_of_memory")
+        fused, weights = require("acestep.shapes", "FusedAttention")(), self._always
+        limit = self._counted(self._limit_bytes, weights + sum(tensor.nbytes for tensor in held), "meta")
+        moved = self._models.residence.transfers.moved_bytes
+        result = None
+        try:
+            with fused, limit:
+                result = work()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self.found.failed, self.found.reason = name, str(error)
+        moved = self._models.residence.transfers.moved_bytes - moved
+        self.found.stages[name] = Stage(weights + moved, limit.peak_bytes, limit.flops + fused.flops, limit.operators)
+        return result
+
+
+def _resting_bytes(models: Any) -> int:
+    """Bytes of the weights that are on the device between stages."""
+    stored = require("acestep.residence", "stored_bytes")
+    resting = [
+        module
+        for name, modules in models.parts().items()
+        if name not in models.residence.offloaded
+        for module in modules
+    ]
+    return sum(stored(tensor) for module in resting for tensor in (*module.parameters(), *module.buffers()))
+
+
+def _counting_limit() -> Any:
+    """A `MemoryLimit` that also counts operators, and the floating-point operations that torch has a formula for.
+
+    Operators that are made of others are taken apart first, as autograd does, which does not run here.
+    """
+    from torch.utils.flop_counter import flop_registry
+
+    limit_class: Any = require("acestep.memory", "MemoryLimit")
+
+    class CountingLimit(limit_class):  # type: ignore[misc]  # known when a commit has been chosen
+        operators = 0
+        flops = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            formula = flop_registry.get(func._overloadpacket)
+            if formula is None and _is_composite(func):
+                with self:
+                    return func.decompose(*args, **(kwargs or {}))
+            out = super().__torch_dispatch__(func, types, args, kwargs)
+            self.operators += 1
+            if formula is not None:
+                self.flops += formula(*args, **(kwargs or {}), out_val=out)
+            return out
+
+    return CountingLimit
+
+
+@functools.cache
+def _is_composite(func: Any) -> bool:
+    import torch
+
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))

@@ -1,0 +1,77 @@
+"""Full-size generations without storage: what each stage takes up and does, to the byte."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from benchmarks.harness.footprint import Asked, footprint, open_models
+from benchmarks.harness.record import Cell, Scalar
+from benchmarks.harness.settings import Settings
+from benchmarks.harness.workload import Sample, TakeSample, require
+
+STEPS = 2
+"""One with the wavelet correction and the last one, which has none; more would do the same again."""
+STAGES = {"text_encode": "text", "condition_encode": "condition", "diffusion": "diffusion", "vae_decode": "vae"}
+
+
+class Footprints:
+    """Runs a cell once; models of a family serve all its cells that load them alike."""
+
+    limit_s = 600.0
+    memory = False
+
+    def load(self, settings: Settings) -> dict[str, Any]:
+        """Hold the models that the last cell had; nothing depends on scale or device of *settings*."""
+        del settings
+        require("acestep.shapes", "open_shapes")
+        return {}
+
+    def facts(self, state: dict[str, Any]) -> Mapping[str, Scalar]:  # noqa: ARG002 - of all cells
+        """Return the number format."""
+        return {"dtype": "torch.bfloat16"}
+
+    def weight(self, cell: Cell) -> float:
+        """XL models have more layers, guided ones two rows."""
+        return 1.5 if "xl" in str(cell["family"]) else 1.0
+
+    def prepare(self, state: dict[str, Any], cell: Cell) -> TakeSample:
+        """Return a function that runs every stage."""
+        asked = asked_for(cell)
+        loaded = f"{cell['family']} {cell['loaded']}"
+        if loaded not in state:
+            state.clear()
+            state[loaded] = open_models(asked)
+        return partial(_sample, asked, state[loaded])
+
+
+def asked_for(cell: Cell) -> Asked:
+    """Return what *cell* is to run."""
+    offloaded = "offloaded" in str(cell["loaded"])
+    return Asked(
+        family=str(cell["family"]),
+        duration=float(cell["duration"]),
+        batch=int(cell["batch"]),
+        steps=STEPS,
+        quantization="int8_weight_only" if "int8" in str(cell["loaded"]) else None,
+        offload=offloaded,
+        offload_dit=offloaded,
+    )
+
+
+def _sample(asked: Asked, models: Any) -> Sample:
+    start = time.perf_counter()
+    found = footprint(asked, models=models)
+    series: dict[str, float] = {"peak": float(found.peak_bytes)}
+    for name, stage in found.stages.items():
+        short = STAGES[name]
+        series |= {
+            f"{short}_weights": float(stage.weight_bytes),
+            f"{short}_peak": float(stage.peak_bytes),
+            f"{short}_flops": float(stage.flops),
+            f"{short}_operators": float(stage.operators),
+        }
+    work = {"peak_stage": STAGES[found.peak_stage], "vae_path": found.vae_path}
+    return Sample(series, work, time.perf_counter() - start, exact=True)
