@@ -10,10 +10,10 @@ from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tra
 from benchmarks.harness.workloads.footprint import STAGES, Footprints
 
 WHAT = {
-    "weights": ("bytes", "weights"),
-    "peak": ("bytes", "peak"),
+    "weights": ("exact bytes", "weights"),
+    "peak": ("exact bytes", "peak"),
     "flops": ("FLOP", "work"),
-    "operators": ("calls", "operators"),
+    "operators": ("operators", "operator calls"),
 }
 
 
@@ -25,7 +25,7 @@ def setup_cache() -> matrix.Records:
 
 @tracks_stage(
     matrices.FOOTPRINT,
-    Series("peak", "bytes", "peak of all stages"),
+    Series("peak", "exact bytes", "peak of all stages"),
     *(
         Series(f"{stage}_{name}", unit, f"{stage} {title}")
         for stage in STAGES.values()

@@ -19,28 +19,28 @@ def setup_cache() -> matrix.Records:
     matrices.TIERS,
     TIME,
     Series("tier_index", "tier", "index of the tier"),
-    Series("max_duration_lm", "seconds", "longest audio with a planner"),
-    Series("max_duration", "seconds", "longest audio without"),
+    Series("max_duration_lm", "seconds allowed", "longest audio with a planner"),
+    Series("max_duration", "seconds allowed", "longest audio without"),
     Series("max_batch_lm", "pieces", "largest batch with a planner"),
     Series("max_batch", "pieces", "largest batch without"),
     Series("lm_choices", "planners", "planners that are listed"),
     Series("offload_flags", "flags", "offloading, 2 for models and 1 for the diffusion model"),
-    Series("quantized", "flag", "quantization"),
+    Series("quantized", "flags", "quantization"),
 )
 class Resolve(FromRecords):
     """What a GPU of so many GB is given."""
 
 
-@tracks_stage(matrices.TIERS, TIME, Series("estimate", "bytes", "estimate of a request"))
+@tracks_stage(matrices.TIERS, TIME, Series("estimate", "exact bytes", "estimate of a request"))
 class Estimators(FromRecords):
     """What a request is estimated to take up, with every model on the GPU."""
 
 
 @tracks_stage(
     matrices.TIERS,
-    Series("peak", "bytes", "predicted peak"),
-    Series("over_budget", "bytes", "beyond what there is"),
-    Series("misfits", "flag", "does not fit"),
+    Series("peak", "exact bytes", "predicted peak"),
+    Series("over_budget", "exact bytes", "beyond what there is"),
+    Series("misfits", "misfits", "does not fit"),
 )
 class MemoryModel(FromRecords):
     """What 30 s are predicted to take up, as the tier loads the models and without quantization and offload."""
@@ -66,7 +66,9 @@ class BatchBoundary(FromRecords):
 
 
 @tracks_stage(
-    matrices.TIERS, Series("peak", "bytes", "peak at released shapes"), Series("misfits", "flag", "out of memory")
+    matrices.TIERS,
+    Series("peak", "exact bytes", "peak at released shapes"),
+    Series("misfits", "misfits", "out of memory"),
 )
 class Run(FromRecords):
     """30 s of a tier at the released shapes, run without storage under its limit."""

@@ -1,6 +1,7 @@
 // Numbers with units, commits, and elements: text goes into the page as text only.
 
 const TIMES = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]];
+const WORK = [[1e12, "TFLOP"], [1e9, "GFLOP"], [1e6, "MFLOP"], [1, "FLOP"]];
 const SIZES = [[1e12, "TB"], [1e9, "GB"], [1e6, "MB"], [1e3, "kB"], [1, "B"]];
 
 function digits(value) {
@@ -17,7 +18,8 @@ function scaled(value, scales) {
 function amount(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "seconds") return value === 0 ? "0\u00a0s" : scaled(value, TIMES);
-  if (unit === "bytes") return scaled(value, SIZES);
+  if (unit === "bytes" || unit === "exact bytes") return scaled(value, SIZES);
+  if (unit === "FLOP") return scaled(value, WORK);
   if (unit === "s/s") return `${scaled(value, TIMES)} per s`;
   if (unit === "s/token") return `${scaled(value, TIMES)}/token`;
   if (unit === "share") return `${(100 * value).toFixed(1)}\u00a0%`;
@@ -28,7 +30,7 @@ function amount(value, unit) {
 
 // What to divide the values of an axis by, and what to write behind them.
 function axisUnit(most, unit) {
-  const scales = { seconds: TIMES, "s/s": TIMES, "s/token": TIMES, bytes: SIZES, share: [[0.01, "%"]] }[unit];
+  const scales = { seconds: TIMES, "s/s": TIMES, "s/token": TIMES, bytes: SIZES, "exact bytes": SIZES, FLOP: WORK, share: [[0.01, "%"]] }[unit];
   if (!scales) return { factor: 1, suffix: "" };
   const [factor, name] = scales.find(([least]) => most >= least) ?? scales.at(-1);
   return { factor, suffix: `\u00a0${name}` };

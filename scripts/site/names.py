@@ -46,6 +46,13 @@ _OWNERS = {
     "tasks.Types": "Task",
     "tasks.FromCodes": "Task from audio codes",
     "options.Generate": "Options",
+    "footprint.Shapes": "Released shapes",
+    "tiers.Resolve": "Tier",
+    "tiers.Estimators": "Estimate",
+    "tiers.MemoryModel": "Predicted",
+    "tiers.Boundary": "Tier boundary",
+    "tiers.BatchBoundary": "Batch boundary",
+    "tiers.Run": "Tier at released shapes",
 }
 """Classes whose own name says too little."""
 _QUALITIES = {
@@ -75,6 +82,19 @@ _QUALITIES = {
     "s_per_token": "seconds per token",
     "chosen_share": "share of chosen tokens",
     "mask": "mask, per chosen token",
+    "tier_index": "index of the tier",
+    "max_duration_lm": "longest audio with a planner",
+    "max_duration": "longest audio",
+    "max_batch_lm": "largest batch with a planner",
+    "max_batch": "largest batch",
+    "lm_choices": "planners",
+    "over_budget": "beyond what there is",
+    "misfits": "does not fit",
+    "too_large": "allowed, but too large",
+    "unused": "fits, but is not allowed",
+    "min_gb_default": "least size, as tiers load",
+    "min_gb_no_quant": "least size without quantization",
+    "min_gb_no_offload": "least size without offload",
 }
 """Metrics of other classes, where their own name says too little."""
 
@@ -85,6 +105,8 @@ GROUPS = {
     "stages": "Stages alone",
     "planner": "Planner",
     "apis": "APIs",
+    "footprint": "Released shapes",
+    "tiers": "GPU tiers",
     "startup": "Start-up",
 }
 """The modules of benchmarks, in the order in which a reader looks for them."""
@@ -93,7 +115,10 @@ _GENERATIONS = ("generate", "tasks", "options")
 """The groups whose series are those of whole generations, stage by stage."""
 _SPELLING = {"lm": "LM", "vae": "VAE", "dit": "DiT"}
 OUTPUT_UNIT = "fingerprint"
-EXACT_UNITS = (OUTPUT_UNIT, "tokens", "forwards", "transfers", "layers", "graphs")
+EXACT_UNITS = (
+    *(OUTPUT_UNIT, "tokens", "forwards", "transfers", "layers", "graphs"),
+    *("exact bytes", "FLOP", "operators", "tier", "seconds allowed", "pieces", "planners", "flags", "misfits", "GB"),
+)
 """Units that do not jitter: any difference is a change."""
 
 
@@ -178,7 +203,7 @@ def parameter_text(name: str, value: str) -> str:
             return "thinking" if plain == "True" else "no thinking"
         case "steps":
             return f"{plain} steps"
-        case "engine" | "phase" | "task" | "family":
+        case "engine" | "phase" | "task" | "family" | "loaded" | "variant" | "dit":
             return plain
         case "reference":
             return "with reference" if plain == "True" else "no reference"
@@ -196,6 +221,10 @@ def parameter_text(name: str, value: str) -> str:
             return f"codes of {plain} s"
         case "lyric_lines":
             return f"{plain} lines of lyrics"
+        case "vram_gb":
+            return f"{plain} GB"
+        case "lm":
+            return {"none": "no planner", "tier": "the tier's planner"}.get(plain, f"planner {plain}")
         case "new":
             return "nothing new" if plain == "nothing" else f"new {plain}"
         case _:

@@ -12,7 +12,7 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample, require
 
-CALLS = 200
+CALLS = 20
 """Of a function of microseconds in a sample that is timed."""
 GIB = 2**30
 
