@@ -72,7 +72,7 @@ def is_legacy_cuda_gpu(device_index: int = 0) -> bool:
 def get_gpu_memory_gb() -> float:
     """The size of the GPU's memory, simulated or real; 0 without one. Changes nothing."""
     for name in (DEBUG_MAX_CUDA_VRAM_ENV, DEBUG_MAX_MPS_VRAM_ENV, DEBUG_MAX_XPU_VRAM_ENV):
-        if (simulated := _simulated_gb(name)) is not None:
+        if (simulated := simulated_gb(name)) is not None:
             return simulated
     if is_cuda_available():
         return _total_gb()
@@ -93,7 +93,7 @@ def get_effective_free_vram_gb(device_index: int = 0) -> float:
         reserved = torch.cuda.memory_reserved(device_index) / GIB
         allocated = torch.cuda.memory_allocated(device_index) / GIB
         free += max(0.0, reserved - allocated)
-        simulated = _simulated_gb(DEBUG_MAX_CUDA_VRAM_ENV)
+        simulated = simulated_gb()
         if simulated is not None and simulated < total:
             free = min(free, budget_gb(simulated) - allocated)
         return max(0.0, float(free))
@@ -129,7 +129,7 @@ def cap_fraction(simulated_gb: float, total_gb: float) -> float:
 
 def enforce_cap() -> str:
     """Put the simulated size on torch's allocator; returns ``cuda-cap``, or ``none`` if there is nothing to enforce."""
-    simulated = _simulated_gb(DEBUG_MAX_CUDA_VRAM_ENV)
+    simulated = simulated_gb()
     if simulated is None:
         return "none"
     if not is_cuda_available():
@@ -174,7 +174,7 @@ def free_for_planner_gb() -> tuple[float, float] | None:
 
     def measure(torch: Any) -> tuple[float, float]:
         free, total = (size / GIB for size in torch.cuda.mem_get_info())
-        simulated = _simulated_gb(DEBUG_MAX_CUDA_VRAM_ENV)
+        simulated = simulated_gb()
         if simulated is not None and simulated < total:
             return max(0.0, budget_gb(simulated) - torch.cuda.memory_reserved() / GIB), simulated
         return free, total
@@ -191,7 +191,8 @@ def _restore_cap() -> None:
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-def _simulated_gb(name: str) -> float | None:
+def simulated_gb(name: str = DEBUG_MAX_CUDA_VRAM_ENV) -> float | None:
+    """The size that the environment variable *name* asks to simulate; None if it does not, or is no size."""
     text = os.environ.get(name)
     if text is None:
         return None

@@ -7,14 +7,15 @@ import sys
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-GIB: Final = 2**30
+from acestep.gpu_memory import GIB, budget_gb, simulated_gb
+
 _active: list[MemoryLimit] = []
 
 
@@ -46,13 +47,17 @@ def is_out_of_memory(error: BaseException) -> bool:
 def free_bytes(device: str) -> int:
     """Bytes of *device* that new tensors may take: the driver's free ones and those that torch holds in reserve.
 
-    On a CPU they are those of the machine that can be had without swapping; ``meta`` has none of its own. A
-    `MemoryLimit` leaves no more than its rest.
+    On CUDA no more than a GPU of the size that ``$MAX_CUDA_VRAM`` simulates would have. On a CPU they are those of the
+    machine that can be had without swapping; ``meta`` has none of its own. A `MemoryLimit` leaves no more than its
+    rest.
     """
     kind = device.partition(":")[0]
     if kind == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        free = torch.cuda.mem_get_info(device)[0] + unused
+        allocated = torch.cuda.memory_allocated(device)
+        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device) - allocated
+        simulated = simulated_gb()
+        if simulated is not None:
+            free = min(free, int(budget_gb(simulated) * GIB) - allocated)
     elif kind == "mps":
         free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     elif kind == "meta":

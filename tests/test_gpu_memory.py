@@ -9,6 +9,7 @@ import torch
 
 from acestep import gpu_memory
 from acestep.gpu_memory import GIB, cap_fraction, enforce_cap, get_effective_free_vram_gb, simulated_vram
+from acestep.memory import free_bytes
 
 
 class Card:
@@ -53,6 +54,14 @@ def test_free_memory_counts_what_torch_holds_and_a_simulated_size(
     if simulated:
         monkeypatch.setenv("MAX_CUDA_VRAM", simulated)
     assert get_effective_free_vram_gb() == pytest.approx(expected)
+
+
+def test_decoding_sees_a_simulated_size_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    Card(monkeypatch, 60, 80, 7, 5)
+    monkeypatch.delenv("MAX_CUDA_VRAM", raising=False)
+    assert free_bytes("cuda") == 62 * GIB
+    monkeypatch.setenv("MAX_CUDA_VRAM", "8")
+    assert free_bytes("cuda") == int(2.5 * GIB)
 
 
 def test_without_cuda_nothing_is_known_to_be_free(monkeypatch: pytest.MonkeyPatch) -> None:
