@@ -73,6 +73,8 @@ def run(example: Example, arguments: argparse.Namespace, results: Results) -> in
         f"{arguments.tier_duration:g} s; {RUNS[model].told}",
         flush=True,
     )
+    if arguments.tier_skip_compile and model != "cuda":
+        print(f"--tier-skip-compile changes nothing here: nothing is compiled with --memory-model {model}.", flush=True)
     results.describe(memory_model=model, enforcement=RUNS[model].told)
     tests: list[TierTest] = []
     runner = RUNS[model].open(example, arguments)

@@ -136,6 +136,7 @@ def test_what_it_cannot_begin_with_is_told(tmp_path: Path, capsys: pytest.Captur
         "--config-path acestep-v9": "acestep-v9",
         "--lm-model gpt": "acestep-5Hz-lm-0.6B",
         "--device cuda:7": "cuda:7",
+        "--device mps --lm-backend mlx": "mps",
     }
     for command, told in refused.items():
         assert main(command.split()) == 1, command

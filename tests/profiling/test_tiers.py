@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from acestep.memory_model import Request, Setup, predict
+from benchmarks.harness.footprint import Asked, footprint
 from scripts.profile_inference import main
 
 GIB = 2**30
@@ -71,12 +76,40 @@ def test_tiny_models_generate_under_a_limit_in_proportion(tmp_path: Path, size: 
     assert entry["peak_vram_gb"] <= size - 0.5
 
 
+def test_formula_and_shapes_agree_where_everything_is_on_the_gpu() -> None:
+    predicted = predict(8, Setup(), Request(30))
+    found = footprint(Asked(steps=2), int(predicted.budget_gb * GIB))
+    assert found.vae_path.startswith("tiled") == (predicted.chunk_frames < 750)
+    for ours, formula in (("text_encode", "text"), ("diffusion", "diffuse"), ("vae_decode", "decode")):
+        assert found.stages[ours].peak_bytes / GIB == pytest.approx(predicted.stages_gb[formula], rel=0.15)
+
+
+def test_the_formula_needs_no_torch(tmp_path: Path) -> None:
+    program = "import sys; sys.modules['torch'] = None; from scripts.profile_inference import main; sys.exit(main())"
+    options = ["--mode", "tier-test", "--memory-model", "analytic", "--tiers", "8"]
+    command = [sys.executable, "-c", program, *options]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "8GB     tier4" in done.stdout
+
+
 def test_a_limit_that_is_too_small_fails_as_a_gpu_does(tmp_path: Path) -> None:
     code, told = tier_test(tmp_path, "--tiers", "1", "--memory-model", "budget")
     (entry,) = told["results"]
     assert (code, entry["status"]) == (3, "oom")
     assert entry["stage"]
     assert entry["error"]
+
+
+@pytest.mark.parametrize("command", ["", "--tier-skip-compile", "--tier-with-lm --tiers 6 8 16"])
+def test_commands_of_the_guide(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told = tier_test(tmp_path, *command.split(), "--memory-model", "analytic")
+    out = capsys.readouterr().out
+    assert code == 0
+    assert f"{'  VRAM':<10}{'Tier':<11}{'LM':<8}{'Duration':<11}{'Status':<10}{'Peak VRAM':<13}Notes" in out
+    assert ("nothing is compiled" in out) == ("skip" in command)
+    assert len(told["results"]) == (3 if "8 16" in command else 7)
 
 
 def test_without_a_gpu_its_limit_cannot_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
