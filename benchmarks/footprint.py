@@ -33,7 +33,7 @@ def setup_cache() -> matrix.Records:
     ),
 )
 class Shapes(FromRecords):
-    """A generation in two steps, in numbers of 2 bytes, with fused attention.
+    """A generation in 8 steps, in numbers of 2 bytes, with fused attention.
 
     loaded: everything on the GPU; every part there only while it works; the same with int8 weights.
     """

@@ -18,6 +18,8 @@ LATENT_RATE = 25
 LATENT_CHANNELS = 64
 TIMBRE_TOKENS = 1
 UNLIMITED = 1 << 62
+EXECUTED = 3
+"""Steps: the first one, one like those that follow it, and the last one, which has no correction."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Asked:
     """A generation to be run through.
 
     `family` is that of the diffusion model, `duration` in seconds; `caption_tokens` and `lyric_tokens` make up the
-    condition, with one of timbre. `beside_bytes` are taken up all the time by what is not run, such as a planner.
+    condition, with one of timbre. Of the `steps` only `EXECUTED` are run: the others are like the second.
+    `beside_bytes` are taken up all the time by what is not run, such as a planner.
     """
 
     family: str = "turbo"
@@ -115,16 +118,17 @@ def _stages(asked: Asked, models: Any, run: _Run) -> None:
         return
     condition = states.expand(asked.batch, *states.shape[1:])
     context = torch.empty(asked.batch, frames, 2 * LATENT_CHANNELS, device="meta", dtype=models.dtype)
-    schedule = models.family.schedule(asked.steps, 3.0)
+    schedule = models.family.schedule(min(asked.steps, EXECUTED), 3.0)
     sampler, correction = _sampling(models)
     seeds = range(asked.batch)
     latents = run(
         "diffusion",
-        lambda: models.diffuse(condition, context, seeds, schedule, correction, sampler=sampler),
+        lambda: models.diffuse(condition, context, seeds, schedule, correction, None, run.mark, sampler),
         held=(states, context),
     )
     if latents is None:
         return
+    run.repeat("diffusion", asked.steps - len(schedule))
     run("vae_decode", lambda: models.decode_latents(latents), held=(latents,))
     if models.decoding is not None:
         told = models.decoding.public
@@ -146,6 +150,9 @@ class _Run:
         self._models, self._limit_bytes = models, limit_bytes
         self._always = _resting_bytes(models) + beside_bytes
         self._counted = _counting_limit()
+        self._limit: Any = None
+        self._fused: Any = None
+        self._marks: list[tuple[int, int]] = []
         self.found = Footprint(self._always)
 
     def __call__(self, name: str, work: Callable[[], Any], held: tuple[Any, ...] = ()) -> Any:
@@ -153,6 +160,7 @@ class _Run:
         is_out_of_memory = require("acestep.memory", "is_out_of_memory")
         fused, weights = require("acestep.shapes", "FusedAttention")(), self._always
         limit = self._counted(self._limit_bytes, weights + sum(tensor.nbytes for tensor in held), "meta")
+        self._limit, self._fused, self._marks = limit, fused, []
         moved = self._models.residence.transfers.moved_bytes
         result = None
         try:
@@ -165,6 +173,18 @@ class _Run:
         moved = self._models.residence.transfers.moved_bytes - moved
         self.found.stages[name] = Stage(weights + moved, limit.peak_bytes, limit.flops + fused.flops, limit.operators)
         return result
+
+    def mark(self, *_progress: int) -> None:
+        """Note the work of the running stage so far: it has made a step."""
+        self._marks.append((self._limit.flops + self._fused.flops, self._limit.operators))
+
+    def repeat(self, name: str, times: int) -> None:
+        """Count the second step of the stage *name*, which has just run, so many times more."""
+        if times > 0:
+            (flops, operators), (then_flops, then_operators) = self._marks[:2]
+            stage = self.found.stages[name]
+            stage.flops += times * (then_flops - flops)
+            stage.operators += times * (then_operators - operators)
 
 
 def _resting_bytes(models: Any) -> int:

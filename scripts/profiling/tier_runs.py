@@ -11,7 +11,7 @@ import argparse
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 Runner = Callable[["Task"], TierTest]
 SEED: Final = 42
 STEPS: Final = 8
-PEAK_STEPS: Final = 2
-"""That show the peak: later ones need no more."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,12 @@ def _shapes(example: Example, arguments: argparse.Namespace) -> Runner:  # noqa:
             beside = 0.0 if setup.planner_stays else planner
             stages = {"lm": found.resting_bytes / GIB + beside + LM_FORWARD_GB, **stages}
         peak = max(stages.values())
-        seen = {"peak_gb": peak, "stages_gb": stages, "vae_path": found.vae_path}
+        seen = {
+            "peak_gb": peak,
+            "stages_gb": stages,
+            "vae_path": found.vae_path,
+            "footprint": {name: asdict(stage) for name, stage in found.stages.items()},
+        }
         stage = found.failed or next((name for name in stages if stages[name] * GIB > limit), "")
         if not stage:
             return task.test("ok", how, **seen)
@@ -89,7 +92,6 @@ def asked(task: Task, config_path: str, planner: float = 0.0) -> Any:
         family=family_of(config_path),
         duration=task.duration_s,
         batch=task.batch,
-        steps=PEAK_STEPS,
         quantization="int8_weight_only" if setup.quantized else None,
         offload=setup.offload,
         offload_dit=setup.offload_dit,
@@ -148,7 +150,7 @@ def share_of(family: str) -> float:
     """Bytes of a tiny model's need in 4-byte numbers that stand for a byte of the released one's in 2-byte numbers."""
     from benchmarks.harness.footprint import Asked, footprint
 
-    full, tiny = (footprint(Asked(family=family, scale=scale, steps=PEAK_STEPS)) for scale in ("full", "tiny"))
+    full, tiny = (footprint(Asked(family=family, scale=scale)) for scale in ("full", "tiny"))
     return 2 * tiny.peak_bytes / full.peak_bytes
 
 

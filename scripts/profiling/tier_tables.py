@@ -39,6 +39,7 @@ class TierTest:
         how: ``measured`` or ``computed``, and on what.
         wall_s: seconds, None if nothing was timed.
         stages_gb: the peak of each stage.
+        footprint: of each stage that was run without storage, bytes of weights and peak, FLOP and operator calls.
     """
 
     size_gb: int
@@ -59,6 +60,7 @@ class TierTest:
     vae_path: str = ""
     wall_s: float | None = None
     stages_gb: dict[str, float] | None = None
+    footprint: dict[str, dict[str, int]] | None = None
 
     @property
     def notes(self) -> str:

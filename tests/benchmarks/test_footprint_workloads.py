@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.harness import footprint as harness_footprint
 from benchmarks.harness.footprint import Asked, footprint
 from benchmarks.harness.measure import measure_cell
 from benchmarks.harness.record import Record
@@ -40,9 +41,19 @@ def test_weights_are_those_of_the_released_models(plain: Any) -> None:
     assert plain.resting_bytes == pytest.approx(DIT + VAE + TEXT, rel=0.001)
 
 
+def test_steps_that_are_not_run_are_counted_as_if_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = footprint(Asked(steps=5, scale="tiny")).stages["diffusion"]
+    monkeypatch.setattr(harness_footprint, "EXECUTED", 5)
+    run = footprint(Asked(steps=5, scale="tiny")).stages["diffusion"]
+    assert (counted.flops, counted.operators) == (run.flops, run.operators)
+    assert counted.peak_bytes == pytest.approx(run.peak_bytes, abs=8)  # the flow times themselves
+
+
 def test_work_grows_with_steps_and_pieces(plain: Any) -> None:
     more, larger = footprint(Asked(steps=4)), footprint(Asked(steps=2, batch=2))
     step = (more.stages["diffusion"].flops - plain.stages["diffusion"].flops) / 2
+    eight = footprint(Asked(steps=8)).stages["diffusion"]
+    assert eight.flops == plain.stages["diffusion"].flops + 6 * step
     assert step == pytest.approx(1.06e12, rel=0.1)
     assert larger.stages["diffusion"].peak_bytes > plain.stages["diffusion"].peak_bytes
     assert larger.stages["vae_decode"].flops == pytest.approx(2 * plain.stages["vae_decode"].flops, rel=0.01)

@@ -12,8 +12,6 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample, require
 
-STEPS = 2
-"""One with the wavelet correction and the last one, which has none; more would do the same again."""
 STAGES = {"text_encode": "text", "condition_encode": "condition", "diffusion": "diffusion", "vae_decode": "vae"}
 
 
@@ -54,7 +52,6 @@ def asked_for(cell: Cell) -> Asked:
         family=str(cell["family"]),
         duration=float(cell["duration"]),
         batch=int(cell["batch"]),
-        steps=STEPS,
         quantization="int8_weight_only" if "int8" in str(cell["loaded"]) else None,
         offload=offloaded,
         offload_dit=offloaded,

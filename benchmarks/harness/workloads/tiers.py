@@ -106,7 +106,6 @@ def _run(cell: Cell) -> Sample:
     budget, planner_gb = require("acestep.gpu_memory", "budget_gb"), require("acestep.memory_model", "planner_gb")
     setup, limit = _setup(cell), int(budget(float(cell["vram_gb"])) * GIB)
     asked = Asked(
-        steps=2,
         quantization="int8_weight_only" if setup.quantized else None,
         offload=setup.offload,
         offload_dit=setup.offload_dit,
