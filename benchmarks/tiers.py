@@ -6,8 +6,6 @@ from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
 from benchmarks.harness.workloads.tiers import Tiers
 
-TIME = Series("time", "seconds", "time of a call")
-
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
@@ -17,7 +15,6 @@ def setup_cache() -> matrix.Records:
 
 @tracks_stage(
     matrices.TIERS,
-    TIME,
     Series("tier_index", "tier", "index of the tier"),
     Series("max_duration_lm", "seconds allowed", "longest audio with a planner"),
     Series("max_duration", "seconds allowed", "longest audio without"),
@@ -31,7 +28,7 @@ class Resolve(FromRecords):
     """What a GPU of so many GB is given."""
 
 
-@tracks_stage(matrices.TIERS, TIME, Series("estimate", "exact bytes", "estimate of a request"))
+@tracks_stage(matrices.TIERS, Series("estimate", "exact bytes", "estimate of a request"))
 class Estimators(FromRecords):
     """What a request is estimated to take up, with every model on the GPU."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,11 +50,12 @@ class Session:
         device: where.
         gpu: what the GPU can be asked for.
         checkpoints: the models' files.
-        offload: whether models rest in the host's memory.
+        offload: whether models rest in the host's memory; *offload_why* says why if nobody asked for it.
+        compile: whether ``$ACESTEP_COMPILE_MODEL`` asks to compile the diffusion model.
         dit: the loaded AceStepHandler, or None.
         lm: the loaded LLMHandler, or None.
         lm_missing: why there is none.
-        backend: the planner's engine, and why that one.
+        backend: the planner's engine; *backend_told* says why that one.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
@@ -186,12 +186,6 @@ def commit() -> str:
         return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
     except OSError:
         return ""
-
-
-def with_status(what: str, work: Callable[[], str]) -> str:
-    """Print what is being done, and do it; returns its report."""
-    print(f"{what} ...", flush=True)
-    return work()
 
 
 def _synthetic(arguments: argparse.Namespace, scale: str, why: str) -> Checkpoints:

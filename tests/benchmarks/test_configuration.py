@@ -69,7 +69,7 @@ def test_what_asv_writes_stays_out_of_the_repository(configuration):
         ("stages.DiTStep.track_peak_memory('base', 30, 1)", 0.02),
         ("footprint.Shapes.track_peak('turbo', 'plain', 30, 1)", 0.0001),
         ("tiers.MemoryModel.track_peak(8, 'default', 'tier')", 0.0001),
-        ("tiers.Resolve.track_time(8)", 0.1),
+        ("tiers.Resolve.track_max_batch(8)", 0.0001),
     ],
 )
 def test_numbers_that_do_not_jitter_have_narrow_thresholds(configuration, name, threshold):

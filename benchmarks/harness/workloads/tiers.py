@@ -12,8 +12,6 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample, require
 
-CALLS = 20
-"""Of a function of microseconds in a sample that is timed."""
 GIB = 2**30
 
 
@@ -37,7 +35,7 @@ class Tiers:
         return 200.0 if cell["stage"] == "Run" else 1.0
 
     def prepare(self, state: None, cell: Cell) -> TakeSample:  # noqa: ARG002 - the interface's
-        """Return a function that asks once, or often where that is timed."""
+        """Return a function that asks once."""
         return partial(STAGES[str(cell["stage"])], cell)
 
 
@@ -55,15 +53,15 @@ def _resolve(cell: Cell) -> Sample:
         "offload_flags": float(2 * config.offload_to_cpu_default + config.offload_dit_to_cpu_default),
         "quantized": float(config.quantization_default),
     }
-    return _timed(partial(get_config, size), series)
+    return Sample(series, {}, 0.0, exact=True)
 
 
 def _estimate(cell: Cell) -> Sample:
     estimate = require("acestep.gpu_config", "estimate_inference_vram")
     lm = str(cell["lm"])
     planner = {} if lm == "none" else {"with_lm": True, "lm_size": lm}
-    call = partial(estimate, int(cell["batch"]), float(cell["duration"]), str(cell["dit"]), **planner)
-    return _timed(call, {"estimate": float(call()) * GIB})
+    estimated = estimate(int(cell["batch"]), float(cell["duration"]), str(cell["dit"]), **planner)
+    return Sample({"estimate": float(estimated) * GIB}, {}, 0.0, exact=True)
 
 
 def _predict(cell: Cell) -> Sample:
@@ -122,14 +120,6 @@ def _setup(cell: Cell) -> Any:
     """Return how the tier of *cell* loads its models."""
     config = require("acestep.gpu_config", "get_gpu_config")(float(cell["vram_gb"]))
     return require("acestep.memory_model", "Setup").of(config, with_lm=cell["lm"] == "tier")
-
-
-def _timed(call: Callable[[], object], series: Mapping[str, float]) -> Sample:
-    start = time.perf_counter()
-    for _ in range(CALLS):
-        call()
-    seconds = time.perf_counter() - start
-    return Sample({"time": seconds / CALLS, **series}, {}, seconds)
 
 
 STAGES: dict[str, Callable[[Cell], Sample]] = {
