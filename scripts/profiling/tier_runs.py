@@ -159,7 +159,10 @@ def _cuda(example: Example, arguments: argparse.Namespace) -> Runner:
 
     if not is_cuda_available():
         raise SetupError("--memory-model cuda needs CUDA, and there is none; take budget, shapes or analytic.")
-    root = find_checkpoints(arguments).root
+    checkpoints = find_checkpoints(arguments)
+    if checkpoints.scale == "tiny":
+        raise SetupError(f"{checkpoints.why}, which fit any GPU: give --checkpoints, or --scale full.")
+    root = checkpoints.root
 
     def run(task: Task) -> TierTest:
         import multiprocessing

@@ -12,6 +12,7 @@ from acestep.gpu_config import GPUConfig, check_duration_limit, get_gpu_config
 from acestep.gpu_memory import is_cuda_available
 from acestep.memory_model import LADDER, Setup
 from scripts.profiling.results import Results
+from scripts.profiling.session import find_checkpoints
 from scripts.profiling.tier_runs import RUNS
 from scripts.profiling.tier_tables import TierTest, batch_table, boundary_table, results_table
 from scripts.progress import say
@@ -67,7 +68,7 @@ def run(example: Example, arguments: argparse.Namespace, results: Results) -> in
     """Run every test and tell; returns the exit code."""
     model = arguments.memory_model
     if model == "auto":
-        model = "cuda" if is_cuda_available() else "shapes"
+        model = "cuda" if is_cuda_available() and find_checkpoints(arguments).scale != "tiny" else "shapes"
     print(
         f"Sizes: {' '.join(map(str, arguments.tiers))} GB; planner: {'yes' if arguments.tier_with_lm else 'no'}; "
         f"{arguments.tier_duration:g} s; {RUNS[model].told}",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.profile_inference import main
+from scripts.profiling.threads import profiled
 
 FAST = {"profile": ["--duration", "10"], "benchmark": ["--duration", "10", "--batch-size", "1", "--repeat", "1"]}
 """What makes a command of the guide quick enough to be tested, if it does not say otherwise itself."""
@@ -87,6 +89,21 @@ def test_descriptions_of_the_guide(command: str, capsys: pytest.CaptureFixture[s
     assert entry["record"]["work"]["forwards"] > 0
 
 
+def test_every_thread_that_works_is_profiled(tmp_path: Path) -> None:
+    def work() -> None:
+        thread = threading.Thread(target=in_another_thread)
+        thread.start()
+        thread.join()
+
+    told = profiled(work, tmp_path / "all.txt")
+    assert "2 threads" in told
+    assert "in_another_thread" in (tmp_path / "all.txt").read_text(encoding="utf-8")
+
+
+def in_another_thread() -> int:
+    return sum(range(1000))
+
+
 def test_the_matrix_of_the_guide(capsys: pytest.CaptureFixture[str]) -> None:
     code, told = run("--mode benchmark")
     out = capsys.readouterr().out
@@ -137,6 +154,7 @@ def test_what_it_cannot_begin_with_is_told(tmp_path: Path, capsys: pytest.Captur
         "--lm-model gpt": "acestep-5Hz-lm-0.6B",
         "--device cuda:7": "cuda:7",
         "--device mps --lm-backend mlx": "mps",
+        "--device cuda:9 --lm-backend vllm": "cuda:9",
     }
     for command, told in refused.items():
         assert main(command.split()) == 1, command

@@ -101,14 +101,31 @@ def test_a_limit_that_is_too_small_fails_as_a_gpu_does(tmp_path: Path) -> None:
     assert entry["error"]
 
 
-@pytest.mark.parametrize("command", ["", "--tier-skip-compile", "--tier-with-lm --tiers 6 8 16"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "",
+        "--tiers 6 8 16",
+        "--tier-with-lm",
+        "--tier-skip-compile",
+        "--tier-boundary",
+        "--tier-boundary --tier-with-lm",
+        "--tier-batch-boundary --tier-with-lm",
+        "--tier-batch-boundary --tier-with-lm --tiers 8 12 16 24",
+    ],
+)
 def test_commands_of_the_guide(tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, told = tier_test(tmp_path, *command.split(), "--memory-model", "analytic")
     out = capsys.readouterr().out
     assert code == 0
-    assert f"{'  VRAM':<10}{'Tier':<11}{'LM':<8}{'Duration':<11}{'Status':<10}{'Peak VRAM':<13}Notes" in out
+    variants = "Variant         " if "--tier-boundary" in command else ""
+    header = f"{'  VRAM':<10}{'Tier':<11}{variants}{'LM':<8}{'Duration':<11}{'Status':<10}{'Peak VRAM':<13}Notes"
+    assert header in out
     assert ("nothing is compiled" in out) == ("skip" in command)
-    assert len(told["results"]) == (3 if "8 16" in command else 7)
+    assert ("BOUNDARY ANALYSIS" in out) == ("boundary" in command)
+    tested = [entry["tier_gb"] for entry in told["results"] if entry["test_variant"] == "default"]
+    sizes = command.partition("--tiers ")[2] or "4 6 8 12 16 20 24"
+    assert tested == [int(size) for size in sizes.split()]
 
 
 def test_without_a_gpu_its_limit_cannot_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
