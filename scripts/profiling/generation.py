@@ -71,7 +71,7 @@ class Generations:
     def asked(self, configuration: Configuration) -> Asked:
         """What the call is to do."""
         arguments, thinking = self._arguments, configuration.thinking
-        everywhere = arguments.mode == "benchmark" and thinking
+        plans_all = thinking and arguments.mode == "benchmark"
         params: dict[str, Any] = {
             **self._example.params,
             "duration": configuration.duration,
@@ -81,9 +81,9 @@ class Generations:
             "inference_steps": configuration.inference_steps,
             "guidance_scale": arguments.guidance_scale,
             "thinking": thinking,
-            "use_cot_metas": everywhere or arguments.use_cot_metas or thinking,
-            "use_cot_caption": everywhere or arguments.use_cot_caption,
-            "use_cot_language": everywhere or arguments.use_cot_language,
+            "use_cot_metas": thinking or arguments.use_cot_metas,
+            "use_cot_caption": plans_all or arguments.use_cot_caption,
+            "use_cot_language": plans_all or arguments.use_cot_language,
             "use_constrained_decoding": not arguments.no_constrained_decoding,
             "lm_temperature": arguments.lm_temperature,
             "lm_cfg_scale": arguments.lm_cfg_scale,

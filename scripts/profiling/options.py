@@ -69,8 +69,16 @@ _ONLY: Final[Mapping[str, Sequence[str]]] = {
     "use_cot_language": ("profile", "benchmark"),
     "quantization": ("profile", "benchmark"),
     "offload_dit_to_cpu": ("profile", "benchmark"),
-    "guidance_scale": ("profile", "benchmark"),
+    "guidance_scale": ("profile", "benchmark", "tier-test"),
     "llm_debug": ("profile", "understand", "create_sample", "format_sample"),
+    **dict.fromkeys(
+        (
+            *("device", "lm_backend", "lm_model", "offload_to_cpu", "cpu_threads"),
+            *("seed", "lm_temperature", "no_constrained_decoding"),
+        ),
+        tuple(mode for mode in MODES if mode != "tier-test"),
+    ),
+    "lm_cfg_scale": ("profile", "benchmark"),
     "repeat": ("profile", "benchmark", "understand", "create_sample", "format_sample"),
     "no_warmup": ("profile", "benchmark", "understand", "create_sample", "format_sample"),
     "format": ("benchmark", "tier-test"),

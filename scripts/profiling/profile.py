@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from acestep.constants import SAMPLE_RATE
 from acestep.examples import Example
 from benchmarks.harness.record import Record
 from scripts.profiling.breakdown import render
@@ -46,9 +47,8 @@ def _tell(record: Record, arguments: argparse.Namespace) -> None:
     work: Any = record.work
     if record.warmup_s:
         print(f"Warm-up: {record.warmup_s:.2f} s")
-    print(
-        f"Success: {work['audios']} audios of {work['audio_samples'] / 48_000:.1f} s, VAE decode {work['vae_path']}\n"
-    )
+    seconds = work["audio_samples"] / SAMPLE_RATE
+    print(f"Success: {work['audios']} audios of {seconds:.1f} s, VAE decode {work['vae_path']}\n")
     print(render(stages_of(record)))
     if arguments.llm_debug:
         print(f"\n{generation_tokens(record)}")

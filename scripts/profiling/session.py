@@ -20,7 +20,6 @@ from acestep.gpu_config import (
 )
 from benchmarks.harness.settings import Settings
 
-DIT_PREFIX = "acestep-v15-"
 COMPILE_VARIABLE = "ACESTEP_COMPILE_MODEL"
 
 
@@ -188,18 +187,29 @@ def commit() -> str:
         return ""
 
 
+def family_of(config_path: str) -> str:
+    """The family in a checkpoint's name.
+
+    Raises:
+        SetupError: it is none of the released ones.
+    """
+    from acestep.families import FOLDER_PREFIX, family_named
+
+    try:
+        return family_named(Path(config_path).name.removeprefix(FOLDER_PREFIX)).name
+    except ValueError as error:
+        raise SetupError(f"--config-path {config_path!r}: {error}") from error
+
+
 def _synthetic(arguments: argparse.Namespace, scale: str, why: str) -> Checkpoints:
     from acestep.synthetic import PLANNER_SIZES, cached
 
-    family = Path(arguments.config_path).name.removeprefix(DIT_PREFIX)
+    family = family_of(arguments.config_path)
     sizes = PLANNER_SIZES if scale == "tiny" else [get_lm_model_size(arguments.lm_model)]
     if not Path(arguments.lm_model).name.startswith(LM_PREFIX):
         known = ", ".join(LM_PREFIX + size for size in PLANNER_SIZES)
         raise SetupError(f"There is no synthetic planner {arguments.lm_model!r}: --lm-model is one of {known}.")
-    try:
-        root = cached(scale, sizes, [family])  # type: ignore[arg-type]  # both come from their own lists
-    except ValueError as error:
-        raise SetupError(f"There is no synthetic model {arguments.config_path!r}: {error}") from error
+    root = cached(scale, sizes, [family])  # type: ignore[arg-type]  # both come from their own lists
     return Checkpoints(root, scale, f"{why}: SYNTHETIC {scale} checkpoints of random weights")
 
 

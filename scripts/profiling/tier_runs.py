@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from acestep.constants import LM_PREFIX
 from acestep.examples import Example
-from acestep.gpu_memory import GIB, budget_gb, simulated_vram
+from acestep.gpu_memory import GIB, budget_gb, is_cuda_available, simulated_vram
 from acestep.memory_model import LM_FORWARD_GB, Request, frames_of, planner_gb, predict
-from scripts.profiling.session import DIT_PREFIX, SetupError, find_checkpoints
+from scripts.profiling.session import SetupError, family_of, find_checkpoints
 from scripts.profiling.tier_tables import TierTest
 
 if TYPE_CHECKING:
@@ -99,21 +99,6 @@ def asked(task: Task, config_path: str, planner: float = 0.0) -> Any:
     )
 
 
-def family_of(config_path: str) -> str:
-    """The family in a checkpoint's name.
-
-    Raises:
-        SetupError: it is none of the released ones.
-    """
-    from acestep.families import family_named
-
-    name = Path(config_path).name.removeprefix(DIT_PREFIX)
-    try:
-        return family_named(name).name
-    except ValueError as error:
-        raise SetupError(f"--config-path {config_path!r}: {error}") from error
-
-
 def _budget(example: Example, arguments: argparse.Namespace) -> Runner:
     import torch
 
@@ -126,7 +111,7 @@ def _budget(example: Example, arguments: argparse.Namespace) -> Runner:
 
     def run(task: Task) -> TierTest:
         from acestep.memory import MemoryLimit
-        from acestep.residence import stored_bytes
+        from benchmarks.harness.device import module_bytes
 
         how = f"measured on tiny models, {share * 1024:.1f}MB for 1GB"
         try:
@@ -134,8 +119,7 @@ def _budget(example: Example, arguments: argparse.Namespace) -> Runner:
         except SetupError as error:
             return task.test("fail", how, stage="init", reason=str(error))
         there = [module for name, each in dit.parts().items() if name not in dit.residence.offloaded for module in each]
-        modules = [*there, *([] if lm is None else [lm.llm])]
-        resident = sum(stored_bytes(tensor) for module in modules for tensor in module.parameters())
+        resident = sum(map(module_bytes, [*there, *([] if lm is None else [lm.llm])]))
         limit = MemoryLimit(int(budget_gb(task.size_gb) * GIB * share), resident)
         start = time.perf_counter()
         with limit:
@@ -155,8 +139,6 @@ def share_of(family: str) -> float:
 
 
 def _cuda(example: Example, arguments: argparse.Namespace) -> Runner:
-    from acestep.gpu_memory import is_cuda_available
-
     if not is_cuda_available():
         raise SetupError("--memory-model cuda needs CUDA, and there is none; take budget, shapes or analytic.")
     checkpoints = find_checkpoints(arguments)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from acestep.examples import Example
-from acestep.gpu_config import GPUConfig, check_duration_limit, get_gpu_config
+from acestep.gpu_config import GPUConfig, check_duration_limit, get_dit_type_from_path, get_gpu_config
 from acestep.gpu_memory import is_cuda_available
 from acestep.memory_model import LADDER, Setup
 from scripts.profiling.results import Results
@@ -106,7 +106,7 @@ def _tests(arguments: argparse.Namespace, runner: Callable[[Task], TierTest]) ->
 
 def variants(size: int, config: GPUConfig, arguments: argparse.Namespace) -> Iterator[Task]:
     """The default test of a size, and with ``--tier-boundary`` those without quantization and without offload."""
-    dit = "XL" if "-xl-" in f"-{arguments.config_path}-" else "2B"
+    dit = "XL" if get_dit_type_from_path(arguments.config_path).startswith("xl") else "2B"
     setup = Setup.of(config, with_lm=arguments.tier_with_lm, dit=dit)
     duration = arguments.tier_duration
     within, _ = check_duration_limit(duration, config, setup.lm is not None)

@@ -167,6 +167,8 @@ def test_what_it_cannot_begin_with_is_told(tmp_path: Path, capsys: pytest.Captur
         ("--mode nothing", "--mode"),
         ("--mode understand --tiers 8", "--tiers means nothing to --mode understand"),
         ("--mode tier-test --lm-cfg-scale x", "--lm-cfg-scale"),
+        ("--mode tier-test --lm-model acestep-5Hz-lm-4B", "--lm-model means nothing to --mode tier-test"),
+        ("--mode tier-test --seed 3", "--seed means nothing to --mode tier-test"),
         ("--duration 10 20", "takes one value"),
         ("--device tpu", "'tpu'"),
         ("--repeat 0", "--repeat is 0"),
