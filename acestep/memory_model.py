@@ -16,8 +16,6 @@ from acestep.gpu_tiers import GPUConfig
 
 LADDER: Final = (1, 2, 4, 8)
 """Batch sizes that are tried for the largest one."""
-FRAGMENTATION: Final = 0.08
-"""What an allocator loses beside what is allocated, to be added in reports."""
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.harness.workload import require
+from benchmarks.harness.workloads.synthesizer import LATENT_CHANNELS, LATENT_RATE
 
 CAPTION_TOKENS = 96
 LYRIC_TOKENS = 416
-LATENT_RATE = 25
-LATENT_CHANNELS = 64
-TIMBRE_TOKENS = 1
 UNLIMITED = 1 << 62
 EXECUTED = 3
 """Steps: the first one, one like those that follow it, and the last one, which has no correction."""
