@@ -47,15 +47,19 @@ def synchronize(device: str) -> None:
 
 
 def tensor_bytes() -> int:
-    """Return the size of all tensors that exist; what several of them share counts once."""
+    """Return the size of all tensors that exist; what several of them share counts once, what has no memory not at all.
+
+    Tensors on ``meta`` have none, nor have a compiler's stand-ins, which live for as long as the garbage does.
+    """
     import torch
 
     storages: dict[int, int] = {}
     for tensor in gc.get_objects():
         if issubclass(type(tensor), torch.Tensor):
-            with suppress(RuntimeError):  # it is made of others, or a compiler's stand-in: no memory is its own
+            with suppress(RuntimeError):  # it is made of others: no memory is its own
                 storage = tensor.untyped_storage()
-                storages[storage.data_ptr()] = storage.nbytes()
+                if storage.device.type != "meta":
+                    storages[storage.data_ptr()] = storage.nbytes()
     return sum(storages.values())
 
 

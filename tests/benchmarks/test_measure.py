@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from benchmarks.harness import calm
 from benchmarks.harness.calm import Watched, calmest
@@ -207,6 +208,16 @@ def test_tensors_that_share_their_storage_count_once():
 
     assert tensor_bytes() - before == 5000
     del views
+
+
+def test_tensors_without_memory_take_none():
+    before = tensor_bytes()
+    shapes = torch.empty(5000, device="meta")
+    with FakeTensorMode():
+        stand_in = torch.empty(5000)
+
+    assert tensor_bytes() == before
+    del shapes, stand_in
 
 
 def test_an_empty_region_adds_nothing():
