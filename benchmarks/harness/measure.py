@@ -39,7 +39,7 @@ def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded
     """
     try:
         take = workload.prepare(state, cell)
-        warmup_s, first = _warm_up(take, workload.limit_s)
+        warmup_s, first = warm_up(take, workload.limit_s)
         samples, measuring_s = ([first], warmup_s) if first.exact else take_samples(take)
         series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
         peaks = [] if first.exact or "peak_memory" in series else _peaks(take, samples, loaded_bytes)
@@ -65,8 +65,8 @@ def take_samples(take: TakeSample) -> tuple[list[Sample], float]:
     """
     watched: list[Watched] = []
     while not enough(watched):
-        watched.append(watch(partial(_without_garbage_collector, take)))
-        _check_same_work(watched[0].sample.work, watched[-1].sample.work)
+        watched.append(watch(partial(without_garbage_collector, take)))
+        check_same_work(watched[0].sample.work, watched[-1].sample.work)
     return calmest(watched, _least(watched)), _timed_s(watched)
 
 
@@ -108,7 +108,7 @@ def _is_out_of_memory(error: Exception) -> bool:
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
-def _warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
+def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
     """Run the cell, a short one up to three times; return the seconds that took, and the first sample.
 
     Raises CellTimeout if the samples cannot fit in the limit.
@@ -131,7 +131,8 @@ def _peaks(take: TakeSample, samples: list[Sample], loaded_bytes: int | None) ->
     return [float(loaded_bytes + added_tensor_bytes(take))]
 
 
-def _without_garbage_collector(take: TakeSample) -> Sample:
+def without_garbage_collector(take: TakeSample) -> Sample:
+    """Take a sample in which no garbage is collected, for all of it was before."""
     gc.collect()
     gc.disable()
     try:
@@ -140,7 +141,8 @@ def _without_garbage_collector(take: TakeSample) -> Sample:
         gc.enable()
 
 
-def _check_same_work(first: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> None:
+def check_same_work(first: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> None:
+    """Raise CellFailed if a sample did not do what the *first* one did."""
     changed = {name for name in first.keys() | now.keys() if first.get(name) != now.get(name)}
     if changed:
         told = ", ".join(f"{name} {first.get(name)} then {now.get(name)}" for name in sorted(changed))

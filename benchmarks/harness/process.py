@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from inspect import getsourcefile
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.harness.host import pinned_threads
-from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Workload
 
@@ -39,6 +39,23 @@ run, which takes the tiny models as long as computing, or not, depending on what
 _ENDED = object()
 
 
+@dataclass(frozen=True)
+class Installed:
+    """A Python interpreter, and the folder of the commit's `acestep` where that is not installed with it."""
+
+    python: str
+    folder: Path | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return the variables by which the interpreter finds the folder first."""
+        return {} if self.folder is None else {"PYTHONPATH": str(self.folder)}
+
+
+HERE = Installed(sys.executable)
+"""The interpreter that this runs in, with what is installed there."""
+
+
 class WorkerDied(Exception):
     """The worker ended before it answered; the message says how."""
 
@@ -48,18 +65,28 @@ class WorkerTimeout(Exception):
 
 
 class WorkerProcess:
-    """A running worker; use it as a context manager, which kills it at the end."""
+    """A running worker; use it as a context manager, which kills it at the end.
 
-    def __init__(self, matrix: str, workload: type[Workload], settings: Settings) -> None:
+    It is asked for whole cells, or *by* sample; see `worker`. *installed* is where it finds `acestep`.
+    """
+
+    def __init__(
+        self,
+        matrix: str,
+        workload: type[Workload],
+        settings: Settings,
+        by: Literal["cell", "sample"] = "cell",
+        installed: Installed = HERE,
+    ) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="acestep-bench-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `kill` closes it, with the process
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT, str(_PACKAGE / "__init__.py")],
+            [installed.python, "-P", "-c", _BOOT, str(_PACKAGE / "__init__.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
-            env=worker_environment(settings, self._scratch.name),
+            env=worker_environment(settings, self._scratch.name) | installed.environment,
             start_new_session=True,  # Ctrl-C ends the parent, which then ends the worker
         )
         self._answers: SimpleQueue[Any] = SimpleQueue()
@@ -70,7 +97,7 @@ class WorkerProcess:
             "file": getsourcefile(workload) or "",
             "name": workload.__qualname__,
         }
-        self._send({"matrix": matrix, "workload": reference, "settings": asdict(settings)})
+        self._send({"matrix": matrix, "workload": reference, "settings": asdict(settings), "by": by})
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -78,9 +105,9 @@ class WorkerProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def ask(self, cell: Cell, limit_s: float) -> dict[str, Any]:
-        """Have *cell* measured; return its record as plain data. Raises as `answer` does."""
-        self._send(dict(cell))
+    def ask(self, question: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
+        """Return the answer to *question*, which may be a cell, as plain data. Raises as `answer` does."""
+        self._send(dict(question))
         return self.answer(limit_s)
 
     def answer(self, limit_s: float) -> dict[str, Any]:

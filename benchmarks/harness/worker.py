@@ -1,7 +1,7 @@
 """The process that loads the models and measures cells, one after the other, until its input ends.
 
-It talks in lines of JSON: the first one in names workload and settings, each further one a cell; the first
-one out tells how loading went, each further one is a record.
+It talks in lines of JSON: the first one in names workload and settings; the first one out tells how loading went.
+Each further one in is a cell, and out comes its record; or, `by` sample, a question as `turns` answers it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.host import describe, pinned_threads
 from benchmarks.harness.measure import classify, measure_cell
 from benchmarks.harness.settings import Settings
+from benchmarks.harness.turns import Turns
 from benchmarks.harness.workload import Workload
 
 
@@ -39,9 +40,13 @@ def main() -> None:
     gc.collect()
     loaded = tensor_bytes() if settings.device == "cpu" and workload.memory else None
     gc.freeze()  # the loaded models never become garbage: collecting between samples need not visit them
+    turns = Turns(workload, state) if order["by"] == "sample" else None
     while True:
-        cell = json.loads(lines.get())
-        _send(answers, measure_cell(order["matrix"], workload, state, cell, loaded).to_dict())
+        question = json.loads(lines.get())
+        if turns is None:
+            _send(answers, measure_cell(order["matrix"], workload, state, question, loaded).to_dict())
+        else:
+            _send(answers, turns.answer(question))
 
 
 def _read_lines() -> SimpleQueue[str]:

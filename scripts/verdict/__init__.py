@@ -1,0 +1,1 @@
+"""What measurements say, as pure functions: no clock, no process, no file."""

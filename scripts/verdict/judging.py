@@ -1,0 +1,84 @@
+"""From blocks to a verdict: faster, slower, same, or not enough evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scripts.verdict import holm, looks
+from scripts.verdict.pairs import interval, one_sided_p, pairwise_means, smallest_change
+
+Verdict = Literal["slower", "faster", "same", "not enough evidence"]
+ALPHA = 0.01
+"""The chance that any row of a table is called slower, faster or same although it is not."""
+DELTA = 0.02
+"""Times that differ by less are the same."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the blocks of one row say at their last look.
+
+    `ratio` is head over base, `low` to `high` its interval at 1 - ALPHA, `widest_low` to `widest_high` that of the
+    whole table at once; both are what all looks so far have in common. `p_slower` and `p_faster` are the least over the looks, one-sided, corrected for looking often.
+    `smallest` is the change that would have been found with probability `pairs.POWER`.
+    """
+
+    blocks: int = 0
+    ratio: float = float("nan")
+    low: float = 0.0
+    high: float = float("inf")
+    widest_low: float = 0.0
+    widest_high: float = float("inf")
+    p_slower: float = 1.0
+    p_faster: float = 1.0
+    smallest: float = float("inf")
+
+
+NOTHING = Evidence()
+
+
+def look(before: Evidence, differences: NDArray[np.float64], rows: int) -> Evidence:
+    """Return the evidence of *differences*, all blocks of a row so far, in a table of *rows*; *before* is the last."""
+    means = pairwise_means(differences)
+    blocks = len(differences)
+    low, high = interval(means, blocks, looks.per_look(ALPHA))
+    table_alpha = looks.per_look(ALPHA) / rows
+    widest_low, widest_high = interval(means, blocks, table_alpha)
+    slower, faster = one_sided_p(differences)
+    return Evidence(
+        blocks,
+        exp(float(np.median(means))),
+        max(before.low, exp(low)),
+        min(before.high, exp(high)),
+        max(before.widest_low, exp(widest_low)),
+        min(before.widest_high, exp(widest_high)),
+        min(before.p_slower, looks.over_looks(slower)),
+        min(before.p_faster, looks.over_looks(faster)),
+        smallest_change((widest_high - widest_low) / 2, table_alpha),
+    )
+
+
+def judge(table: Sequence[Evidence], delta: float = DELTA) -> list[Verdict]:
+    """Return the verdict of each row of *table*.
+
+    The same: the interval of the whole table lies within 1 / (1 + delta) and 1 + delta, though it may exclude 1.
+    Slower and faster: rejected by Holm's procedure, each direction at half of `ALPHA`.
+    """
+    slower = holm.adjusted([evidence.p_slower for evidence in table])
+    faster = holm.adjusted([evidence.p_faster for evidence in table])
+    return [_verdict(*row, delta) for row in zip(table, slower, faster, strict=True)]
+
+
+def _verdict(evidence: Evidence, p_slower: float, p_faster: float, delta: float) -> Verdict:
+    bound = log(1 + delta)
+    if evidence.widest_low > 0 and -bound < log(evidence.widest_low) and log(evidence.widest_high) < bound:
+        return "same"
+    if min(p_slower, p_faster) <= ALPHA / 2:
+        return "slower" if p_slower < p_faster else "faster"
+    return "not enough evidence"
