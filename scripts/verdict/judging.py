@@ -25,8 +25,9 @@ class Evidence:
     """What the blocks of one row say at their last look.
 
     `ratio` is head over base, `low` to `high` its interval at 1 - ALPHA, `widest_low` to `widest_high` that of the
-    whole table at once; both are what all looks so far have in common. `p_slower` and `p_faster` are the least over the looks, one-sided, corrected for looking often.
-    `smallest` is the change that would have been found with probability `pairs.POWER`.
+    whole table at once; both are what all looks so far have in common. `p_slower` and `p_faster` are the least over the
+    looks, one-sided, corrected for looking often. `smallest` is the change that would have been found with probability
+    `pairs.POWER`.
     """
 
     blocks: int = 0
