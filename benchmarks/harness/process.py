@@ -97,7 +97,7 @@ class WorkerProcess:
             "file": getsourcefile(workload) or "",
             "name": workload.__qualname__,
         }
-        self._send({"matrix": matrix, "workload": reference, "settings": asdict(settings), "by": by})
+        self.send({"matrix": matrix, "workload": reference, "settings": asdict(settings), "by": by})
 
     def __enter__(self) -> WorkerProcess:
         return self
@@ -107,7 +107,7 @@ class WorkerProcess:
 
     def ask(self, question: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
         """Return the answer to *question*, which may be a cell, as plain data. Raises as `answer` does."""
-        self._send(dict(question))
+        self.send(question)
         return self.answer(limit_s)
 
     def answer(self, limit_s: float) -> dict[str, Any]:
@@ -133,11 +133,12 @@ class WorkerProcess:
                     stream.close()
         self._scratch.cleanup()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def send(self, message: Mapping[str, Any]) -> None:
+        """Give the worker a question, for `answer` to wait for."""
         if self._process.stdin is None:
             raise RuntimeError("the worker was started without an input pipe")
         with suppress(BrokenPipeError):  # it is dead; waiting for the answer says how it died
-            self._process.stdin.write(json.dumps(message) + "\n")
+            self._process.stdin.write(json.dumps(dict(message)) + "\n")
             self._process.stdin.flush()
 
     def _read(self) -> None:

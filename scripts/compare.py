@@ -1,0 +1,239 @@
+"""Measure two commits side by side: ``python -m scripts.compare BASE HEAD``.
+
+Both are built with asv's environment. One warm worker a side takes turns with the other, run by run, until every cell
+has a verdict or the budget is spent: faster, slower, the same, or not enough evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from asv.console import log
+
+from benchmarks.harness.cells import Selection
+from benchmarks.harness.host import describe
+from benchmarks.harness.matrices import MATRICES
+from benchmarks.harness.settings import Settings, SettingsError
+from scripts.comparing.building import Surroundings
+from scripts.comparing.commits import WORKING_TREE, Commit, resolve
+from scripts.comparing.contest import Contest
+from scripts.comparing.match import Match
+from scripts.comparing.outcome import Outcome
+from scripts.comparing.report import Report, change
+from scripts.comparing.sides import Side
+from scripts.comparing.storing import Store
+from scripts.preflight import RefusalError, require_history, require_room
+from scripts.progress import say
+from scripts.verdict.judging import DELTA
+
+ROOT = Path(__file__).resolve().parents[1]
+_BUDGET = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+FAILED = 2
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asks for."""
+
+    base: str
+    head: str
+    budget: float
+    cells: str
+    scale: str
+    device: str
+    delta: float
+    config: Path
+    markdown: Path | None
+    json: Path | None
+    store: bool
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0, 1 if something is slower, 2 not measured, 130 interrupted."""
+    request = _parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the workers, as with Ctrl-C
+    try:
+        return compare(request)
+    except (RefusalError, SettingsError) as refusal:
+        print(f"scripts.compare: {refusal}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("\nInterrupted before there was anything to tell.", file=sys.stderr)
+        return 130
+
+
+def _parse(argv: list[str] | None) -> Request:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.compare",
+        description="Measure two commits side by side, and say of every cell which is faster.",
+        epilog="Exit status: 0 nothing is slower, 1 something is, 2 not everything could be measured.",
+    )
+    parser.add_argument("base", nargs="?", default="main", help="the commit to compare with (default main)")
+    parser.add_argument(
+        "head", nargs="?", default="HEAD", help="the commit that is judged (default HEAD); . is the working tree"
+    )
+    parser.add_argument(
+        "--budget", type=duration, default=600.0, metavar="TIME", help="measure for so long: 90s, 10m (default), 1h30m"
+    )
+    parser.add_argument(
+        "--cells", default="quick", help="quick (default), full, or conditions: stage=DiTForward,batch=1"
+    )
+    parser.add_argument("--scale", default="tiny", help="tiny (default), full, or the path of a checkpoints folder")
+    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
+    parser.add_argument(
+        "--delta",
+        type=_percent,
+        default=DELTA,
+        metavar="PERCENT",
+        help="times within so many percent are the same (default 2)",
+    )
+    parser.add_argument(
+        "--config", type=Path, default=ROOT / "asv.conf.json", help="asv's configuration (default the repository's)"
+    )
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the table as Markdown, for a pull request"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+    parser.add_argument(
+        "--no-store", dest="store", action="store_false", help="do not add the samples to asv's results"
+    )
+    return Request(**vars(parser.parse_args(argv)))
+
+
+def duration(text: str) -> float:
+    """Return the seconds of a duration such as 90s, 10m or 1h30m."""
+    match = _BUDGET.fullmatch(text)
+    if not text or match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration: give 90s, 10m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} leaves no time to measure: give 90s, 10m or 1h30m")
+    return total
+
+
+def _percent(text: str) -> float:
+    try:
+        value = float(text.removesuffix("%")) / 100
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no percentage between 0 and 100")
+    return value
+
+
+def compare(request: Request) -> int:
+    """Build, measure, tell and store what *request* asks for; returns an exit status.
+
+    Raises:
+        RefusalError: the repository, the disk or the options do not allow it.
+    """
+    config, outputs = request.config.resolve(), [_writable(path) for path in (request.markdown, request.json)]
+    root = config.parent
+    require_history(root)
+    require_room(root / ".asv")
+    base, head = resolve(root, request.base), resolve(root, request.head)
+    if base.hash == head.hash:
+        raise RefusalError(
+            f"{request.base} and {request.head} are the same commit ({base.hash[:8]}). "
+            f"Give another, or {WORKING_TREE} for the working tree: python -m scripts.compare HEAD {WORKING_TREE}"
+        )
+    cells = _contests(request)
+    os.environ.setdefault("PIP_CONSTRAINT", str(ROOT / "lock.txt"))
+    log.set_level(30)
+    surroundings = Surroundings.open(config, request.scale, request.device)
+    sides = _side(surroundings, request, base), _side(surroundings, request, head)
+    say(f"Comparing {len(cells)} cells for {request.budget / 60:.3g} minutes.")
+    match = Match(cells, sides, request.budget, tell=_tell, delta=request.delta)
+    start = time.perf_counter()
+    try:
+        match.run()
+    except KeyboardInterrupt:
+        say("\nInterrupted: this is what was measured until now.")
+    outcome = Outcome.of(match)
+    facts = {
+        **describe(sides[1].settings),
+        "torch": surroundings.environment.requirements.get("torch", "unknown"),
+        "spent_s": time.perf_counter() - start,
+    }
+    report = Report(outcome, base, head, facts, request.delta)
+    print(report.text())
+    for path, text in zip(outputs, (report.markdown, report.json), strict=True):
+        if path is not None:
+            path.write_text(text() + "\n", encoding="utf-8")
+    if request.store:
+        _store(surroundings, match)
+    return outcome.status
+
+
+def _writable(path: Path | None) -> Path | None:
+    """Return *path*, made absolute; what cannot be written is refused before anything is measured."""
+    if path is None:
+        return None
+    path = path.resolve()
+    if not path.parent.is_dir() or path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RefusalError(f"{path} cannot be written. Give a file in a folder that exists and is writable.")
+    return path
+
+
+def _contests(request: Request) -> list[Contest]:
+    environ = {
+        "ACESTEP_BENCH_CELLS": request.cells,
+        "ACESTEP_BENCH_SCALE": request.scale,
+        "ACESTEP_BENCH_DEVICE": request.device,
+    }
+    selection = Selection(Settings.from_environment(environ).cells, MATRICES)
+    contests = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)]
+    if not contests:
+        raise RefusalError(f"--cells {request.cells!r} chooses no cell. Loosen its conditions.")
+    return contests
+
+
+def _side(surroundings: Surroundings, request: Request, commit: Commit) -> Side:
+    say(f"Building {commit.label}, unless it was before ...")
+    settings = Settings(
+        scale=request.scale,
+        device=request.device,
+        cells=request.cells,
+        commit=commit.hash,
+        environment=surroundings.environment.name,
+        conf_dir=str(request.config.resolve().parent),
+        journal=str(request.config.resolve().parent / ".asv" / "journal"),
+    )
+    return Side(commit, surroundings.build(commit), settings)
+
+
+def _tell(match: Match, contest: Contest) -> None:
+    """Say how a cell stands after a visit."""
+    settled = len(match.contests) - len(match.unsettled())
+    if contest.failed:
+        told: str = next(trouble[0] for trouble in contest.trouble if trouble is not None)
+    elif contest.exact:
+        told = f"{len(contest.facts)} differences" if contest.facts else "equal"
+    else:
+        name = contest.rows[0]
+        verdict = match.verdicts()[contest.name, name]
+        evidence = contest.evidence.get(name)
+        told = verdict if evidence is None else f"{verdict} ({change(evidence.low)} to {change(evidence.high)})"
+    say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
+
+
+def _store(surroundings: Surroundings, match: Match) -> None:
+    stored = [(place, side) for place, side in enumerate(match.sides) if side.commit.stored]
+    if not stored:
+        return
+    store = Store(surroundings, [side.commit.hash for _, side in stored])
+    for place, side in stored:
+        taken = [(contest, contest.samples[place]) for contest in match.contests if contest.samples[place]]
+        say(f"The samples of {side.commit.label} are in {store.save(side, taken)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

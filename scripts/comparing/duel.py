@@ -1,0 +1,145 @@
+"""Two warm workers, one a side, that take turns at the cells of one matrix."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from random import Random
+from typing import Any
+
+from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
+from benchmarks.harness.record import Scalar, Status
+from benchmarks.harness.workers import LOADING_LIMIT_S
+from benchmarks.harness.workload import Workload
+from scripts.comparing.contest import Contest, Fact
+from scripts.comparing.sides import Side
+from scripts.site.changes import SAME_OUTPUT
+from scripts.verdict import looks
+
+BASE, HEAD = 0, 1
+Until = Callable[[Contest], bool]
+"""Says whether a visit is over."""
+ORDERS = ((BASE, HEAD, HEAD, BASE), (HEAD, BASE, BASE, HEAD))
+
+
+class SideFailed(Exception):
+    """A worker is gone, or could not load; `side` says whose."""
+
+    def __init__(self, side: int, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.side, self.status, self.reason = side, status, reason
+
+
+class Duel:
+    """Loads the models of both sides; use it as a context manager, which ends the workers."""
+
+    def __init__(self, matrix: str, workload: type[Workload], sides: tuple[Side, Side]) -> None:
+        self._limit_s = workload.limit_s
+        self._stack = ExitStack()
+        self._workers = [
+            self._stack.enter_context(WorkerProcess(matrix, workload, side.settings, "sample", side.installed))
+            for side in sides
+        ]
+
+    def __enter__(self) -> Duel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def load(self) -> tuple[Mapping[str, Scalar], Mapping[str, Scalar]]:
+        """Wait for the models of both; return what their workers tell about where they run. Raises SideFailed."""
+        base, head = (self._checked(side, self._answer(side, None, LOADING_LIMIT_S)) for side in (BASE, HEAD))
+        return base["host"], head["host"]
+
+    def visit(self, contest: Contest, rows: int, until: Until) -> None:
+        """Warm the cell up on both sides, and add blocks as long as *until* allows; *rows* is the size of the table.
+
+        A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a worker is gone.
+        """
+        start = time.perf_counter()
+        if self._prepare(contest):
+            order = Random(f"{contest.name} {contest.blocks}")
+            try:
+                while contest.blocks < looks.SIZES[-1] and not until(contest):
+                    self._block(contest, order.choice(ORDERS))
+                    contest.look(rows)
+            except _Trouble as trouble:
+                contest.trouble[trouble.side] = trouble.status, trouble.reason
+        contest.spent_s += time.perf_counter() - start
+
+    def _prepare(self, contest: Contest) -> bool:
+        """Have both sides prepare the cell at once; return whether there is something to be timed."""
+        for side in (BASE, HEAD):
+            self._workers[side].send({"prepare": dict(contest.cell)})
+        answers = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
+        for side, answer in enumerate(answers):
+            contest.trouble[side] = None if answer["status"] == "ok" else (answer["status"], answer["reason"])
+        if contest.failed:
+            return False
+        base, head = answers
+        contest.facts = differing(contest, base, head)
+        contest.exact = base["exact"] and head["exact"]
+        if contest.exact:
+            for samples, answer in zip(contest.samples, answers, strict=True):
+                samples.update({name: [value] for name, value in answer["series"].items()})
+        return not contest.exact
+
+    def _block(self, contest: Contest, order: tuple[int, ...]) -> None:
+        runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]] = ([], [])
+        for side in order:
+            answer = self._answer(side, {"take": 1}, self._limit_s)
+            if answer["status"] != "ok":
+                raise _Trouble(side, answer["status"], answer["reason"])
+            (sample,) = answer["samples"]
+            runs[side].append(sample["series"])
+            contest.disturbed += sample["disturbance"] > 0
+        contest.add_block(runs)
+
+    def _answer(self, side: int, question: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:
+        worker = self._workers[side]
+        try:
+            return worker.answer(limit_s) if question is None else worker.ask(question, limit_s)
+        except WorkerDied as error:
+            raise SideFailed(side, "fail", str(error)) from error
+        except WorkerTimeout as error:
+            raise SideFailed(side, "timeout", str(error)) from error
+
+    def _checked(self, side: int, answer: dict[str, Any]) -> dict[str, Any]:
+        if answer["status"] != "ok":
+            raise SideFailed(side, answer["status"], answer["reason"])
+        return answer
+
+
+class _Trouble(Exception):
+    """A side did not run the cell this time."""
+
+    def __init__(self, side: int, status: Status, reason: str) -> None:
+        super().__init__(reason)
+        self.side, self.status, self.reason = side, status, reason
+
+
+def differing(contest: Contest, base: Mapping[str, Any], head: Mapping[str, Any]) -> list[Fact]:
+    """Return what differs between two answers to `prepare`, of all that does not jitter."""
+    facts: list[Fact] = []
+    for kind in ("work", "series"):
+        for name in [*base[kind], *(extra for extra in head[kind] if extra not in base[kind])]:
+            if kind == "series" and not (base["exact"] or _exact(contest, name)):
+                continue
+            fact = Fact(name, base[kind].get(name), head[kind].get(name))
+            if not _equal(contest, fact) and fact.name not in {known.name for known in facts}:
+                facts.append(fact)
+    return facts
+
+
+def _exact(contest: Contest, name: str) -> bool:
+    return name in contest.series and contest.series[name].exact
+
+
+def _equal(contest: Contest, fact: Fact) -> bool:
+    """Outputs differ by rounding; nothing else may."""
+    outputs = contest.series.get(fact.name)
+    if outputs is not None and outputs.unit == "fingerprint":
+        return abs(float(fact.head or 0) - float(fact.base or 0)) <= SAME_OUTPUT * abs(float(fact.base or 0))
+    return fact.base == fact.head

@@ -1,0 +1,160 @@
+"""How a comparison ended: rows with verdicts, facts, troubles, and the exit status."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+from benchmarks.harness.record import Scalar
+from scripts.comparing.contest import Contest, Fact
+from scripts.comparing.duel import BASE, HEAD
+from scripts.comparing.match import Match
+from scripts.site.missing import cell_text
+from scripts.site.names import series_label
+from scripts.verdict.judging import NOTHING, Evidence, Verdict
+
+ORDER: tuple[Verdict, ...] = ("slower", "faster", "not enough evidence", "same")
+OUTPUT = ("fingerprint", "distance")
+"""Facts about what came out; the others are about what was done for it."""
+Status = Literal[0, 1, 2]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One timed series of one cell.
+
+    `other_work` names what the sides did differently: its times are then not those of the same work.
+    """
+
+    matrix: str
+    benchmark: str
+    series: str
+    cell: str
+    stage: str
+    verdict: Verdict
+    base_s: float
+    head_s: float
+    evidence: Evidence
+    blocks: int
+    other_work: tuple[str, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Head over base: by the blocks where there were enough of them, else of the medians."""
+        return self.evidence.ratio if self.evidence.blocks else self.head_s / self.base_s
+
+
+@dataclass(frozen=True)
+class CellFact:
+    """What differs in one cell, whatever the clock says."""
+
+    matrix: str
+    cell: str
+    name: str
+    base: Scalar | None
+    head: Scalar | None
+
+    @property
+    def output(self) -> bool:
+        """Whether it is what came out."""
+        return self.name in OUTPUT
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A cell that a side, base or head, could not run."""
+
+    matrix: str
+    cell: str
+    side: str
+    reason: str
+    skipped: bool
+
+
+@dataclass
+class Outcome:
+    """Everything that a reader of a comparison wants to know."""
+
+    rows: list[Row] = field(default_factory=list)
+    facts: list[CellFact] = field(default_factory=list)
+    troubles: list[Trouble] = field(default_factory=list)
+    exact_cells: int = 0
+    disturbed: float = 0.0
+
+    @classmethod
+    def of(cls, match: Match) -> Outcome:
+        """Read *match* when it is over."""
+        verdicts = match.verdicts()
+        outcome = cls()
+        runs = disturbed = 0
+        for contest in match.contests:
+            outcome.rows += [_row(contest, name, verdicts[contest.name, name]) for name in contest.rows]
+            outcome.facts += [
+                CellFact(contest.matrix, _text(contest), _label(contest, fact), fact.base, fact.head)
+                for fact in contest.facts
+            ]
+            outcome.troubles += _troubles(contest)
+            outcome.exact_cells += contest.exact
+            runs, disturbed = runs + 4 * contest.blocks, disturbed + contest.disturbed
+        outcome.rows.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.ratio - 1)))
+        outcome.disturbed = disturbed / runs if runs else 0.0
+        return outcome
+
+    @property
+    def counts(self) -> Counter[Verdict]:
+        """The number of rows of each verdict."""
+        return Counter(row.verdict for row in self.rows)
+
+    @property
+    def status(self) -> Status:
+        """The exit status: 1 if a row is slower, 2 if nothing or not everything could be measured, else 0.
+
+        A cell that a side skips for want of something is not a failure, but for one that only head cannot run.
+        """
+        if self.counts["slower"]:
+            return 1
+        measured = bool(self.rows) or self.exact_cells > 0
+        return 0 if measured and not any(self._counts_as_failure(trouble) for trouble in self.troubles) else 2
+
+    def _counts_as_failure(self, trouble: Trouble) -> bool:
+        base_too = any(
+            (other.matrix, other.cell, other.side) == (trouble.matrix, trouble.cell, "base") for other in self.troubles
+        )
+        return not trouble.skipped or (trouble.side == "head" and not base_too)
+
+
+def _row(contest: Contest, name: str, verdict: Verdict) -> Row:
+    series = contest.series[name]
+    work = tuple(_label(contest, fact) for fact in contest.facts if fact.name not in OUTPUT)
+    return Row(
+        contest.matrix,
+        series.benchmark,
+        series.label,
+        _text(contest),
+        series.stage,
+        verdict,
+        contest.time_s(BASE, name),
+        contest.time_s(HEAD, name),
+        contest.evidence.get(name, NOTHING),
+        contest.blocks,
+        work,
+    )
+
+
+def _troubles(contest: Contest) -> list[Trouble]:
+    return [
+        Trouble(contest.matrix, _text(contest), side, trouble[1], trouble[0] == "skip")
+        for side, trouble in zip(("base", "head"), contest.trouble, strict=True)
+        if trouble is not None
+    ]
+
+
+def _label(contest: Contest, fact: Fact) -> str:
+    series = contest.series.get(fact.name)
+    return series_label(series.benchmark) if series else fact.name.replace("_", " ")
+
+
+def _text(contest: Contest) -> str:
+    parameters = tuple((name, repr(value)) for name, value in contest.cell.items() if name != "stage")
+    return cell_text(parameters)

@@ -1,0 +1,184 @@
+"""What a comparison tells: a table for a terminal, Markdown for a pull request, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+from scripts.comparing.commits import Commit
+from scripts.comparing.outcome import ORDER, CellFact, Outcome, Row
+from scripts.site.values import finite
+from scripts.verdict.judging import ALPHA
+
+_HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", "seen from", "blocks")
+
+
+class Report:
+    """Renders one outcome."""
+
+    def __init__(self, outcome: Outcome, base: Commit, head: Commit, facts: dict[str, object], delta: float) -> None:
+        self._outcome, self._base, self._head, self._facts, self._delta = outcome, base, head, facts, delta
+
+    def text(self) -> str:
+        """The table, columns aligned; then facts, troubles and the counts."""
+        table = [_HEADINGS, *(self._cells(row) for row in self._outcome.rows)]
+        widths = [max(len(line[column]) for line in table) for column in range(len(_HEADINGS))]
+        lines = [f"base  {self._named(self._base)}", f"head  {self._named(self._head)}", self._circumstances(), ""]
+        for number, line in enumerate(table):
+            lines.append(
+                "  ".join(
+                    _aligned(text, width, column) for column, (text, width) in enumerate(zip(line, widths, strict=True))
+                ).rstrip()
+            )
+            if number == 0:
+                lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+        lines += self._facts_told("  ") + self._troubles_told("  ")
+        return "\n".join([*lines, "", self._summary()])
+
+    def markdown(self) -> str:
+        """A summary, the rows that matter, and the rest folded."""
+        matter = [row for row in self._outcome.rows if row.verdict in ("slower", "faster")]
+        rest = [row for row in self._outcome.rows if row.verdict not in ("slower", "faster")]
+        lines = [
+            f"### {self._summary()}",
+            "",
+            f"{self._named(self._base)} → {self._named(self._head)}  ",
+            self._circumstances(),
+            "",
+        ]
+        lines += self._markdown_table(matter) if matter else []
+        told = self._facts_told("- ") + self._troubles_told("- ")
+        lines += [*told, ""] if told else []
+        if rest:
+            lines += ["<details><summary>The other rows</summary>", "", *self._markdown_table(rest), "</details>", ""]
+        return "\n".join(lines)
+
+    def json(self) -> str:
+        """Everything, with the exit status; infinite numbers are null."""
+        return json.dumps(
+            {
+                "schema": "acestep-compare/1",
+                "base": asdict(self._base),
+                "head": asdict(self._head),
+                **self._facts,
+                "alpha": ALPHA,
+                "delta": self._delta,
+                "counts": dict(self._outcome.counts),
+                "status": self._outcome.status,
+                "disturbed": self._outcome.disturbed,
+                "rows": [_plain(row) for row in self._outcome.rows],
+                "facts": [asdict(fact) for fact in self._outcome.facts],
+                "troubles": [asdict(trouble) for trouble in self._outcome.troubles],
+            },
+            indent=2,
+        )
+
+    def _named(self, commit: Commit) -> str:
+        return f"{commit.label} {commit.subject}" if commit.stored else commit.label
+
+    def _circumstances(self) -> str:
+        told = (
+            f"{self._facts['scale']} on {self._facts['device']}, {self._facts['machine']}, torch {self._facts['torch']}"
+        )
+        disturbed = (
+            f"; other programs disturbed {self._outcome.disturbed:.0%} of the runs" if self._outcome.rows else ""
+        )
+        return f"{told}; {_duration(float(str(self._facts['spent_s'])))}{disturbed}"
+
+    def _cells(self, row: Row) -> tuple[str, ...]:
+        evidence = row.evidence
+        interval = f"{change(evidence.low)} to {change(evidence.high)}" if math.isfinite(evidence.high) else "?"
+        seen = f"{evidence.smallest:.1%}" if math.isfinite(evidence.smallest) else "?"
+        series = f"{row.series} *" if row.other_work else row.series
+        base, head = seconds(row.base_s), seconds(row.head_s)
+        return row.verdict, series, row.cell, base, head, change(row.ratio), interval, seen, str(row.blocks)
+
+    def _markdown_table(self, rows: list[Row]) -> list[str]:
+        head = [f"| {' | '.join(_HEADINGS)} |", "|" + "---|" * 3 + "--:|" * (len(_HEADINGS) - 3)]
+        marks = {"slower": "🔴 slower", "faster": "🟢 faster"}
+        body = []
+        for row in rows:
+            verdict, *cells = self._cells(row)
+            body.append(f"| {' | '.join([marks.get(verdict, verdict), *cells])} |")
+        return [*head, *body, ""]
+
+    def _facts_told(self, bullet: str) -> list[str]:
+        outcome = self._outcome
+        other_work = [fact for fact in outcome.facts if not fact.output]
+        other_output = [fact for fact in outcome.facts if fact.output]
+        lines = []
+        if other_work:
+            lines += [
+                "",
+                "Other work (a time with * is not of the same work):",
+                *(bullet + _fact(f) for f in other_work),
+            ]
+        if other_output:
+            lines += ["", "Other output:", *(bullet + _fact(f) for f in other_output)]
+        return lines
+
+    def _troubles_told(self, bullet: str) -> list[str]:
+        troubles = [one for one in self._outcome.troubles if not (one.skipped and one.side == "base")]
+        if not troubles:
+            return []
+        told = [f"{bullet}{one.matrix} {one.cell}, {one.side}: {one.reason}" for one in troubles]
+        return ["", "Could not be measured:", *told]
+
+    def _summary(self) -> str:
+        counts = self._outcome.counts
+        told = [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
+        if counts["same"]:
+            told[-1] += f" (within {self._delta:.0%})"
+        if self._outcome.exact_cells:
+            told.append(f"{self._outcome.exact_cells} cells of exact numbers")
+        changed = len({(fact.matrix, fact.cell) for fact in self._outcome.facts})
+        told += [f"{changed} cells with other work or output"] if changed else []
+        return ", ".join(told) + "." if told else "Nothing could be measured."
+
+
+def seconds(value: float) -> str:
+    """*value* with a unit that suits it, in three digits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}" if value < 1000 * size else f"{value / size:,.0f} {unit}"
+    return f"{value / 1e-9:.3g} ns"
+
+
+def change(ratio: float) -> str:
+    """A ratio as a change in percent."""
+    return f"{ratio - 1:+.1%}"
+
+
+def _duration(value: float) -> str:
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _aligned(text: str, width: int, column: int) -> str:
+    return text.ljust(width) if column < 3 else text.rjust(width)
+
+
+def _fact(fact: CellFact) -> str:
+    return f"{fact.matrix} {fact.cell}: {fact.name} {_number(fact.base)} → {_number(fact.head)}"
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "none"
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and not isinstance(value, bool)
+        else f"{value:,.9g}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def _plain(row: Row) -> dict[str, Any]:
+    evidence = {
+        name: finite(value) if isinstance(value, float) else value for name, value in vars(row.evidence).items()
+    }
+    evidence["ratio"] = None if math.isnan(row.evidence.ratio) else row.evidence.ratio
+    return {**asdict(row), "ratio": row.ratio, "evidence": evidence}
