@@ -158,18 +158,14 @@ def compare(request: Request) -> int:
     except KeyboardInterrupt:
         say("\nInterrupted: this is what was measured until now.")
     outcome = Outcome.of(match)
-    facts = {
-        **describe(sides[1].settings),
-        "torch": surroundings.environment.requirements.get("torch", "unknown"),
-        "spent_s": time.perf_counter() - start,
-    }
+    facts: dict[str, object] = {**describe(sides[1].settings), **match.host, "spent_s": time.perf_counter() - start}
     report = Report(outcome, base, head, facts, request.delta)
     print(report.text())
     for path, text in zip(outputs, (report.markdown, report.json), strict=True):
         if path is not None:
             path.write_text(text() + "\n", encoding="utf-8")
     if request.store:
-        _store(surroundings, match)
+        _store(surroundings, config, match)
     return outcome.status
 
 
@@ -225,11 +221,11 @@ def _tell(match: Match, contest: Contest) -> None:
     say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
 
 
-def _store(surroundings: Surroundings, match: Match) -> None:
+def _store(surroundings: Surroundings, config: Path, match: Match) -> None:
     stored = [(place, side) for place, side in enumerate(match.sides) if side.commit.stored]
     if not stored:
         return
-    store = Store(surroundings, [side.commit.hash for _, side in stored])
+    store = Store(surroundings, config, [side.commit.hash for _, side in stored])
     for place, side in stored:
         taken = [(contest, contest.samples[place]) for contest in match.contests if contest.samples[place]]
         say(f"The samples of {side.commit.label} are in {store.save(side, taken)}")

@@ -129,7 +129,7 @@ def _measure(request: Request, root: Path, config: str, commits: list[str], cell
         _asv("machine", config, "--yes"), cwd=root, env=request.environment, check=True, stdout=subprocess.DEVNULL
     )
     follower = Follower({commit: _subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
-    command = _asv("run", config, "HASHFILE:-")
+    command = _asv("run", config, "--record-samples", "HASHFILE:-")
     status = run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
     if status:
         print(f"asv run ended with status {status}; .asv/run.log says why.", file=sys.stderr)

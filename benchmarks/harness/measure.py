@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Mapping
 from functools import partial
-from statistics import median
 from typing import Any
 
 from benchmarks.harness.calm import Watched, calmest, watch
@@ -16,10 +15,8 @@ from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsuppor
 
 WARMUP_RUNS = 3
 SHORT_S = 1.0
-SHORT_SAMPLES = 10
-"""Samples of a cell that takes up to SHORT_S."""
-LONG_SAMPLES = 7
-"""Samples of a longer one: with 6 against 6, asv's test can never find a difference."""
+LEAST_SAMPLES = 10
+"""With 6 against 6, asv's test can never find a difference; with 10 it finds what stands out of the noise."""
 TARGET_S = 1.0
 MOST_SAMPLES = 30
 """A cell of milliseconds gets more samples, until they fill TARGET_S or are this many.
@@ -67,25 +64,21 @@ def take_samples(take: TakeSample) -> tuple[list[Sample], float]:
     while not enough(watched):
         watched.append(watch(partial(without_garbage_collector, take)))
         check_same_work(watched[0].sample.work, watched[-1].sample.work)
-    return calmest(watched, _least(watched)), _timed_s(watched)
+    return calmest(watched, LEAST_SAMPLES), _timed_s(watched)
 
 
 def enough(watched: list[Watched]) -> bool:
     """Say whether these samples are as many as a cell of their length needs, on a machine as calm as this."""
     if not watched:
         return False
-    least, taken = _least(watched), len(watched)
-    if taken < least or (_timed_s(watched) < TARGET_S and taken < MOST_SAMPLES):
+    taken = len(watched)
+    if taken < LEAST_SAMPLES or (_timed_s(watched) < TARGET_S and taken < MOST_SAMPLES):
         return False
-    return sum(one.calm for one in watched) >= least or taken >= 2 * least
+    return sum(one.calm for one in watched) >= LEAST_SAMPLES or taken >= 2 * LEAST_SAMPLES
 
 
 def _timed_s(watched: list[Watched]) -> float:
     return sum(one.sample.timed_s for one in watched)
-
-
-def _least(watched: list[Watched]) -> int:
-    return LONG_SAMPLES if median(one.sample.timed_s for one in watched) > SHORT_S else SHORT_SAMPLES
 
 
 def classify(error: Exception) -> tuple[Status, str]:
@@ -117,8 +110,8 @@ def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
     while len(samples) < WARMUP_RUNS:
         samples.append(take())
         timed_s = samples[-1].timed_s
-        if timed_s * LONG_SAMPLES > limit_s:
-            raise CellTimeout(f"one run took {timed_s:.1f} s, so {LONG_SAMPLES} exceed the limit of {limit_s:.0f} s")
+        if timed_s * LEAST_SAMPLES > limit_s:
+            raise CellTimeout(f"one run took {timed_s:.1f} s, so {LEAST_SAMPLES} exceed the limit of {limit_s:.0f} s")
         if samples[-1].exact or time.perf_counter() - start > SHORT_S:
             break
     return time.perf_counter() - start, samples[0]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 
+from benchmarks.harness.record import Scalar
 from scripts.comparing.catalog import workload_of
 from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, SideFailed, Until
@@ -13,8 +14,8 @@ from scripts.comparing.sides import Side
 from scripts.verdict import looks
 from scripts.verdict.judging import DELTA, NOTHING, Evidence, Verdict, judge
 
-FIRST_PASS = 0.5
-"""The share of the budget after which all matrices are gone through a second time, with fresh processes.
+LONG_BUDGET_S = 300.0
+"""From here on half of the budget is for a second pass with fresh processes, which load the models once more.
 
 What two processes differ by, though they run the same code, counts half then.
 """
@@ -27,7 +28,7 @@ Told = Callable[["Match", Contest], None]
 class Match:
     """All contests of two sides, and the table that they make.
 
-    *tell* is called after each visit of a cell.
+    *tell* is called after each visit of a cell. `host` is what the worker of head tells about where it runs.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Match:
         self.sides = sides
         self.delta = delta
         self._tell = tell
-        self._begin = time.perf_counter()
-        self._end = self._begin + budget_s
+        self.host: Mapping[str, Scalar] = {}
+        self._budget_s = budget_s
+        self._end = time.perf_counter() + budget_s
         self._declared = max(1, sum(contest.declared for contest in contests))
 
     @property
@@ -55,7 +57,8 @@ class Match:
         """Measure: every cell at least once, then those without a verdict while there is time, in two passes."""
         self._pass([contest for contest in self.contests if not contest.declared], self._end)
         timed = [contest for contest in self.contests if contest.declared]
-        self._pass(timed, time.perf_counter() + FIRST_PASS * self.left_s)
+        passes = 2 if self._budget_s >= LONG_BUDGET_S else 1
+        self._pass(timed, time.perf_counter() + self.left_s / passes)
         while (unsettled := self.unsettled()) and self.left_s > 0:
             self._pass(unsettled, self._end)
 
@@ -93,7 +96,7 @@ class Match:
         while waiting:
             with Duel(matrix, workload_of(matrix), self.sides) as duel:
                 try:
-                    duel.load()
+                    _, self.host = duel.load()
                 except SideFailed as failure:
                     for contest in waiting:
                         contest.trouble[failure.side] = failure.status, failure.reason

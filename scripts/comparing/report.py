@@ -79,9 +79,8 @@ class Report:
         return f"{commit.label} {commit.subject}" if commit.stored else commit.label
 
     def _circumstances(self) -> str:
-        told = (
-            f"{self._facts['scale']} on {self._facts['device']}, {self._facts['machine']}, torch {self._facts['torch']}"
-        )
+        facts = self._facts
+        told = f"{facts['scale']} on {facts['device']}, {facts['machine']}, torch {facts.get('torch', '?')}"
         disturbed = (
             f"; other programs disturbed {self._outcome.disturbed:.0%} of the runs" if self._outcome.rows else ""
         )

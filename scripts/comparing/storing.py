@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from asv.benchmarks import Benchmarks
@@ -23,9 +26,11 @@ MOST_SAMPLES = 200
 class Store:
     """asv's results folder, for one machine and environment."""
 
-    def __init__(self, surroundings: Surroundings, commits: Sequence[str]) -> None:
+    def __init__(self, surroundings: Surroundings, config: Path, commits: Sequence[str]) -> None:
         self._surroundings = surroundings
-        self._machine = Machine.load(interactive=True, use_defaults=True)
+        name_machine = [sys.executable, "-m", "asv", "machine", "--config", str(config), "--yes"]
+        subprocess.run(name_machine, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._machine = Machine.load()
         self._machine.save(surroundings.conf.results_dir)
         self._benchmarks = Benchmarks.discover(
             surroundings.conf, surroundings.repo, [surroundings.environment], list(commits)

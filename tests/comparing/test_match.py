@@ -1,0 +1,140 @@
+"""Real workers with made-up times: who wins, what fails, and what is told."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.process import HERE
+from benchmarks.harness.settings import Settings
+from scripts.comparing import match as matches
+from scripts.comparing.catalog import cell_named, series_of
+from scripts.comparing.commits import Commit
+from scripts.comparing.contest import Contest
+from scripts.comparing.match import Match
+from scripts.comparing.outcome import Outcome
+from scripts.comparing.report import Report, seconds
+from scripts.comparing.sides import Side
+from tests.comparing.racers import Racers
+
+CELLS = [{"stage": "DiTForward", "duration": duration, "batch": 1} for duration in (30, 60, 120)]
+EVEN = {"30": {"time": 0.01}, "60": {"time": 0.02}, "120": {"time": 0.04}}
+
+
+def sides(folder: Path, base: dict, head: dict) -> tuple[Side, Side]:
+    """Two sides that do what *base* and *head* tell for each duration."""
+    made = []
+    for name, told in (("main", base), ("HEAD", head)):
+        path = folder / f"{name}.json"
+        path.write_text(json.dumps(told))
+        settings = Settings(str(path), "cpu", "quick", name * 8, "none", str(folder), str(folder / "journal"))
+        made.append(Side(Commit(name * 8, name, f"Subject of {name}", stored=True), HERE, settings))
+    return made[0], made[1]
+
+
+def contests() -> list[Contest]:
+    """Nothing measured yet."""
+    return [Contest.of("stages", cell) for cell in CELLS]
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs a match of two sides that do what they are told; returns it and how it ended."""
+    monkeypatch.setattr(matches, "workload_of", lambda _matrix: Racers)
+
+    def run(head, base=EVEN, budget_s=8.0):
+        match = Match(contests(), sides(tmp_path, {**EVEN, **base}, {**EVEN, **head}), budget_s, lambda *_: None)
+        match.run()
+        return match, Outcome.of(match)
+
+    return run
+
+
+def test_every_row_gets_the_verdict_that_is_true(run):
+    match, outcome = run({"30": {"time": 0.011}, "60": {"time": 0.018}}, budget_s=60.0)
+
+    verdicts = {row.cell: row.verdict for row in outcome.rows}
+    assert verdicts == {"30 s · batch 1": "slower", "60 s · batch 1": "faster", "120 s · batch 1": "same"}
+    assert outcome.rows[0].ratio == pytest.approx(1.1, abs=0.02)
+    assert outcome.status == 1
+    assert match.left_s > 10  # it ends when all is known
+
+
+def test_noise_is_no_evidence_and_no_complaint(run):
+    noisy = {duration: {"time": 0.01, "noise": 0.5} for duration in EVEN}
+    _, outcome = run(noisy, base=noisy, budget_s=0.001)
+
+    assert {row.verdict for row in outcome.rows} == {"not enough evidence"}
+    assert outcome.status == 0
+
+
+def test_a_cell_that_only_head_cannot_run_is_a_failure(run):
+    _, outcome = run({"60": "skip"})
+
+    assert [(one.side, one.reason) for one in outcome.troubles] == [("head", "this commit has no such stage")]
+    assert outcome.status == 2
+
+
+def test_a_cell_that_is_new_is_none(run):
+    _, outcome = run({}, base={"60": "skip"})
+
+    assert outcome.status == 0
+    assert len(outcome.rows) == 2
+
+
+def test_a_cell_that_takes_its_worker_along_leaves_the_others(run):
+    _, outcome = run({"60": "die"}, budget_s=20.0)
+
+    assert [one.cell for one in outcome.troubles] == ["60 s · batch 1"]
+    assert "SIGKILL" in outcome.troubles[0].reason
+    assert {row.cell for row in outcome.rows} == {"30 s · batch 1", "120 s · batch 1"}
+    assert outcome.status == 2
+
+
+def test_models_that_do_not_load_are_told_for_every_cell(run):
+    _, outcome = run({"broken": True})
+
+    assert len(outcome.troubles) == len(CELLS)
+    assert "no weights in sight" in outcome.troubles[0].reason
+    assert (outcome.rows, outcome.status) == ([], 2)
+
+
+def test_other_work_is_named_next_to_its_time(run):
+    _, outcome = run({"30": {"time": 0.01, "work": {"steps": 9}}}, base={"30": {"time": 0.01, "work": {"steps": 8}}})
+
+    (row,) = [row for row in outcome.rows if row.other_work]
+    assert row.other_work == ("steps",)
+    assert [(fact.name, fact.base, fact.head) for fact in outcome.facts] == [("steps", 8, 9)]
+
+
+def test_the_report_has_the_same_rows_in_each_form(run):
+    match, outcome = run({"30": {"time": 0.011, "work": {"steps": 9}}, "60": "skip"}, budget_s=20.0)
+    facts = {"scale": "tiny", "device": "cpu", "machine": "here", "spent_s": 61.0}
+    report = Report(outcome, *(side.commit for side in match.sides), facts, 0.02)
+
+    for text in (report.text(), report.markdown()):
+        assert "DiT forward, alone *" in text
+        assert "+10" in text
+        assert "steps none → 9" in text
+        assert "60 s · batch 1, head: this commit has no such stage" in text
+        assert "1 min 01 s" in text
+    told = json.loads(report.json())
+    assert [row["verdict"] for row in told["rows"]] == [row.verdict for row in outcome.rows]
+    assert told["status"] == 1
+    assert told["head"]["subject"] == "Subject of HEAD"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(12.34, "12.3 s"), (0.0456, "45.6 ms"), (1e-5, "10 µs"), (3e-9, "3 ns"), (1500.0, "1,500 s")]
+)
+def test_times_have_a_unit_that_suits_them(value, text):
+    assert seconds(value) == text
+
+
+def test_series_are_found_by_the_names_that_asv_gives_them():
+    series = series_of("stages", CELLS[1])["time"]
+
+    assert series.benchmark == "stages.DiTForward.track_time"
+    assert cell_named(series.benchmark, series.index)[1] == CELLS[1]
+    with pytest.raises(KeyError, match="nonsense"):
+        cell_named("nonsense.Thing.track_time", 0)
