@@ -44,9 +44,9 @@ def project(tmp_path_factory):
     return project
 
 
-def compare(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
+def compare(project: Project, *arguments: str, budget: str = "60s") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "scripts.compare", *arguments, "--cells", CELL, "--budget", "60s"],
+        [sys.executable, "-m", "scripts.compare", *arguments, "--cells", CELL, "--budget", budget],
         cwd=project.folder,
         env={**project.environ, "PYTHONPATH": str(project.folder)},
         capture_output=True,
@@ -71,7 +71,8 @@ def test_twice_the_work_is_slower(project, compared):
     assert "🔴 slower" in (project.folder / "told.md").read_text()
 
 
-def test_asv_has_the_samples_of_both_sides(project, compared):
+@pytest.mark.usefixtures("compared")
+def test_asv_has_the_samples_of_both_sides(project):
     files = list((project.folder / ".asv" / "results").glob("*/*-linked*.json"))
     stored = [json.loads(path.read_text()) for path in files]
 
@@ -84,8 +85,9 @@ def test_asv_has_the_samples_of_both_sides(project, compared):
     assert line.startswith("| +")
 
 
-def test_the_working_tree_is_compared_but_not_stored(project, compared):
-    told = compare(project, "branch", ".", "--budget", "1s")
+@pytest.mark.usefixtures("compared")
+def test_the_working_tree_is_compared_but_not_stored(project):
+    told = compare(project, "branch", ".", budget="1s")
 
     assert told.returncode == 0, told.stdout + told.stderr
     assert "head  the working tree" in told.stdout
