@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 from benchmarks.harness.compiled import Graphs
@@ -40,12 +40,12 @@ distance: see `reference.distance_to`.
 
 @dataclass(frozen=True)
 class Warm:
-    """A cell that has warmed up: what runs it, on which device, a sample of it, and what was compiled before it."""
+    """A cell that has warmed up: what runs it, on which device, a sample of it, and what there was compiled before."""
 
     take: TakeSample
     device: str
     sample: Sample
-    before: Graphs = field(default_factory=Graphs)
+    before: Graphs
 
     @cached_property
     def profile(self) -> Profiled[Sample]:

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
 
 def numbers(output: Any) -> NDArray[np.float32]:
-    """Return all numbers in the tensors and arrays of *output*, which may be in lists, tuples and dataclasses.
+    """Return the numbers in the tensors and arrays of *output*, which may be in lists, tuples and dataclasses.
 
-    Raises TypeError for anything else.
+    Tensors of integers, such as ids and masks, are left out: they would outweigh all others. Raises TypeError for
+    anything else.
     """
     import numpy as np
 
@@ -25,7 +26,7 @@ def _arrays(output: Any) -> Iterator[NDArray[np.float32]]:
     import numpy as np
     import torch
 
-    if output is None:
+    if output is None or (isinstance(output, torch.Tensor) and not output.is_floating_point()):
         return
     if isinstance(output, torch.Tensor):
         yield output.detach().to("cpu", torch.float32).numpy().reshape(-1)
