@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from benchmarks.harness.profiled import profiled
+
 Result = TypeVar("Result")
 
 
@@ -66,18 +68,9 @@ def tensor_bytes() -> int:
 def added_tensor_bytes(call: Callable[[], object]) -> int:
     """Run *call* and return the most that its tensors on the CPU take up at once, to the byte.
 
-    Torch's profiler counts them; the memory of the process would tell more about its allocator's past.
+    Torch's profiler counts them.
     """
-    import torch
-
-    with torch.autograd.profiler.profile(use_kineto=True, profile_memory=True) as profile:
-        call()
-    events = [event for event in profile.kineto_results.events() if event.name() == "[memory]"]
-    held = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        peak = max(peak, held)
-    return peak
+    return profiled(call, "cpu").peak_bytes or 0
 
 
 def module_bytes(module: Any) -> int:

@@ -1,8 +1,10 @@
-"""One number that stands for a waveform."""
+"""One number that stands for an output."""
 
 from __future__ import annotations
 
 import math
+import zlib
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -22,22 +24,31 @@ def fingerprint(waveforms: NDArray[np.float32]) -> float:
     about a hundredth. The exponential makes ratios meaningful: it is positive, near 1, and neither direction
     is better. Silence gives 1. Raises ValueError for anything that is not finite.
     """
-    import numpy as np
-
-    flat = np.ascontiguousarray(waveforms, dtype=np.float32).reshape(-1)
-    blocks = -(-flat.size // BLOCK)
     projection = power = 0.0
-    for index, sign in enumerate(_signs(2, blocks)):
-        block = flat[index * BLOCK : (index + 1) * BLOCK].astype(np.float64)
-        projection += sign * float(block @ _signs(1, BLOCK)[: block.size])
+    for sign, block in zip(signs(2, -(-waveforms.size // BLOCK)), blocks(waveforms), strict=True):
+        projection += sign * float(block @ signs(1, BLOCK)[: block.size])
         power += float(block @ block)
     if not math.isfinite(power):
         raise ValueError("the waveform holds values that are not finite")
     return math.exp(projection / math.sqrt(power)) if power else 1.0
 
 
+def text_fingerprint(text: str) -> float:
+    """Return a number from 1 to 2 that any other text almost surely does not have."""
+    return 1 + zlib.crc32(text.encode()) / 2**32
+
+
+def blocks(numbers: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
+    """Yield all of *numbers* in their order, BLOCK at a time."""
+    import numpy as np
+
+    flat = np.ascontiguousarray(numbers, dtype=np.float32).reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        yield flat[start : start + BLOCK].astype(np.float64)
+
+
 @cache
-def _signs(seed: int, count: int) -> NDArray[np.float64]:
+def signs(seed: int, count: int) -> NDArray[np.float64]:
     """Return *count* of a fixed sequence of +1 and -1."""
     import numpy as np
 

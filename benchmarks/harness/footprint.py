@@ -5,11 +5,11 @@ Bytes of weights and peaks, floating-point operations and operator calls are exa
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.harness.operators import counting
 from benchmarks.harness.workload import require
 from benchmarks.harness.workloads.synthesizer import LATENT_CHANNELS, LATENT_RATE
 
@@ -147,7 +147,7 @@ class _Run:
     def __init__(self, models: Any, limit_bytes: int, beside_bytes: int) -> None:
         self._models, self._limit_bytes = models, limit_bytes
         self._always = _resting_bytes(models) + beside_bytes
-        self._counted = _counting_limit()
+        self._counted = counting(require("acestep.memory", "MemoryLimit"))
         self._limit: Any = None
         self._fused: Any = None
         self._marks: list[tuple[int, int]] = []
@@ -195,37 +195,3 @@ def _resting_bytes(models: Any) -> int:
         for module in modules
     ]
     return sum(stored(tensor) for module in resting for tensor in (*module.parameters(), *module.buffers()))
-
-
-def _counting_limit() -> Any:
-    """A `MemoryLimit` that also counts operators, and the floating-point operations that torch has a formula for.
-
-    Operators that are made of others are taken apart first, as autograd does, which does not run here.
-    """
-    from torch.utils.flop_counter import flop_registry
-
-    limit_class: Any = require("acestep.memory", "MemoryLimit")
-
-    class CountingLimit(limit_class):  # type: ignore[misc]  # known when a commit has been chosen
-        operators = 0
-        flops = 0
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            formula = flop_registry.get(func._overloadpacket)
-            if formula is None and _is_composite(func):
-                with self:
-                    return func.decompose(*args, **(kwargs or {}))
-            out = super().__torch_dispatch__(func, types, args, kwargs)
-            self.operators += 1
-            if formula is not None:
-                self.flops += formula(*args, **(kwargs or {}), out_val=out)
-            return out
-
-    return CountingLimit
-
-
-@functools.cache
-def _is_composite(func: Any) -> bool:
-    import torch
-
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd"))

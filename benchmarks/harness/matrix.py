@@ -67,10 +67,10 @@ def _measure(matrix: Matrix, workload: type[Workload], settings: Settings, cells
 
 
 def definition(settings: Settings) -> str:
-    """Return a digest of what, besides the commit, makes a number what it is: code, scale, device, packages."""
+    """Return a digest of what makes a number what it is besides the commit: code, scale, device, packages, outputs."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
-    for path in sorted(package.rglob("*.py")):
+    for path in sorted((*package.rglob("*.py"), *package.rglob("*.json"))):
         digest.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     digest.update(f"{settings.scale}\0{settings.device}\0{settings.environment}".encode())
     return digest.hexdigest()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from benchmarks.harness.calm import Watched, calmest, watch
-from benchmarks.harness.device import added_tensor_bytes
+from benchmarks.harness.compiled import Graphs
+from benchmarks.harness.exact import Warm, exact_of, without_garbage_collector
 from benchmarks.harness.record import Cell, Record, Scalar, Status
+from benchmarks.harness.reference import Entry
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, Workload
 
 WARMUP_RUNS = 3
@@ -29,23 +31,35 @@ class CellTimeout(Exception):
     """A cell would need longer than it may take."""
 
 
-def measure_cell(matrix: str, workload: Workload, state: Any, cell: Cell, loaded_bytes: int | None) -> Record:
+def measure_cell(
+    matrix: str,
+    workload: Workload,
+    state: Any,
+    cell: Cell,
+    loaded_bytes: int | None,
+    device: str = "cpu",
+    expected: Entry | None = None,
+) -> Record:
     """Warm up with the very cell, sample it, and return the record; whatever it raises becomes the reason.
 
     *loaded_bytes* is what the models take up on a CPU; None leaves memory to the device, which may not tell it.
+    *expected* is the output of the cell that is kept for the *device*, if there is one.
     """
     try:
+        before = Graphs.so_far()
         take = workload.prepare(state, cell)
         warmup_s, first = warm_up(take, workload.limit_s)
         samples, measuring_s = ([first], warmup_s) if first.exact else take_samples(take)
         series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
-        peaks = [] if first.exact or "peak_memory" in series else _peaks(take, samples, loaded_bytes)
+        warm = Warm(take, device, first, before)
+        peaks = [] if first.exact or "peak_memory" in series else _peaks(warm, samples, loaded_bytes)
         return Record(
             matrix,
             cell,
             "ok",
             samples={**series, "peak_memory": peaks} if peaks else series,
             work=samples[0].work,
+            exact={} if first.exact else companions(warm, expected),
             warmup_s=warmup_s,
             measuring_s=measuring_s,
             ended_unix=time.time(),
@@ -62,7 +76,7 @@ def take_samples(take: TakeSample) -> tuple[list[Sample], float]:
     """
     watched: list[Watched] = []
     while not enough(watched):
-        watched.append(watch(partial(without_garbage_collector, take)))
+        watched.append(watch(partial(without_garbage_collector, partial(lightly, take))))
         check_same_work(watched[0].sample.work, watched[-1].sample.work)
     return calmest(watched, LEAST_SAMPLES), _timed_s(watched)
 
@@ -108,7 +122,7 @@ def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
     """
     start, samples = time.perf_counter(), list[Sample]()
     while len(samples) < WARMUP_RUNS:
-        samples.append(take())
+        samples.append(lightly(take))
         timed_s = samples[-1].timed_s
         if timed_s * LEAST_SAMPLES > limit_s:
             raise CellTimeout(f"one run took {timed_s:.1f} s, so {LEAST_SAMPLES} exceed the limit of {limit_s:.0f} s")
@@ -117,21 +131,25 @@ def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
     return time.perf_counter() - start, samples[0]
 
 
-def _peaks(take: TakeSample, samples: list[Sample], loaded_bytes: int | None) -> list[float]:
+def _peaks(warm: Warm, samples: list[Sample], loaded_bytes: int | None) -> list[float]:
     """Return the peaks of memory in bytes: of each sample where the device tells them, else of one more run."""
     if loaded_bytes is None:
         return [float(sample.peak_bytes) for sample in samples if sample.peak_bytes is not None]
-    return [float(loaded_bytes + added_tensor_bytes(take))]
+    return [float(loaded_bytes + (warm.profile.peak_bytes or 0))]
 
 
-def without_garbage_collector(take: TakeSample) -> Sample:
-    """Take a sample in which no garbage is collected, for all of it was before."""
-    gc.collect()
-    gc.disable()
+def companions(warm: Warm, expected: Entry | None) -> dict[str, Scalar]:
+    """Return the companions of the times, or the reason why there are none: it must not take the times with it."""
     try:
-        return take()
-    finally:
-        gc.enable()
+        return exact_of(warm, expected)
+    except Exception as error:  # noqa: BLE001 - it is recorded
+        return {"uncounted": classify(error)[1]}
+
+
+def lightly(take: TakeSample) -> Sample:
+    """Take a sample, and let go of tensors that it has made: they would be in the way of those of the next one."""
+    sample = take()
+    return sample if isinstance(sample.output, str) else replace(sample, output=None)
 
 
 def check_same_work(first: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> None:

@@ -20,7 +20,8 @@ class Record:
     """Samples of one cell, or the reason why there are none.
 
     `samples` maps a series to its values, one a sample; a series that makes no sense in this cell is absent.
-    `work` is what a sample did (tokens, steps, batch), equal in all of them. `host` holds machine, versions,
+    `work` is what a sample did (tokens, steps, batch), equal in all of them. `exact` is what else does not differ from
+    run to run, of `exact.EXACT`; or, under `uncounted`, the reason why it is not known. `host` holds machine, versions,
     device, threads and dtype. Times are in seconds; `ended_unix` is seconds since the epoch.
     """
 
@@ -30,6 +31,7 @@ class Record:
     reason: str = ""
     samples: Mapping[str, list[float]] = field(default_factory=dict)
     work: Mapping[str, Scalar] = field(default_factory=dict)
+    exact: Mapping[str, Scalar] = field(default_factory=dict)
     host: Mapping[str, Scalar] = field(default_factory=dict)
     warmup_s: float = 0.0
     measuring_s: float = 0.0

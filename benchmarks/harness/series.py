@@ -95,8 +95,11 @@ def tracks_stage(stages: Mapping[str, Axes], *series: Series) -> Callable[[Track
 def _track_function(series: Series) -> Callable[..., Tracked]:
     def track(self: FromRecords, records: Records, *params: Scalar) -> Tracked:
         record = self.record_of(records, params)
-        values = None if record is None else record.samples.get(series.name)
-        return math.nan if values is None else {"samples": values, "number": 1}
+        if record is None:
+            return math.nan
+        if series.name in record.samples:
+            return {"samples": record.samples[series.name], "number": 1}
+        return float(record.exact.get(series.name, math.nan))
 
     track.__name__ = f"track_{series.name}"
     track.__doc__ = f"{series.title}, in {series.unit}."

@@ -2,53 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from benchmarks.harness.calm import Watched, watch
-from benchmarks.harness.measure import check_same_work, classify, warm_up, without_garbage_collector
+from benchmarks.harness.cells import key
+from benchmarks.harness.compiled import Graphs
+from benchmarks.harness.exact import Warm, without_garbage_collector
+from benchmarks.harness.measure import check_same_work, classify, companions, lightly, warm_up
 from benchmarks.harness.record import Cell
-from benchmarks.harness.workload import Sample, TakeSample, Workload
+from benchmarks.harness.reference import Entry, name_of
+from benchmarks.harness.workload import Workload
 
 
 class Turns:
-    """Answers two questions: `{"prepare": cell}` warms a cell up, `{"take": n}` takes samples of it.
+    """Answers three questions about the cells of a matrix, one cell at a time.
 
-    An answer has a `status` as records have it, and a `reason` where that is not `ok`. `prepare` tells `work`,
-    `exact` (nothing would differ in another sample), and the `series` of the first run; `take` a list of `samples`,
-    each with its `series` and its `disturbance` (see `calm`).
+    `{"prepare": cell}` warms a cell up and tells its `work`, the `series` of its first run, and whether it is `exact`,
+    that is, nothing would differ in another one. `{"count": true}` tells the `companions` of its times (see
+    `exact.EXACT`), `{"take": n}` a list of `samples`, each with its `series` and its `disturbance` (see `calm`).
+    Every answer has a `status` as records have it, and a `reason` where that is not `ok`.
     """
 
-    def __init__(self, workload: Workload, state: Any) -> None:
-        self._workload = workload
-        self._state = state
-        self._take: TakeSample | None = None
-        self._first: Sample | None = None
+    def __init__(
+        self,
+        matrix: str,
+        workload: Workload,
+        state: Any,
+        device: str = "cpu",
+        outputs: Mapping[str, Entry] | None = None,
+    ) -> None:
+        self._matrix, self._workload, self._state, self._device = matrix, workload, state, device
+        self._outputs = outputs or {}
+        self._warm: Warm | None = None
+        self._expected: Entry | None = None
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
         """Return the answer; what a cell raises becomes its reason."""
         try:
-            told = self._prepare(question["prepare"]) if "prepare" in question else self._samples(question["take"])
+            told = self._told(question)
         except Exception as error:  # noqa: BLE001 - a failing cell must not take the others with it
             status, reason = classify(error)
             return {"status": status, "reason": reason}
         return {"status": "ok", **told}
 
-    def _prepare(self, cell: Cell) -> dict[str, Any]:
-        self._take = self._first = None
-        self._take = self._workload.prepare(self._state, cell)
-        warmup_s, self._first = warm_up(self._take, self._workload.limit_s)
-        first = self._first
-        return {"work": dict(first.work), "exact": first.exact, "series": dict(first.series), "warmup_s": warmup_s}
+    def _told(self, question: dict[str, Any]) -> dict[str, Any]:
+        if "prepare" in question:
+            return self._prepare(question["prepare"])
+        if self._warm is None:
+            raise RuntimeError("a cell has to be prepared before anything of it can be measured")
+        if "count" in question:
+            return {"companions": companions(self._warm, self._expected)}
+        return {"samples": [_told(self._sample(self._warm)) for _ in range(question["take"])]}
 
-    def _samples(self, count: int) -> dict[str, Any]:
-        if self._take is None or self._first is None:
-            raise RuntimeError("a cell has to be prepared before samples of it can be taken")
-        watched = []
-        for _ in range(count):
-            watched.append(watch(partial(without_garbage_collector, self._take)))
-            check_same_work(self._first.work, watched[-1].sample.work)
-        return {"samples": [_told(one) for one in watched]}
+    def _prepare(self, cell: Cell) -> dict[str, Any]:
+        self._warm, before = None, Graphs.so_far()
+        take = self._workload.prepare(self._state, cell)
+        _, first = warm_up(take, self._workload.limit_s)
+        self._warm = Warm(take, self._device, first, before)
+        self._expected = self._outputs.get(name_of(self._matrix, key(cell)))
+        return {"work": dict(first.work), "exact": first.exact, "series": dict(first.series)}
+
+    def _sample(self, warm: Warm) -> Watched:
+        watched = watch(partial(without_garbage_collector, partial(lightly, warm.take)))
+        check_same_work(warm.sample.work, watched.sample.work)
+        return watched
 
 
 def _told(watched: Watched) -> dict[str, Any]:

@@ -17,9 +17,11 @@ import time
 from queue import SimpleQueue
 from typing import IO, Any
 
+from benchmarks.harness.cells import key
 from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.host import describe, pinned_threads
 from benchmarks.harness.measure import classify, measure_cell
+from benchmarks.harness.reference import kept, name_of
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.turns import Turns
 from benchmarks.harness.workload import Workload
@@ -40,13 +42,16 @@ def main() -> None:
     gc.collect()
     loaded = tensor_bytes() if settings.device == "cpu" and workload.memory else None
     gc.freeze()  # the loaded models never become garbage: collecting between samples need not visit them
-    turns = Turns(workload, state) if order["by"] == "sample" else None
+    outputs = kept(settings.scale, settings.device)
+    turns = Turns(order["matrix"], workload, state, settings.device, outputs)
     while True:
         question = json.loads(lines.get())
-        if turns is None:
-            _send(answers, measure_cell(order["matrix"], workload, state, question, loaded).to_dict())
-        else:
+        if order["by"] == "sample":
             _send(answers, turns.answer(question))
+            continue
+        expected = outputs.get(name_of(order["matrix"], key(question)))
+        record = measure_cell(order["matrix"], workload, state, question, loaded, settings.device, expected)
+        _send(answers, record.to_dict())
 
 
 def _read_lines() -> SimpleQueue[str]:

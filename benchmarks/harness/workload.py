@@ -24,7 +24,9 @@ class CellFailed(Exception):
 class Sample:
     """One run: its value in every series, the work it did, the seconds of the timed region and its peak of memory.
 
-    Of an `exact` one nothing would differ in another run, so that there is none.
+    Of an `exact` one nothing would differ in another run, so that there is none. `in_torch` says whether torch, in
+    this process, computes what is timed. `output` is what was made, where that depends on nothing but the cell: tensors
+    (see `output.numbers`) or words; no record keeps it.
     """
 
     series: Mapping[str, float]
@@ -32,6 +34,8 @@ class Sample:
     timed_s: float
     peak_bytes: int | None = None
     exact: bool = False
+    in_torch: bool = True
+    output: Any = None
 
 
 TakeSample = Callable[[], Sample]

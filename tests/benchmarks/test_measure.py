@@ -2,6 +2,7 @@
 
 import gc
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -30,7 +31,7 @@ class Scripted:
     def take(self):
         timed_s = self.script[min(self.taken, len(self.script) - 1)]
         self.taken += 1
-        return Sample({"time": timed_s, "number": float(self.taken)}, {"calls": 1}, timed_s)
+        return Sample({"time": timed_s, "number": float(self.taken)}, {"calls": 1}, timed_s, in_torch=False)
 
     def measure(self):
         return measure_cell("matrix", self, None, {"n": 1}, None)
@@ -181,7 +182,7 @@ def test_the_device_s_own_peaks_are_taken_where_it_tells_them():
     class Telling(Scripted):
         def take(self):
             sample = super().take()
-            return Sample(sample.series, sample.work, sample.timed_s, peak_bytes=self.taken)
+            return replace(sample, peak_bytes=self.taken)
 
     record = Telling(1.5).measure()
 
@@ -192,7 +193,7 @@ def test_a_workload_may_count_memory_itself():
     class Counting(Scripted):
         def take(self):
             sample = super().take()
-            return Sample({**sample.series, "peak_memory": 5.0}, sample.work, sample.timed_s, peak_bytes=9)
+            return replace(sample, series={**sample.series, "peak_memory": 5.0}, peak_bytes=9)
 
     workload = Counting(1.5)
     record = measure_cell("matrix", workload, None, {"n": 1}, 7)

@@ -1,11 +1,13 @@
 """The workloads of the planner's parts, on the tiny models."""
 
+import json
+
 import pytest
 
 from benchmarks.harness.cells import key
-from benchmarks.harness.matrices import PLANNER, PLANNER_MATRIX
+from benchmarks.harness.matrices import ENGINES, PLANNER, PLANNER_MATRIX
 from benchmarks.harness.measure import measure_cell
-from benchmarks.harness.workload import CellFailed, Unsupported
+from benchmarks.harness.workload import CellFailed, Sample, Unsupported
 from benchmarks.harness.workloads import engines
 from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.planner import PARTS, Planner
@@ -33,6 +35,24 @@ def test_tokens_and_forwards_are_exact_from_run_to_run(state, cell):
     assert "tokens" in exact
     assert {name: again.series[name] for name in exact} == {name: first.series[name] for name in exact}
     assert again.work == first.work
+    assert again.output == first.output
+    assert (first.output is None) == (cell["stage"] in ("Prefill", "Constraint"))
+    assert first.in_torch == (cell["stage"] != "Constraint")
+
+
+def test_words_are_those_of_the_metadata_and_a_word_a_code(state):
+    codes, thought = taken(state, CODES).output, taken(state, THOUGHT).output
+
+    assert codes.startswith('[{"duration": 30}, {"duration": 30}] ')
+    assert [word.isdigit() for word in codes.split()[4:]] == [True] * 2 * 5 * 30
+    assert json.loads(thought).keys() >= {"bpm", "caption", "keyscale"}
+
+
+def test_only_one_engine_computes_in_this_process_with_torch():
+    sample = Sample({}, {}, 1.0)
+
+    assert engines.computed_by("pt", lambda: sample)() is sample
+    assert {engines.computed_by(name, lambda: sample)().in_torch for name in ENGINES if name != "pt"} == {False}
 
 
 def test_a_step_is_a_hundredth_of_a_hundred_tokens(state):

@@ -21,6 +21,7 @@ records = st.builds(
     reason=st.text(),
     samples=st.dictionaries(st.text(), st.lists(finite, min_size=1)),
     work=facts,
+    exact=facts,
     host=facts,
     warmup_s=finite,
     measuring_s=finite,
@@ -31,6 +32,13 @@ records = st.builds(
 @given(records)
 def test_a_record_survives_json(record):
     assert Record.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+
+
+def test_a_record_of_before_there_were_counts_has_none():
+    data = Record("m", {}, "ok", work={"tokens": 3}).to_dict()
+    del data["exact"]
+
+    assert Record.from_dict(data) == Record("m", {}, "ok", work={"tokens": 3})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None, 1, True, "1.0", np.float32(1)])

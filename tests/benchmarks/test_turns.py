@@ -49,7 +49,7 @@ def test_a_sample_that_does_other_work_fails(tmp_path):
             calls = iter(range(100))
             return lambda: Sample({"time": 1.0}, {"calls": next(calls) // 4}, timed_s=0.2)
 
-    turns = Turns(Wandering(), tmp_path)
+    turns = Turns("fake", Wandering(), tmp_path)
     assert turns.answer({"prepare": {}})["status"] == "ok"
     assert turns.answer({"take": 1})["status"] == "ok"  # three runs were the warm-up
 

@@ -11,7 +11,7 @@ from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, require, require_keywords
-from benchmarks.harness.workloads.engines import Engines, dtype_of
+from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.generation import CAPTION, FIRST_SEED, LYRICS, audio_codes
 from benchmarks.harness.workloads.planning import counts_of, series_of
 
@@ -37,6 +37,9 @@ APIS: dict[str, tuple[str, Callable[[Cell], dict[str, Any]]]] = {
     "FormatSample": ("format_sample", _format_sample),
 }
 """The function that each class calls, and its input by cell."""
+
+DESCRIPTION = ("bpm", "duration", "keyscale", "language", "timesignature", "caption", "lyrics")
+"""What is known of a piece afterwards."""
 
 
 class Apis:
@@ -71,7 +74,7 @@ class Apis:
             use_constrained_decoding=constrained,
             seed=FIRST_SEED,
         )
-        return partial(_sample, state.settings.device, call, constrained)
+        return computed_by(str(cell["engine"]), partial(_sample, state.settings.device, call, constrained))
 
 
 def _sample(device: str, call: partial[Any], constrained: bool) -> Sample:
@@ -82,4 +85,9 @@ def _sample(device: str, call: partial[Any], constrained: bool) -> Sample:
     reported = run.result.extra_outputs
     work = {**counts_of(reported, run.result.error), "understood": bool(run.result.success)}
     series = {**series_of(reported, run.time_s), "lm": float(reported["time_costs"]["total_time"])}
-    return Sample(series, work, run.time_s)
+    return Sample(series, work, run.time_s, output=_words(run.result))
+
+
+def _words(result: Any) -> str:
+    """Return what the planner wrote, name by name."""
+    return "\n".join(f"{name}: {getattr(result, name, '')}" for name in DESCRIPTION)

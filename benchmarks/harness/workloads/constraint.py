@@ -89,4 +89,4 @@ def _sample(
         "chosen_tokens": float(len(chosen)),
         "chosen_share": len(chosen) / tokens,
     }
-    return Sample(series, {"tokens": tokens, "chosen": len(chosen)}, end - start)
+    return Sample(series, {"tokens": tokens, "chosen": len(chosen)}, end - start, in_torch=False)

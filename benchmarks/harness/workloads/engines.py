@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.host import pinned_threads
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Unsupported, require
+from benchmarks.harness.workload import TakeSample, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints, load_lm
 
 
@@ -61,6 +62,11 @@ class Engines:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
+
+
+def computed_by(engine: str, take: TakeSample) -> TakeSample:
+    """Let samples of *take* say that torch, in this process, does not compute them, if the *engine* is not its own."""
+    return take if engine == "pt" else lambda: replace(take(), in_torch=False)
 
 
 def dtype_of(settings: Settings) -> str:

@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.harness.device import Region, observe
 from benchmarks.harness.fingerprint import fingerprint
 from benchmarks.harness.record import Scalar
 from benchmarks.harness.workload import CellFailed, Sample, require
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SAMPLE_RATE = 48_000
 CODES_PER_SECOND = 5
@@ -85,7 +89,9 @@ def as_sample(run: Region[Any], dit: Any, asked: Asked, stages: Mapping[str, str
     """Return what *run* was: its work, the times of *stages* among its series; CellFailed for other work."""
     work = {**_work(run.result), "vae_path": _vae_path(run.result, dit.vae)}
     check_work(work, asked.work)
-    return Sample(_series(run.result, run.time_s, stages), work, run.time_s, run.peak_bytes)
+    waveforms = _waveforms(run.result)
+    series = _series(run.result, waveforms, run.time_s, stages)
+    return Sample(series, work, run.time_s, run.peak_bytes, output=waveforms)
 
 
 def check_work(work: Mapping[str, Scalar], wanted: Mapping[str, Scalar]) -> None:
@@ -120,12 +126,16 @@ def _vae_path(result: Any, vae: Any) -> str:
     return "tiled" if getattr(vae, "use_tiling", False) else "whole"
 
 
-def _series(result: Any, wall_s: float, stages: Mapping[str, str]) -> dict[str, float]:
-    """Return every series; a stage that did not run has none."""
+def _waveforms(result: Any) -> NDArray[np.float32]:
+    """Return all pieces, `[batch, 2, samples]`."""
     import numpy as np
 
+    return np.stack([audio["tensor"].numpy() for audio in result.audios])
+
+
+def _series(result: Any, waveforms: NDArray[np.float32], wall_s: float, stages: Mapping[str, str]) -> dict[str, float]:
+    """Return every series; a stage that did not run has none."""
     costs, counts = result.extra_outputs["time_costs"], result.extra_outputs.get("counts", {})
-    waveforms = np.stack([audio["tensor"].numpy() for audio in result.audios])
     series = {name: costs[entry] for name, entry in stages.items() if costs.get(entry)}
     tokens = counts.get("lm_cot_tokens", 0) + counts.get("lm_code_tokens", 0)
     return {

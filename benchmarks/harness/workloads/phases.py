@@ -10,7 +10,7 @@ from benchmarks.harness.record import Cell
 from benchmarks.harness.workload import CellFailed, Sample
 from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.generation import CAPTION, CODES_PER_SECOND, FIRST_SEED, LYRICS
-from benchmarks.harness.workloads.planning import counts_of, series_of
+from benchmarks.harness.workloads.planning import counts_of, series_of, words_of
 
 
 def chain_of_thought(engines: Engines, cell: Cell) -> partial[Sample]:
@@ -52,4 +52,4 @@ def _sample(device: str, call: partial[dict[str, Any]], *, codes: int) -> Sample
     work = counts_of(reported, error)
     if work["code_tokens"] != codes:
         raise CellFailed(f"the planner wrote {work['code_tokens']} codes instead of {codes}")
-    return Sample(series_of(reported, run.time_s), work, run.time_s)
+    return Sample(series_of(reported, run.time_s), work, run.time_s, output=words_of(run.result))

@@ -9,7 +9,7 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import TakeSample
 from benchmarks.harness.workloads import constraint, phases, steps
-from benchmarks.harness.workloads.engines import Engines, dtype_of
+from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.memory import with_memory
 
 PARTS: dict[str, Callable[[Engines, Cell], TakeSample]] = {
@@ -45,7 +45,7 @@ class Planner:
     def prepare(self, state: Engines, cell: Cell) -> TakeSample:
         """Return a function that runs the part once; steps in PyTorch have their peak of memory as well."""
         part = str(cell["stage"])
-        take = PARTS[part](state, cell)
+        take = computed_by(str(cell.get("engine", "pt")), PARTS[part](state, cell))
         if part in STEPS_ALONE and cell["engine"] == "pt":
             return with_memory(take, state.settings.device, state.loaded_bytes + tensor_bytes())
         return take

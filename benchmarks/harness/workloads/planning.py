@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,3 +37,10 @@ def series_of(reported: Mapping[str, Any], wall_s: float) -> dict[str, float]:
         "tokens": tokens,
         "forwards": float(counts["forwards"]),
     }
+
+
+def words_of(result: Mapping[str, Any]) -> str:
+    """Return the metadata and the audio codes that the planner wrote, the codes as a word each."""
+    codes = result["audio_codes"]
+    numbers = re.findall(r"\d+", codes if isinstance(codes, str) else " ".join(codes))
+    return " ".join([json.dumps(result["metadata"], ensure_ascii=False), *numbers])

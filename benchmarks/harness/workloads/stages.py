@@ -35,6 +35,8 @@ REPORTS: dict[str, Callable[[Any, Cell, Any], dict[str, float]]] = {
     "DiTStep": families.stepped,
 }
 """How to check what the synthesizer has done and returned, and the further series that this gives."""
+FILES = ("AudioSave",)
+"""Stages that return a path: of what they write, some formats have a random number in every file."""
 ENCODING = 50.0
 """How much longer it takes than decoding, with the tiny models, whose encoder is not small."""
 
@@ -74,6 +76,7 @@ class Stages:
             with torch.inference_mode():
                 run = observe(state.device, call)
             told = REPORTS[stage](dit, cell, run.result) if stage in REPORTS else {}
-            return Sample({"time": run.time_s, **told}, {**cell, **told}, run.time_s, run.peak_bytes)
+            output = None if stage in FILES else run.result
+            return Sample({"time": run.time_s, **told}, {**cell, **told}, run.time_s, run.peak_bytes, output=output)
 
         return with_memory(take, state.device, state.loaded_bytes) if "family" in cell else take

@@ -112,7 +112,7 @@ def _import(modules: tuple[str, ...]) -> Sample:
     if done.returncode:
         raise CellFailed(done.stderr.strip().splitlines()[-1])
     time_s, count = done.stdout.split()[-2:]
-    return Sample({"time": float(time_s)}, {"modules": int(count)}, timed_s=float(time_s))
+    return Sample({"time": float(time_s)}, {"modules": int(count)}, timed_s=float(time_s), in_torch=False)
 
 
 def _load(prepare: Prepare, settings: Settings, root: Path) -> dict[str, float]:
@@ -128,7 +128,7 @@ def _load(prepare: Prepare, settings: Settings, root: Path) -> dict[str, float]:
 
 def _load_in_fork(load: Callable[[], dict[str, float]]) -> Sample:
     series = in_fork(load)
-    return Sample(series, {}, timed_s=series["time"])
+    return Sample(series, {}, timed_s=series["time"], in_torch=False)
 
 
 def in_fork(call: Callable[[], Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,15 @@ STEPS = 100
 PROMPT_TOKENS = 16
 _NUMBERS = itertools.count()
 
+Written = tuple[list[list[int]], int]
+"""The tokens of each piece, and the calls of the model that they took."""
+
 
 def prefill(engines: Engines, cell: Cell) -> TakeSample:
     """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code.
 
-    Every sample reads other tokens, for an engine may remember the prompts that it has read.
+    Every sample reads other tokens, for an engine may remember the prompts that it has read; so none has an output
+    that depends on the cell alone.
     """
     length, guidance = int(cell["prompt_tokens"]), bool(cell["guidance"])
     engine = engines.engine(str(cell["engine"]))
@@ -30,7 +35,7 @@ def prefill(engines: Engines, cell: Cell) -> TakeSample:
     def take() -> Sample:
         prompt = _prompt(length, first=next(_NUMBERS), stride=1 + length // 64)
         write = _codes(engine, _codes_request(prompt, guidance, batch=1, count=1))
-        return _sample(engines.settings.device, write, batch=1, count=1)
+        return replace(_sample(engines.settings.device, write, batch=1, count=1), output=None)
 
     return take
 
@@ -48,15 +53,15 @@ def decode_step(engines: Engines, cell: Cell) -> partial[Sample]:
     return partial(_sample, engines.settings.device, write, batch=batch, count=STEPS)
 
 
-def _codes(engine: Any, request: Any) -> Callable[[], tuple[list[int], int]]:
-    def write() -> tuple[list[int], int]:
+def _codes(engine: Any, request: Any) -> Callable[[], Written]:
+    def write() -> Written:
         run = engine.write_codes(request)
-        return [len(codes) for codes in run.codes], run.forwards
+        return run.codes, run.forwards
 
     return write
 
 
-def _text(engine: Any) -> Callable[[], tuple[list[int], int]]:
+def _text(engine: Any) -> Callable[[], Written]:
     request_class = require("acestep.planner.engines.base", "TextRequest")
     request = request_class(
         prompt=_prompt(PROMPT_TOKENS),
@@ -67,9 +72,9 @@ def _text(engine: Any) -> Callable[[], tuple[list[int], int]]:
         stops=frozenset(),
     )
 
-    def write() -> tuple[list[int], int]:
+    def write() -> Written:
         run = engine.write_text(request)
-        return [len(run.tokens)], run.forwards
+        return [run.tokens], run.forwards
 
     return write
 
@@ -95,11 +100,13 @@ def _sampling() -> Any:
     return require("acestep.planner.sampling", "Sampling")(temperature=0.85, top_p=0.9)
 
 
-def _sample(device: str, write: Callable[[], tuple[list[int], int]], *, batch: int, count: int) -> Sample:
+def _sample(device: str, write: Callable[[], Written], *, batch: int, count: int) -> Sample:
     run = observe(device, write)
     written, forwards = run.result
-    if written != [count] * batch:
-        raise CellFailed(f"the planner wrote {written} tokens instead of {count} for each of {batch}")
+    counts = [len(row) for row in written]
+    if counts != [count] * batch:
+        raise CellFailed(f"the planner wrote {counts} tokens instead of {count} for each of {batch}")
     tokens = count * batch
     series = {"time": run.time_s / count, "tokens": float(tokens), "forwards": float(forwards)}
-    return Sample(series, {"tokens": tokens, "forwards": forwards}, run.time_s, run.peak_bytes)
+    words = " ".join(str(token) for row in written for token in row)
+    return Sample(series, {"tokens": tokens, "forwards": forwards}, run.time_s, run.peak_bytes, output=words)

@@ -1,0 +1,71 @@
+"""Keeps today's outputs of the quick cells, to which every commit's are compared: `python -m scripts.reference`.
+
+Run it in a clean working tree when outputs have changed on purpose, and commit the file that it writes. Scale and
+device come from ACESTEP_BENCH_SCALE (tiny or full) and ACESTEP_BENCH_DEVICE.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from benchmarks.harness import matrices
+from benchmarks.harness.cells import Matrix, Selection, key
+from benchmarks.harness.host import pinned_threads
+from benchmarks.harness.reference import Entry, entry_of, file_of, name_of
+from benchmarks.harness.settings import SCALES, Settings, SettingsError
+from benchmarks.harness.workload import Workload
+from benchmarks.harness.workloads.apis import Apis
+from benchmarks.harness.workloads.music import Music
+from benchmarks.harness.workloads.options import Options
+from benchmarks.harness.workloads.planner import Planner
+from benchmarks.harness.workloads.stages import Stages
+from benchmarks.harness.workloads.tasks import Tasks
+
+SOURCES: tuple[tuple[Matrix, type[Workload]], ...] = (
+    (matrices.GENERATE_MATRIX, Music),
+    (matrices.TASKS_MATRIX, Tasks),
+    (matrices.OPTIONS_MATRIX, Options),
+    (matrices.STAGES_MATRIX, Stages),
+    (matrices.PLANNER_MATRIX, Planner),
+    (matrices.APIS_MATRIX, Apis),
+)
+"""Matrices whose cells have an output."""
+
+
+def main() -> None:
+    """Write the file."""
+    settings = replace(Settings.from_environment(), cells="quick")
+    if settings.scale not in SCALES:
+        raise SettingsError("ACESTEP_BENCH_SCALE: outputs are kept of synthetic checkpoints alone, give tiny or full.")
+    kept = {name: entry for matrix, workload in SOURCES for name, entry in outputs(matrix, workload, settings)}
+    path = file_of(settings.scale, settings.device)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(as_text(kept), encoding="utf-8")
+    print(f"{len(kept)} outputs, {path.stat().st_size} bytes: {os.path.relpath(path)}")
+
+
+def outputs(matrix: Matrix, workload: type[Workload], settings: Settings) -> Iterator[tuple[str, Entry]]:
+    """Yield the name and the entry of each chosen cell of *matrix* that has an output."""
+    import torch
+
+    source = workload()
+    state = source.load(settings)
+    torch.set_num_threads(pinned_threads(settings))
+    for cell in Selection(settings.cells, matrices.MATRICES).of(matrix):
+        output = source.prepare(state, cell)().output
+        if output is not None:
+            print(name_of(matrix.name, key(cell)), flush=True)
+            yield name_of(matrix.name, key(cell)), entry_of(output)
+
+
+def as_text(kept: Mapping[str, Entry]) -> str:
+    """Return JSON with a line for each output, so that a change of one is a change of a line."""
+    lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in kept.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+if __name__ == "__main__":
+    main()
