@@ -11,10 +11,13 @@ import numpy as np
 from benchmarks.harness.cells import key
 from benchmarks.harness.record import Cell, Scalar, Status
 from scripts.comparing.catalog import Series, series_of
+from scripts.site.changes import SAME_OUTPUT
 from scripts.verdict import looks
 from scripts.verdict.judging import NOTHING, Evidence, look
 from scripts.verdict.pairs import block_difference
 
+OUTPUT = ("fingerprint", "distance")
+"""The companions that are about what came out."""
 MAJOR_SHARE = 0.1
 """A series that takes less than this share of its cell's time is judged, but not measured longer for its own sake."""
 
@@ -27,12 +30,24 @@ class Fact:
     base: Scalar | None
     head: Scalar | None
 
+    @property
+    def output(self) -> bool:
+        """Whether it is about what came out, not about what was done for it."""
+        return self.name in OUTPUT
+
+    @property
+    def equal(self) -> bool:
+        """Whether it is none: outputs may differ by rounding, nothing else may."""
+        if self.output and isinstance(self.base, float) and isinstance(self.head, float):
+            return abs(self.head - self.base) <= SAME_OUTPUT * max(1.0, abs(self.base))
+        return self.base == self.head
+
 
 @dataclass
 class Contest:
     """The cell of a matrix, its samples on both sides, and the evidence of each timed series at its last look.
 
-    `trouble` tells, for base and head, why a side could not be measured.
+    `told` is what base and head tell of the cell that does not jitter; `trouble` why a side could not be measured.
     """
 
     matrix: str
@@ -41,7 +56,7 @@ class Contest:
     samples: tuple[dict[str, list[float]], dict[str, list[float]]] = field(default_factory=lambda: ({}, {}))
     differences: dict[str, list[float]] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
-    facts: list[Fact] = field(default_factory=list)
+    told: list[Mapping[str, Scalar]] = field(default_factory=lambda: [{}, {}])
     trouble: list[tuple[Status, str] | None] = field(default_factory=lambda: [None, None])
     exact: bool = False
     spent_s: float = 0.0
@@ -71,6 +86,18 @@ class Contest:
     def failed(self) -> bool:
         """Whether a side could not be measured, by its own fault or for want of what the cell needs."""
         return any(self.trouble)
+
+    @property
+    def facts(self) -> list[Fact]:
+        """What the sides tell differently."""
+        base, head = self.told
+        names = [*base, *(name for name in head if name not in base)]
+        facts = [Fact(name, base.get(name), head.get(name)) for name in names]
+        return [fact for fact in facts if not fact.equal]
+
+    def is_exact(self, name: str) -> bool:
+        """Return whether the series *name* does not jitter."""
+        return name in self.series and self.series[name].exact
 
     @property
     def rows(self) -> list[str]:

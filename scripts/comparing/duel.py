@@ -12,9 +12,8 @@ from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
 from benchmarks.harness.record import Scalar, Status
 from benchmarks.harness.workers import LOADING_LIMIT_S
 from benchmarks.harness.workload import Workload
-from scripts.comparing.contest import Contest, Fact
+from scripts.comparing.contest import Contest
 from scripts.comparing.sides import Side
-from scripts.site.changes import SAME_OUTPUT
 from scripts.verdict import looks
 
 BASE, HEAD = 0, 1
@@ -78,13 +77,26 @@ class Duel:
             contest.trouble[side] = None if answer["status"] == "ok" else (answer["status"], answer["reason"])
         if contest.failed:
             return False
-        base, head = answers
-        contest.facts = differing(contest, base, head)
-        contest.exact = base["exact"] and head["exact"]
+        contest.exact = answers[BASE]["exact"] and answers[HEAD]["exact"]
         if contest.exact:
-            for samples, answer in zip(contest.samples, answers, strict=True):
-                samples.update({name: [value] for name, value in answer["series"].items()})
+            contest.told = [answer["series"] for answer in answers]
+        elif not contest.blocks:
+            contest.told = self._count(contest, answers)
         return not contest.exact
+
+    def _count(self, contest: Contest, answers: list[dict[str, Any]]) -> list[Mapping[str, Scalar]]:
+        """Return what each side tells of the cell that does not jitter, its companions counted at once."""
+        for worker in self._workers:
+            worker.send({"count": True})
+        counted = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
+        return [
+            {
+                **answer["work"],
+                **{name: value for name, value in answer["series"].items() if contest.is_exact(name)},
+                **count.get("companions", {}),
+            }
+            for answer, count in zip(answers, counted, strict=True)
+        ]
 
     def _block(self, contest: Contest, order: tuple[int, ...]) -> None:
         runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]] = ([], [])
@@ -118,28 +130,3 @@ class _Trouble(Exception):
     def __init__(self, side: int, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.side, self.status, self.reason = side, status, reason
-
-
-def differing(contest: Contest, base: Mapping[str, Any], head: Mapping[str, Any]) -> list[Fact]:
-    """Return what differs between two answers to `prepare`, of all that does not jitter."""
-    facts: list[Fact] = []
-    for kind in ("work", "series"):
-        for name in [*base[kind], *(extra for extra in head[kind] if extra not in base[kind])]:
-            if kind == "series" and not (base["exact"] or _exact(contest, name)):
-                continue
-            fact = Fact(name, base[kind].get(name), head[kind].get(name))
-            if not _equal(contest, fact) and fact.name not in {known.name for known in facts}:
-                facts.append(fact)
-    return facts
-
-
-def _exact(contest: Contest, name: str) -> bool:
-    return name in contest.series and contest.series[name].exact
-
-
-def _equal(contest: Contest, fact: Fact) -> bool:
-    """Outputs differ by rounding; nothing else may."""
-    outputs = contest.series.get(fact.name)
-    if outputs is not None and outputs.unit == "fingerprint":
-        return abs(float(fact.head or 0) - float(fact.base or 0)) <= SAME_OUTPUT * abs(float(fact.base or 0))
-    return fact.base == fact.head

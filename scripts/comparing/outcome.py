@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
+from benchmarks.harness.exact import EXACT
 from benchmarks.harness.record import Scalar
 from scripts.comparing.contest import Contest, Fact
 from scripts.comparing.duel import BASE, HEAD
@@ -15,8 +16,6 @@ from scripts.site.names import series_label
 from scripts.verdict.judging import NOTHING, Evidence, Verdict
 
 ORDER: tuple[Verdict, ...] = ("slower", "faster", "not enough evidence", "same")
-OUTPUT = ("fingerprint", "distance")
-"""Facts about what came out; the others are about what was done for it."""
 Status = Literal[0, 1, 2]
 
 
@@ -54,11 +53,7 @@ class CellFact:
     name: str
     base: Scalar | None
     head: Scalar | None
-
-    @property
-    def output(self) -> bool:
-        """Whether it is what came out."""
-        return self.name in OUTPUT
+    output: bool
 
 
 @dataclass(frozen=True)
@@ -91,7 +86,7 @@ class Outcome:
         for contest in match.contests:
             outcome.rows += [_row(contest, name, verdicts[contest.name, name]) for name in contest.rows]
             outcome.facts += [
-                CellFact(contest.matrix, _text(contest), _label(contest, fact), fact.base, fact.head)
+                CellFact(contest.matrix, _text(contest), _label(contest, fact), fact.base, fact.head, fact.output)
                 for fact in contest.facts
             ]
             outcome.troubles += _troubles(contest)
@@ -126,7 +121,7 @@ class Outcome:
 
 def _row(contest: Contest, name: str, verdict: Verdict) -> Row:
     series = contest.series[name]
-    work = tuple(_label(contest, fact) for fact in contest.facts if fact.name not in OUTPUT)
+    work = tuple(_label(contest, fact) for fact in contest.facts if not fact.output)
     return Row(
         contest.matrix,
         series.benchmark,
@@ -151,6 +146,8 @@ def _troubles(contest: Contest) -> list[Trouble]:
 
 
 def _label(contest: Contest, fact: Fact) -> str:
+    if fact.name in EXACT:
+        return EXACT[fact.name][1]
     series = contest.series.get(fact.name)
     return series_label(series.benchmark) if series else fact.name.replace("_", " ")
 
