@@ -8,33 +8,29 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from asv.console import log
-
 from benchmarks.harness.cells import Selection
 from benchmarks.harness.host import describe
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
+from scripts.comparing.arguments import add_measuring_options, percentage
 from scripts.comparing.building import Surroundings
-from scripts.comparing.commits import WORKING_TREE, Commit, resolve
+from scripts.comparing.commits import WORKING_TREE, resolve
 from scripts.comparing.contest import Contest
 from scripts.comparing.match import Match
 from scripts.comparing.outcome import Outcome
 from scripts.comparing.report import Report, change
-from scripts.comparing.sides import Side
+from scripts.comparing.sides import Builder
 from scripts.comparing.storing import Store
 from scripts.preflight import RefusalError, require_history, require_room
 from scripts.progress import say
 from scripts.verdict.judging import DELTA
 
-ROOT = Path(__file__).resolve().parents[1]
-_BUDGET = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 FAILED = 2
 
 
@@ -80,23 +76,16 @@ def _parse(argv: list[str] | None) -> Request:
         "head", nargs="?", default="HEAD", help="the commit that is judged (default HEAD); . is the working tree"
     )
     parser.add_argument(
-        "--budget", type=duration, default=600.0, metavar="TIME", help="measure for so long: 90s, 10m (default), 1h30m"
-    )
-    parser.add_argument(
         "--cells", default="quick", help="quick (default), full, or conditions: stage=DiTForward,batch=1"
     )
-    parser.add_argument("--scale", default="tiny", help="tiny (default), full, or the path of a checkpoints folder")
-    parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
     parser.add_argument(
         "--delta",
-        type=_percent,
+        type=percentage,
         default=DELTA,
         metavar="PERCENT",
         help="times within so many percent are the same (default 2)",
     )
-    parser.add_argument(
-        "--config", type=Path, default=ROOT / "asv.conf.json", help="asv's configuration (default the repository's)"
-    )
+    add_measuring_options(parser, budget="10m", budget_help="measure for so long")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the table as Markdown, for a pull request"
     )
@@ -105,28 +94,6 @@ def _parse(argv: list[str] | None) -> Request:
         "--no-store", dest="store", action="store_false", help="do not add the samples to asv's results"
     )
     return Request(**vars(parser.parse_args(argv)))
-
-
-def duration(text: str) -> float:
-    """Return the seconds of a duration such as 90s, 10m or 1h30m."""
-    match = _BUDGET.fullmatch(text)
-    if not text or match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration: give 90s, 10m or 1h30m")
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    total = 3600 * hours + 60 * minutes + seconds
-    if total <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} leaves no time to measure: give 90s, 10m or 1h30m")
-    return total
-
-
-def _percent(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / 100
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no percentage between 0 and 100")
-    return value
 
 
 def compare(request: Request) -> int:
@@ -146,10 +113,9 @@ def compare(request: Request) -> int:
             f"Give another, or {WORKING_TREE} for the working tree: python -m scripts.compare HEAD {WORKING_TREE}"
         )
     cells = _contests(request)
-    os.environ.setdefault("PIP_CONSTRAINT", str(ROOT / "lock.txt"))
-    log.set_level(30)
     surroundings = Surroundings.open(config, request.scale, request.device)
-    sides = _side(surroundings, request, base), _side(surroundings, request, head)
+    builder = Builder(surroundings, root, request.scale, request.device, request.cells)
+    sides = builder.side(base), builder.side(head)
     say(f"Comparing {len(cells)} cells for {request.budget / 60:.3g} minutes.")
     match = Match(cells, sides, request.budget, tell=_tell, delta=request.delta)
     start = time.perf_counter()
@@ -190,20 +156,6 @@ def _contests(request: Request) -> list[Contest]:
     if not contests:
         raise RefusalError(f"--cells {request.cells!r} chooses no cell. Loosen its conditions.")
     return contests
-
-
-def _side(surroundings: Surroundings, request: Request, commit: Commit) -> Side:
-    say(f"Building {commit.label}, unless it was before ...")
-    settings = Settings(
-        scale=request.scale,
-        device=request.device,
-        cells=request.cells,
-        commit=commit.hash,
-        environment=surroundings.environment.name,
-        conf_dir=str(request.config.resolve().parent),
-        journal=str(request.config.resolve().parent / ".asv" / "journal"),
-    )
-    return Side(commit, surroundings.build(commit), settings)
 
 
 def _tell(match: Match, contest: Contest) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # in place of this folder, whose names are others' too
 
 from scripts.profiling.layout import banner
 from scripts.profiling.options import parse, thinking_of

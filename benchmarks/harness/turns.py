@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from benchmarks.harness.cells import key
 from benchmarks.harness.compiled import Graphs
 from benchmarks.harness.exact import Warm, without_garbage_collector
 from benchmarks.harness.measure import check_same_work, classify, companions, lightly, warm_up
-from benchmarks.harness.record import Cell
+from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.reference import Entry, name_of
 from benchmarks.harness.workload import Workload
 
@@ -53,7 +54,7 @@ class Turns:
         if self._warm is None:
             raise RuntimeError("a cell has to be prepared before anything of it can be measured")
         if "count" in question:
-            return {"companions": companions(self._warm, self._expected)}
+            return {"companions": self._count(self._warm)}
         return {"samples": [_told(self._sample(self._warm)) for _ in range(question["take"])]}
 
     def _prepare(self, cell: Cell) -> dict[str, Any]:
@@ -63,6 +64,12 @@ class Turns:
         self._warm = Warm(take, self._device, first, before)
         self._expected = self._outputs.get(name_of(self._matrix, key(cell)))
         return {"work": dict(first.work), "exact": first.exact, "series": dict(first.series)}
+
+    def _count(self, warm: Warm) -> dict[str, Scalar]:
+        counted = companions(warm, self._expected)
+        gc.collect()
+        gc.freeze()  # nor need collecting between samples visit what counting has imported
+        return counted
 
     def _sample(self, warm: Warm) -> Watched:
         watched = watch(partial(without_garbage_collector, partial(lightly, warm.take)))

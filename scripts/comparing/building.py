@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asv.config import Config
+from asv.console import log
 from asv.environment import get_environments
 from asv.plugin_manager import plugin_manager
 from asv.repo import get_repo
 from asv.util import ProcessError, UserError
 
 from benchmarks.harness.process import Installed
+from benchmarks.harness.settings import Settings
 from scripts.comparing.commits import Commit
 from scripts.preflight import RefusalError
 
+LOCK = Path(__file__).resolve().parents[2] / "lock.txt"
+"""The versions that were tested together; asv's environment gets them."""
 _SIDES = "sides"
 _INSTALL = [
     "in-dir={env_dir} python -m pip install --quiet --no-deps --upgrade --target {env_dir}/"
@@ -40,10 +45,14 @@ class Surroundings:
 
         Raises:
             RefusalError: there is no such file, or it has no environment that can be made here.
+            SettingsError: there is no such scale or device.
         """
+        Settings.from_environment({"ACESTEP_BENCH_SCALE": scale, "ACESTEP_BENCH_DEVICE": device})
         if not config.is_file():
             raise RefusalError(f"There is no {config}. Run this in the repository, or give --config.")
         os.chdir(config.parent)
+        os.environ.setdefault("PIP_CONSTRAINT", str(LOCK))
+        log.set_level(logging.WARNING)
         try:
             conf = Config.load(str(config))
             for plugin in conf.plugins:

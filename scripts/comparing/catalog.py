@@ -10,7 +10,7 @@ from functools import cache
 from itertools import product
 from typing import cast
 
-from benchmarks.harness.cells import Matrix, key
+from benchmarks.harness.cells import Matrix
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.record import Cell
 from benchmarks.harness.series import FromRecords
@@ -30,6 +30,10 @@ WORKLOADS = {
     "startup": "startup.Startup",
 }
 """The workload of each matrix."""
+
+
+class UnknownSeriesError(ValueError):
+    """There is no such series; the message says what there is."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +84,38 @@ def series_of(matrix: str, cell: Cell) -> dict[str, Series]:
     }
 
 
-def cell_named(benchmark: str, index: int) -> tuple[Matrix, Cell]:
-    """Return the matrix and the cell of asv's *benchmark* at position *index* of its parameters.
+def series_named(text: str) -> tuple[Matrix, Cell, Series]:
+    """Return the series that asv calls *text*: `stages.DiTForward.track_time(30, 1)`, with its matrix and its cell.
 
-    Raises KeyError if there is no such benchmark.
+    Raises UnknownSeriesError, whose message says what there is instead.
     """
-    module, _, rest = benchmark.partition(".")
-    name = rest.partition(".")[0]
+    benchmark, parenthesis, parameters = text.strip().partition("(")
+    module = benchmark.partition(".")[0]
     matrix = next((one for one in MATRICES if one.name == module), None)
-    owner = next((cls for cls in _classes(module) if cls.__name__ == name), None) if matrix else None
-    if matrix is None or owner is None:
-        raise KeyError(benchmark)
-    values = list(product(*owner.params))[index]
-    wanted = key({**owner.fixed, **dict(zip(owner.param_names, values, strict=True))})
-    return matrix, next(cell for cell in matrix.cells if key(cell) == wanted)
+    if matrix is None:
+        raise UnknownSeriesError(f"{text!r} is no series; it begins with one of {', '.join(m.name for m in MATRICES)}.")
+    owned = [(cell, series) for cell in matrix.cells for series in series_of(module, cell).values()]
+    cells = [(cell, series) for cell, series in owned if series.benchmark == benchmark]
+    if not cells:
+        known = sorted({series.benchmark for _, series in owned})
+        raise UnknownSeriesError(f"{benchmark!r} is no series of {module}; there are {', '.join(known)}.")
+    wanted = parameters.rstrip(")").strip()
+    found = [(cell, series) for cell, series in cells if _parameters(cell) == wanted or not parenthesis]
+    if not parenthesis:
+        found = [(cell, series) for cell, series in found if cell in matrix.quick] or found
+    if not found:
+        known = sorted({_parameters(cell) for cell, _ in cells})
+        raise UnknownSeriesError(f"{benchmark} has no parameters ({wanted}); there are ({'), ('.join(known)}).")
+    return matrix, *found[0]
+
+
+def series_text(cell: Cell, series: Series) -> str:
+    """Return asv's name of *series* with the parameters of *cell*, as `series_named` takes it."""
+    return f"{series.benchmark}({_parameters(cell)})"
+
+
+def _parameters(cell: Cell) -> str:
+    return ", ".join(repr(value) for name, value in cell.items() if name != "stage")
 
 
 def _owns(cls: type[FromRecords], cell: Cell) -> bool:

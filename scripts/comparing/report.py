@@ -160,10 +160,11 @@ def _aligned(text: str, width: int, column: int) -> str:
 
 
 def _fact(fact: CellFact) -> str:
-    return f"{fact.matrix} {fact.cell}: {fact.name} {_number(fact.base)} → {_number(fact.head)}"
+    return f"{fact.matrix} {fact.cell}: {fact.name} {number(fact.base)} → {number(fact.head)}"
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """An exact number, or whatever stands in its place, for people."""
     if value is None:
         return "none"
     return (

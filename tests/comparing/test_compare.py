@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from acestep.synthetic import cached
-from scripts.compare import duration, main
+from scripts.compare import main
+from scripts.comparing.arguments import duration
 from tests.benchmarks.test_asv_proof import ROOT, Project, configure
 
 CELL = "stage=TextEncode,batch=1"

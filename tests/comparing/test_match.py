@@ -8,7 +8,7 @@ import pytest
 from benchmarks.harness.process import HERE
 from benchmarks.harness.settings import Settings
 from scripts.comparing import match as matches
-from scripts.comparing.catalog import cell_named, series_of
+from scripts.comparing.catalog import UnknownSeriesError, series_named, series_of, series_text
 from scripts.comparing.commits import Commit
 from scripts.comparing.contest import Contest
 from scripts.comparing.match import Match
@@ -131,10 +131,28 @@ def test_times_have_a_unit_that_suits_them(value, text):
     assert seconds(value) == text
 
 
-def test_series_are_found_by_the_names_that_asv_gives_them():
-    series = series_of("stages", CELLS[1])["time"]
+@pytest.mark.parametrize(
+    "name", ["stages.DiTForward.track_time(60, 2)", "generate.GenerateMusic.track_vae(30, 2, True, 8)"]
+)
+def test_series_are_found_by_the_names_that_asv_gives_them(name):
+    matrix, cell, series = series_named(name)
 
-    assert series.benchmark == "stages.DiTForward.track_time"
-    assert cell_named(series.benchmark, series.index)[1] == CELLS[1]
-    with pytest.raises(KeyError, match="nonsense"):
-        cell_named("nonsense.Thing.track_time", 0)
+    assert series_text(cell, series) == name
+    assert series_of(matrix.name, cell)[series.name] == series
+
+
+def test_a_series_without_parameters_is_that_of_a_quick_cell():
+    assert series_named("stages.DiTForward.track_time")[1] == {"stage": "DiTForward", "duration": 30, "batch": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("nonsense.Thing.track_time", "it begins with one of generate, tasks"),
+        ("stages.DiTForward.track_tame", "there are .*stages.DiTForward.track_time"),
+        ("stages.DiTForward.track_time(31, 1)", r"no parameters \(31, 1\); there are \(120, 1\)"),
+    ],
+)
+def test_an_unknown_series_is_refused_with_what_there_is(name, complaint):
+    with pytest.raises(UnknownSeriesError, match=complaint):
+        series_named(name)
