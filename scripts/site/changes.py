@@ -18,10 +18,10 @@ COMMITS_FOR_JITTER = 5
 """From so many commits on, the noise from commit to commit is estimated."""
 
 SAME_OUTPUT = 1e-4
-"""Relative difference up to which two fingerprints stand for one output.
+"""Difference up to which two fingerprints, or two distances to a reference, stand for one output.
 
-Rounding, as by another number of threads, moves a fingerprint by about 1e-6, a waveform that differs by one part
-in a thousand by about 1e-3.
+Rounding, as by another number of threads, moves either by about 1e-6, a waveform that differs by one part in a
+thousand by about 1e-3.
 """
 
 _MAD_TO_SIGMA = 1.4826
@@ -132,12 +132,12 @@ def last_change(points: Mapping[int, Point], steps: Sequence[Step]) -> Change | 
 def exact_changes(points: Mapping[int, Point], tolerance: float = 0.0) -> list[Change]:
     """Every change of a series that does not jitter (tokens, fingerprints), oldest first.
 
-    *tolerance* is relative.
+    *tolerance* is relative; to 1 where a value is less.
     """
     return [
         Change(before.value, after.value, since, revision, 0.0, real=True)
         for (since, before), (revision, after) in pairwise(points.items())
-        if abs(after.value - before.value) > tolerance * abs(before.value)
+        if abs(after.value - before.value) > tolerance * max(1.0, abs(before.value))
     ]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from asv.results import iter_results
 
 from scripts.site.changes import SAME_OUTPUT, Change, Point, Step, exact_changes, last_change, last_exact_change
-from scripts.site.names import EXACT_UNITS, OUTPUT_UNIT, series_order
+from scripts.site.names import DISTANCE_UNIT, EXACT_UNITS, OUTPUT_UNIT, series_order
 
 Key = tuple[tuple[str, str | None], ...]
 """Machine and environment of a graph as asv tells them apart: sorted (name, value) pairs."""
@@ -39,8 +39,8 @@ class Series:
 
     @property
     def tolerance(self) -> float:
-        """Relative difference that is none, for an exact series."""
-        return SAME_OUTPUT if self.unit == OUTPUT_UNIT else 0.0
+        """Difference that is none, for an exact series; see `changes.exact_changes`."""
+        return SAME_OUTPUT if self.unit in (OUTPUT_UNIT, DISTANCE_UNIT) else 0.0
 
     def last_change(self) -> Change | None:
         """When the series last left a level, see `changes`; None with fewer than two commits."""
