@@ -129,23 +129,23 @@ def last_change(points: Mapping[int, Point], steps: Sequence[Step]) -> Change | 
     return Change(single[0].value, single[1].value, since, revision, noise, real=False)
 
 
-def exact_changes(points: Mapping[int, Point], tolerance: float = 0.0) -> list[Change]:
+def exact_changes(points: Mapping[int, Point], tolerance: float = 0.0, least: float = 0.0) -> list[Change]:
     """Every change of a series that does not jitter (tokens, fingerprints), oldest first.
 
-    *tolerance* is relative; to 1 where a value is less.
+    *tolerance* is relative; a change is more than *least*, too, in the unit of the values.
     """
     return [
         Change(before.value, after.value, since, revision, 0.0, real=True)
         for (since, before), (revision, after) in pairwise(points.items())
-        if abs(after.value - before.value) > tolerance * max(1.0, abs(before.value))
+        if abs(after.value - before.value) > max(tolerance * abs(before.value), least)
     ]
 
 
-def last_exact_change(points: Mapping[int, Point], tolerance: float = 0.0) -> Change | None:
+def last_exact_change(points: Mapping[int, Point], tolerance: float = 0.0, least: float = 0.0) -> Change | None:
     """Like `last_change`, for a series that does not jitter."""
     if len(points) < 2:
         return None
-    found = exact_changes(points, tolerance)
+    found = exact_changes(points, tolerance, least)
     if found:
         return found[-1]
     (since, before), (revision, after) = list(points.items())[-2:]

@@ -39,18 +39,23 @@ class Series:
 
     @property
     def tolerance(self) -> float:
-        """Difference that is none, for an exact series; see `changes.exact_changes`."""
-        return SAME_OUTPUT if self.unit in (OUTPUT_UNIT, DISTANCE_UNIT) else 0.0
+        """Relative difference that is none, for an exact series."""
+        return SAME_OUTPUT if self.unit == OUTPUT_UNIT else 0.0
+
+    @property
+    def least(self) -> float:
+        """Difference that is none, in the unit of an exact series: a distance is relative already."""
+        return SAME_OUTPUT if self.unit == DISTANCE_UNIT else 0.0
 
     def last_change(self) -> Change | None:
         """When the series last left a level, see `changes`; None with fewer than two commits."""
         if self.exact:
-            return last_exact_change(self.points, self.tolerance)
+            return last_exact_change(self.points, self.tolerance, self.least)
         return last_change(self.points, self.steps)
 
     def exact_changes(self) -> list[Change]:
         """Every difference between neighbouring commits, oldest first."""
-        return exact_changes(self.points, self.tolerance)
+        return exact_changes(self.points, self.tolerance, self.least)
 
 
 @dataclass

@@ -106,7 +106,7 @@ def test_exact_series_change_at_any_difference_and_outputs_at_more_than_rounding
     assert [change.revision for change in exact_changes(series(5, 5, 6, 6))] == [2]
     rounding = series(1.02, 1.02 * (1 + 3e-6), 1.05)
     assert [change.revision for change in exact_changes(rounding, 1e-4)] == [2]
-    assert [change.revision for change in exact_changes(series(0.0, 3e-7, 0.01, 0.01002), 1e-4)] == [2]
+    assert [change.revision for change in exact_changes(series(0.0, 3e-7, 0.01, 0.01002), least=1e-4)] == [2]
 
 
 def test_an_output_that_comes_back_has_its_old_number() -> None:
