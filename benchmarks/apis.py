@@ -6,7 +6,7 @@ Samples of a cell have the same prompt; vllm remembers it, and reads it but once
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
+from benchmarks.harness.series import FromRecords, Series, companions, for_whole_matrix, tracks_stage
 from benchmarks.harness.workloads.apis import Apis
 
 SERIES = (
@@ -17,6 +17,7 @@ SERIES = (
     Series("s_per_token", "s/token", "seconds per token"),
     Series("tokens", "tokens", "tokens written"),
     Series("forwards", "forwards", "calls of the model"),
+    *companions("operators", "distance"),
 )
 
 

@@ -6,7 +6,7 @@ vllm remembers the prompts that it has read: only Prefill, where every sample ha
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
+from benchmarks.harness.series import FromRecords, Series, companions, for_whole_matrix, tracks_stage
 from benchmarks.harness.workloads.planner import Planner
 
 TOKENS = Series("tokens", "tokens", "tokens written")
@@ -14,6 +14,7 @@ FORWARDS = Series("forwards", "forwards", "calls of the model")
 PEAK_MEMORY = Series("peak_memory", "bytes", "peak memory")
 WALL = Series("wall", "seconds", "wall time")
 PER_TOKEN = Series("s_per_token", "s/token", "seconds per token")
+OPERATORS, DISTANCE = companions("operators", "distance")
 GENERATION = Series("token_generation", "seconds", "model and sampling")
 
 
@@ -23,12 +24,20 @@ def setup_cache() -> matrix.Records:
     return matrix.measure_matrix(matrices.PLANNER_MATRIX, Planner)
 
 
-@tracks_stage(matrices.PLANNER, Series("time", "seconds", "time"), TOKENS, FORWARDS, PEAK_MEMORY)
+@tracks_stage(matrices.PLANNER, Series("time", "seconds", "time"), TOKENS, FORWARDS, PEAK_MEMORY, OPERATORS)
 class Prefill(FromRecords):
     """A prompt read by the model, and the first audio code; with guidance, its unconditional twin as well."""
 
 
-@tracks_stage(matrices.PLANNER, Series("time", "seconds", "time of one step"), TOKENS, FORWARDS, PEAK_MEMORY)
+@tracks_stage(
+    matrices.PLANNER,
+    Series("time", "seconds", "time of one step"),
+    TOKENS,
+    FORWARDS,
+    PEAK_MEMORY,
+    OPERATORS,
+    DISTANCE,
+)
 class DecodeStep(FromRecords):
     """One more token for each piece of the batch: forward, guidance, choice. Text is written without a grammar.
 
@@ -44,6 +53,8 @@ class DecodeStep(FromRecords):
     PER_TOKEN,
     TOKENS,
     FORWARDS,
+    OPERATORS,
+    DISTANCE,
 )
 class ChainOfThought(FromRecords):
     """The whole first phase: metadata from caption and lyrics, held to the grammar or not.
@@ -53,7 +64,15 @@ class ChainOfThought(FromRecords):
 
 
 @tracks_stage(
-    matrices.PLANNER, WALL, GENERATION, Series("guidance", "seconds", "guidance"), PER_TOKEN, TOKENS, FORWARDS
+    matrices.PLANNER,
+    WALL,
+    GENERATION,
+    Series("guidance", "seconds", "guidance"),
+    PER_TOKEN,
+    TOKENS,
+    FORWARDS,
+    OPERATORS,
+    DISTANCE,
 )
 class CodesPhase(FromRecords):
     """The whole second phase: five audio codes a second for each piece of the batch, with guidance."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
+from benchmarks.harness.series import FromRecords, Series, companions, for_whole_matrix, tracks_stage
 from benchmarks.harness.workloads.stages import Stages
 
 TIME = Series("time", "seconds", "time")
 PEAK_MEMORY = Series("peak_memory", "bytes", "peak memory", version="2")
+EXACT = companions("operators", "flop", "allocated_bytes", "distance")
 
 
 @for_whole_matrix
@@ -16,22 +17,22 @@ def setup_cache() -> matrix.Records:
     return matrix.measure_matrix(matrices.STAGES_MATRIX, Stages)
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
 class TextEncode(FromRecords):
     """Caption and lyrics to text states: tokenizer, encoder and embedding."""
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
 class ConditionEncode(FromRecords):
     """Text states, lyrics and timbre to the condition sequence."""
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
 class DiTForward(FromRecords):
     """One evaluation of the diffusion transformer."""
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
 class DiTStep(FromRecords):
     """One call of the diffusion transformer, as in a generation: what is done once for all steps is done before.
 
@@ -40,13 +41,17 @@ class DiTStep(FromRecords):
     """
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
 class VAEDecode(FromRecords):
     """Latents of one piece to its waveform, in tiles or whole."""
 
 
 @tracks_stage(
-    matrices.STAGES, TIME, PEAK_MEMORY, Series("extra_work", "share", "share of latent frames that are decoded again")
+    matrices.STAGES,
+    TIME,
+    PEAK_MEMORY,
+    Series("extra_work", "share", "share of latent frames that are decoded again"),
+    *EXACT,
 )
 class VAEWindows(FromRecords):
     """Latents of a batch to its waveforms, in windows.
@@ -55,7 +60,7 @@ class VAEWindows(FromRecords):
     """
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
 class VAEEncode(FromRecords):
     """A waveform to its latents. The tiny VAE's encoder is as wide as the released one, and takes seconds a second."""
 

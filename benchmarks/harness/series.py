@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from benchmarks.harness.cells import Axes, key
+from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrix import WHOLE, Records
 from benchmarks.harness.record import Cell, Record, Scalar
 
@@ -63,6 +64,11 @@ class Series:
     unit: str
     title: str
     version: str = ""
+
+
+def companions(*names: str) -> tuple[Series, ...]:
+    """Return the series of these companions of a cell's times, which `exact.EXACT` knows."""
+    return tuple(Series(name, *EXACT[name]) for name in names)
 
 
 TrackedClass = TypeVar("TrackedClass", bound=type[FromRecords])

@@ -18,10 +18,10 @@ COMMITS_FOR_JITTER = 5
 """From so many commits on, the noise from commit to commit is estimated."""
 
 SAME_OUTPUT = 1e-4
-"""Relative difference up to which two fingerprints stand for one output.
+"""Difference up to which two fingerprints, or two distances to a reference, stand for one output.
 
-Rounding, as by another number of threads, moves a fingerprint by about 1e-6, a waveform that differs by one part
-in a thousand by about 1e-3.
+Rounding, as by another number of threads, moves either by about 1e-6, a waveform that differs by one part in a
+thousand by about 1e-3.
 """
 
 _MAD_TO_SIGMA = 1.4826
@@ -129,23 +129,23 @@ def last_change(points: Mapping[int, Point], steps: Sequence[Step]) -> Change | 
     return Change(single[0].value, single[1].value, since, revision, noise, real=False)
 
 
-def exact_changes(points: Mapping[int, Point], tolerance: float = 0.0) -> list[Change]:
+def exact_changes(points: Mapping[int, Point], tolerance: float = 0.0, least: float = 0.0) -> list[Change]:
     """Every change of a series that does not jitter (tokens, fingerprints), oldest first.
 
-    *tolerance* is relative.
+    *tolerance* is relative; a change is more than *least*, too, in the unit of the values.
     """
     return [
         Change(before.value, after.value, since, revision, 0.0, real=True)
         for (since, before), (revision, after) in pairwise(points.items())
-        if abs(after.value - before.value) > tolerance * abs(before.value)
+        if abs(after.value - before.value) > max(tolerance * abs(before.value), least)
     ]
 
 
-def last_exact_change(points: Mapping[int, Point], tolerance: float = 0.0) -> Change | None:
+def last_exact_change(points: Mapping[int, Point], tolerance: float = 0.0, least: float = 0.0) -> Change | None:
     """Like `last_change`, for a series that does not jitter."""
     if len(points) < 2:
         return None
-    found = exact_changes(points, tolerance)
+    found = exact_changes(points, tolerance, least)
     if found:
         return found[-1]
     (since, before), (revision, after) = list(points.items())[-2:]

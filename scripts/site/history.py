@@ -11,7 +11,7 @@ from typing import Any
 from asv.results import iter_results
 
 from scripts.site.changes import SAME_OUTPUT, Change, Point, Step, exact_changes, last_change, last_exact_change
-from scripts.site.names import EXACT_UNITS, OUTPUT_UNIT, series_order
+from scripts.site.names import DISTANCE_UNIT, EXACT_UNITS, OUTPUT_UNIT, series_order
 
 Key = tuple[tuple[str, str | None], ...]
 """Machine and environment of a graph as asv tells them apart: sorted (name, value) pairs."""
@@ -42,15 +42,20 @@ class Series:
         """Relative difference that is none, for an exact series."""
         return SAME_OUTPUT if self.unit == OUTPUT_UNIT else 0.0
 
+    @property
+    def least(self) -> float:
+        """Difference that is none, in the unit of an exact series: a distance is relative already."""
+        return SAME_OUTPUT if self.unit == DISTANCE_UNIT else 0.0
+
     def last_change(self) -> Change | None:
         """When the series last left a level, see `changes`; None with fewer than two commits."""
         if self.exact:
-            return last_exact_change(self.points, self.tolerance)
+            return last_exact_change(self.points, self.tolerance, self.least)
         return last_change(self.points, self.steps)
 
     def exact_changes(self) -> list[Change]:
         """Every difference between neighbouring commits, oldest first."""
-        return exact_changes(self.points, self.tolerance)
+        return exact_changes(self.points, self.tolerance, self.least)
 
 
 @dataclass

@@ -28,6 +28,10 @@ _METRICS = {
     "tokens": "Tokens",
     "forwards": "Planner forwards",
     "fingerprint": "Output fingerprint",
+    "operators": "Operator calls",
+    "flop": "Floating-point operations",
+    "allocated_bytes": "Bytes allocated",
+    "distance": "Distance to the reference",
 }
 _ALONE = {
     "TextEncode": "text_encode",
@@ -70,6 +74,10 @@ _QUALITIES = {
     "save": "audio save",
     "s_per_audio_s": "seconds per audio second",
     "fingerprint": "output fingerprint",
+    "operators": "operator calls",
+    "flop": "floating-point operations",
+    "allocated_bytes": "bytes allocated",
+    "distance": "distance to the reference",
     "transfer": "moving weights",
     "transfers": "times that weights are moved",
     "transfer_bytes": "bytes of moved weights",
@@ -115,8 +123,9 @@ _GENERATIONS = ("generate", "tasks", "options")
 """The groups whose series are those of whole generations, stage by stage."""
 _SPELLING = {"lm": "LM", "vae": "VAE", "dit": "DiT"}
 OUTPUT_UNIT = "fingerprint"
+DISTANCE_UNIT = "distance"
 EXACT_UNITS = (
-    *(OUTPUT_UNIT, "tokens", "forwards", "transfers", "layers", "graphs"),
+    *(OUTPUT_UNIT, DISTANCE_UNIT, "tokens", "forwards", "transfers", "layers", "graphs"),
     *("exact bytes", "FLOP", "operators", "tier", "seconds allowed", "pieces", "planners", "flags", "misfits", "GB"),
 )
 """Units that do not jitter: any difference is a change."""

@@ -52,6 +52,9 @@ def test_what_asv_writes_stays_out_of_the_repository(configuration):
         ("generate.GenerateMusic.track_peak_memory(30, 1, False, 8)", 0.02),
         ("generate.GenerateMusic.track_tokens(30, 1, True, 8)", 0.0001),
         ("generate.GenerateMusic.track_forwards(30, 1, True, 8)", 0.0001),
+        ("generate.GenerateMusic.track_operators(30, 1, True, 8)", 0.0001),
+        ("generate.GenerateMusic.track_allocated_bytes(30, 1, True, 8)", 0.0001),
+        ("stages.DiTStep.track_flop('base', 30, 1)", 0.0001),
         ("planner.ChainOfThought.track_s_per_token('pt', True, True)", 0.1),
         ("planner.ChainOfThought.track_tokens('pt', True, True)", 0.0001),
         ("planner.Constraint.track_chosen_tokens('nothing', True)", 0.0001),
@@ -76,3 +79,11 @@ def test_numbers_that_do_not_jitter_have_narrow_thresholds(configuration, name, 
     matching = [float(value) for regex, value in configuration.regressions_thresholds.items() if re.match(regex, name)]
 
     assert matching == [threshold]
+
+
+def test_a_distance_near_nothing_which_has_no_ratio_is_no_regression(configuration):
+    (regex,) = configuration.regressions_first_commits
+
+    assert configuration.regressions_first_commits[regex] is None
+    assert re.match(regex, "generate.GenerateMusic.track_distance(30, 1, True, 8)")
+    assert not re.match(regex, "generate.GenerateMusic.track_operators(30, 1, True, 8)")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.generate import GenerateMusic
+from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.matrix import WHOLE
 from benchmarks.harness.record import Record
@@ -54,7 +55,23 @@ def test_every_series_of_music_is_found_with_its_unit(discovered):
         "tokens": "tokens",
         "forwards": "forwards",
         "fingerprint": "fingerprint",
+        "operators": "operators",
+        "flop": "FLOP",
+        "allocated_bytes": "exact bytes",
+        "distance": "distance",
     }
+
+
+def test_companions_are_tracked_where_a_cell_has_them(discovered):
+    tracked = {}
+    for name in discovered[0]:
+        owner, _, series = name.rpartition(".track_")
+        if series in EXACT and not owner.startswith(("footprint", "tiers")):
+            tracked.setdefault(series, set()).add(owner.partition(".")[0])
+
+    assert {"generate", "stages", "planner", "apis"} <= tracked["operators"] & tracked["distance"]
+    assert {"generate", "stages"} <= tracked["flop"] & tracked["allocated_bytes"]
+    assert not any("AudioSave.track_distance" in name or "Prefill.track_distance" in name for name in discovered[0])
 
 
 def test_every_benchmark_has_a_fixed_version_a_title_and_time_to_finish(discovered):
@@ -99,6 +116,15 @@ def test_the_samples_of_a_cell_go_to_asv():
     music.setup(records(), 30, 1, False, 8)
 
     assert music.track_wall(records(), 30, 1, False, 8) == {"samples": [1.0, 2.0], "number": 1}
+
+
+def test_a_companion_of_a_cell_is_one_number_and_none_where_it_was_not_counted():
+    counted = records(exact={"operators": 5827, "distance": 0.0})
+
+    assert GenerateMusic().track_operators(counted, 30, 1, False, 8) == 5827.0
+    assert GenerateMusic().track_distance(counted, 30, 1, False, 8) == 0.0
+    assert math.isnan(GenerateMusic().track_flop(counted, 30, 1, False, 8))
+    assert math.isnan(GenerateMusic().track_operators(records(exact={"uncounted": "why"}), 30, 1, False, 8))
 
 
 def test_a_series_that_the_cell_does_not_have_is_not_available():

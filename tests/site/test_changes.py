@@ -8,6 +8,7 @@ import random
 import pytest
 from asv.step_detect import detect_steps
 
+from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.progress import LedgerLine
 from scripts.site import ledger, names
@@ -105,6 +106,7 @@ def test_exact_series_change_at_any_difference_and_outputs_at_more_than_rounding
     assert [change.revision for change in exact_changes(series(5, 5, 6, 6))] == [2]
     rounding = series(1.02, 1.02 * (1 + 3e-6), 1.05)
     assert [change.revision for change in exact_changes(rounding, 1e-4)] == [2]
+    assert [change.revision for change in exact_changes(series(0.0, 3e-7, 0.01, 0.01002), least=1e-4)] == [2]
 
 
 def test_an_output_that_comes_back_has_its_old_number() -> None:
@@ -138,6 +140,9 @@ def test_improvements_are_the_regressions_of_the_reciprocal() -> None:
         ("stages.VAEWindows.track_extra_work", "VAE windows, alone, share decoded again", "VAE decode"),
         ("stages.VAEEncode.track_time", "VAE encode, alone", "VAE encode"),
         ("stages.DiTStep.track_time", "DiT step, alone", "DiT"),
+        ("stages.DiTStep.track_allocated_bytes", "DiT step, alone, bytes allocated", "DiT"),
+        ("planner.DecodeStep.track_operators", "Planner: decode step, operator calls", "LM planner"),
+        ("generate.GenerateMusic.track_distance", "Distance to the reference", "Whole generation"),
     ],
 )
 def test_series_and_stages_have_names_for_people(benchmark: str, label: str, stage: str) -> None:
@@ -172,6 +177,7 @@ def test_parameters_have_texts_for_people(name: str, value: str, text: str) -> N
 def test_every_module_of_benchmarks_is_a_group_and_every_count_is_exact() -> None:
     assert list(names.GROUPS) == [matrix.name for matrix in MATRICES]
     assert {"transfers", "layers", "graphs"} <= set(names.EXACT_UNITS)
+    assert {EXACT[name][0] for name in ("operators", "flop", "allocated_bytes", "distance")} <= set(names.EXACT_UNITS)
 
 
 def test_environments_are_told_apart_by_what_they_have() -> None:
