@@ -1,0 +1,72 @@
+"""``python -m scripts.validate equal``: a commit against itself, on this machine; whoever is called slower is not."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from typing import Any
+
+from scipy.stats import beta
+
+from benchmarks.harness.cells import Selection
+from benchmarks.harness.matrices import MATRICES
+from scripts.comparing.arguments import duration
+from scripts.comparing.contest import Contest
+from scripts.comparing.match import Match
+from scripts.progress import say
+from scripts.validate.here import here
+from scripts.verdict.judging import ALPHA, Verdict
+
+SUMMARY = "a commit against itself, measured for real: how often is a row called slower?"
+MOST_FALSE = 0.005
+"""What is claimed of the rows that are called slower."""
+CONFIDENCE = 0.95
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command ``equal``."""
+    parser = subparsers.add_parser("equal", help=SUMMARY, description=f"{SUMMARY[0].upper()}{SUMMARY[1:]}")
+    parser.add_argument("--rows", type=int, default=1000, help="go on until there are so many (default 1000)")
+    parser.add_argument("--budget", type=duration, default="2m", help="of each table: 90s, 2m (default)")
+    parser.add_argument("--cells", default="quick", help="quick (default), full, or conditions")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure tables until there are enough rows, and tell; returns 0 if what is claimed holds, else 1."""
+    counts: Counter[Verdict] = Counter()
+    tables, wrong, resolutions = 0, 0, list[float]()
+    start = time.perf_counter()
+    while counts.total() < arguments.rows:
+        match = Match(_contests(arguments.cells), (here("base"), here("head")), arguments.budget, lambda *_: None)
+        match.run()
+        verdicts = match.verdicts()
+        counts.update(verdicts.values())
+        tables += 1
+        wrong += any(verdict in ("slower", "faster") for verdict in verdicts.values())
+        resolutions += [e.smallest for c in match.contests for e in c.evidence.values() if e.smallest < float("inf")]
+        say(f"{tables} tables, {counts.total()} rows in {(time.perf_counter() - start) / 60:.0f} min: {dict(counts)}")
+    rows, slower = counts.total(), counts["slower"]
+    print(f"A commit against itself: {rows} rows in {tables} tables, {(time.perf_counter() - start) / 60:.0f} min")
+    for verdict in ("slower", "faster", "same", "not enough evidence"):
+        print(f"  {verdict:20}{counts[verdict]:6}  {counts[verdict] / rows:7.2%}")
+    print(f"  tables with a false verdict: {wrong} of {tables}, at most {ALPHA:.0%} are expected")
+    resolutions.sort()
+    print(f"  changes that could have been seen: half of the rows {resolutions[len(resolutions) // 2]:.1%} or less")
+    print(f"  called slower: at most {most_likely(slower, rows):.2%} of rows, with {CONFIDENCE:.0%} confidence")
+    holds = slower / rows <= MOST_FALSE
+    print(f"At most {MOST_FALSE:.1%} of equal rows are called slower: {'holds' if holds else 'does not hold'}")
+    return 0 if holds else 1
+
+
+def _contests(cells: str) -> list[Contest]:
+    """Return the chosen cells that have times."""
+    selection = Selection(cells, MATRICES)
+    found = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)]
+    return [contest for contest in found if contest.declared]
+
+
+def most_likely(events: int, trials: int) -> float:
+    """Return the upper bound of the probability behind *events* in *trials* (Clopper and Pearson 1934), one-sided."""
+    return 1.0 if events == trials else float(beta.ppf(CONFIDENCE, events + 1, trials - events))
