@@ -50,7 +50,7 @@ class Deeds:
         return lambda: deed(state)
 
     def _ok(self, _state):
-        return Sample({"time": 0.25, "pid": float(os.getpid())}, {"calls": 1}, timed_s=0.2)
+        return Sample({"time": 0.25, "pid": float(os.getpid())}, {"calls": 1}, timed_s=0.2, in_torch=False)
 
     def _raise(self, _state):
         raise ValueError("nothing will come of nothing")
