@@ -19,6 +19,8 @@ LONG_BUDGET_S = 300.0
 
 What two processes differ by, though they run the same code, counts half then.
 """
+LEAST_PASS_S = 15.0
+"""With less time left a pass would load models, and measure nothing."""
 FIRST_SLICE_S = 1.0
 """What a cell gets at its first visit; each further one takes twice as long."""
 
@@ -59,7 +61,7 @@ class Match:
         timed = [contest for contest in self.contests if contest.declared]
         passes = 2 if self._budget_s >= LONG_BUDGET_S else 1
         self._pass(timed, time.perf_counter() + self.left_s / passes)
-        while (unsettled := self.unsettled()) and self.left_s > 0:
+        while (unsettled := self.unsettled()) and self.left_s > LEAST_PASS_S:
             self._pass(unsettled, self._end)
 
     def verdicts(self) -> dict[tuple[str, str], Verdict]:
@@ -88,6 +90,8 @@ class Match:
         for place, (matrix, group) in enumerate(groups):
             ahead = sum(len(later) for _, later in groups[place:])
             now = time.perf_counter()
+            if now >= end and all(contest.spent_s for contest in group):
+                continue
             self._measure(matrix, group, now + max(0.0, end - now) * len(group) / ahead)
 
     def _measure(self, matrix: str, contests: list[Contest], end: float) -> None:

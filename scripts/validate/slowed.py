@@ -1,0 +1,195 @@
+"""``python -m scripts.validate slowed``: commits that repeat a part of a stage's work, and whether they are found.
+
+In a temporary clone a commit has the diffusion transformer repeat one of its products so often that a step takes 1, 2,
+5 or 10 % longer; how often, is measured first. Each trial compares such a commit with the one before it, in a table with
+other stages, which the commit did not touch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.harness.record import Cell
+from scripts.comparing.arguments import duration
+from scripts.comparing.catalog import workload_of
+from scripts.comparing.contest import Contest
+from scripts.comparing.duel import Duel, Until
+from scripts.comparing.sides import Side
+from scripts.progress import say
+from scripts.validate.here import ROOT, here
+from scripts.verdict.judging import NOTHING, Verdict, judge
+
+SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
+LEVELS = (0.01, 0.02, 0.05, 0.1)
+CLAIMS = {0.05: 0.95, 0.02: 0.8}
+"""The share of trials that has to find the slowdown."""
+TOUCHED: Cell = {"stage": "DiTForward", "duration": 30, "batch": 1}
+OTHERS: tuple[Cell, ...] = (
+    {"stage": "TextEncode", "batch": 1},
+    {"stage": "ConditionEncode", "batch": 1, "lyric_tokens": 128},
+)
+CALIBRATING_REPEATS = 200
+CALIBRATING_S = 30.0
+TRIALS_A_WORKER = 4
+"""Then both sides get fresh processes: what two processes differ by is part of the trial."""
+REPEATING = """
+
+_velocities = Denoiser.__call__
+
+
+def _repeating(self, latents, times):
+    velocities = _velocities(self, latents, times)
+    for _ in range({repeats}):
+        self._layers[0].condition_queries(self._context[:1, :8])
+    return velocities
+
+
+Denoiser.__call__ = _repeating
+"""
+
+
+@dataclass
+class Level:
+    """The trials of one slowdown."""
+
+    size: float
+    repeats: int
+    verdicts: list[Verdict] = field(default_factory=list)
+    ratios: list[float] = field(default_factory=list)
+    blamed: int = 0
+    spent_s: float = 0.0
+
+    @property
+    def found(self) -> float:
+        """The share of trials in which the touched stage is called slower."""
+        return self.verdicts.count("slower") / len(self.verdicts)
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command ``slowed``."""
+    parser = subparsers.add_parser("slowed", help=SUMMARY, description=f"{SUMMARY[0].upper()}{SUMMARY[1:]}")
+    parser.add_argument("--trials", type=int, default=40, help="of each slowdown (default 40)")
+    parser.add_argument("--budget", type=duration, default="90s", help="of the touched stage in a trial (default 90s)")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Make the commits, run the trials and tell; returns 0 if what is claimed holds, else 1."""
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="acestep-validate-") as scratch:
+        clone = Clone(Path(scratch))
+        share = _calibrated(clone)
+        say(f"A repeat takes {share:.3%} of a step.")
+        levels = [Level(size, round(size / share)) for size in LEVELS]
+        for level in levels:
+            _try(clone, level, arguments.trials, arguments.budget)
+            say(f"{level.size:.0%}: {level.found:.0%} found in {level.spent_s / 60:.1f} min")
+    print(_table(levels))
+    print(
+        f"others: trials in which a stage that was not touched is called slower; {(time.perf_counter() - start) / 60:.0f} min"
+    )
+    holds = all(level.found >= CLAIMS.get(level.size, 0.0) and not level.blamed for level in levels)
+    print(f"5 % found in ≥ 95 %, 2 % in ≥ 80 %, in no other stage: {'holds' if holds else 'does not hold'}")
+    return 0 if holds else 1
+
+
+def _table(levels: list[Level]) -> str:
+    columns = ("slowdown", "repeats", "seen", "slower", "faster", "same", "unknown", "others", "s/trial")
+    lines = ["".join(column.rjust(10) for column in columns)]
+    for level in levels:
+        trials = len(level.verdicts)
+        told = [level.verdicts.count(verdict) for verdict in ("slower", "faster", "same", "not enough evidence")]
+        shares = [f"{count / trials:.0%}" for count in told]
+        seen, each_s = f"{median(level.ratios) - 1:+.1%}", f"{level.spent_s / trials:.0f}"
+        cells = (f"{level.size:.0%}", str(level.repeats), seen, *shares, str(level.blamed), each_s)
+        lines.append("".join(cell.rjust(10) for cell in cells))
+    return "\n".join(lines)
+
+
+class Clone:
+    """A temporary clone of this repository, whose commits can be checked out side by side."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._git(scratch, "clone", "--quiet", "--no-checkout", str(ROOT), "clone")
+        self.plain = self._worktree("plain")
+
+    def slowed(self, repeats: int) -> Side:
+        """Return a side whose commit has the transformer repeat a product *repeats* times a step."""
+        name = f"repeats-{repeats}"
+        side = self._worktree(name)
+        folder = self._scratch / name
+        with (folder / "acestep" / "denoiser.py").open("a", encoding="utf-8") as file:
+            file.write(REPEATING.format(repeats=repeats))
+        identity = ["-c", "user.name=validate", "-c", "user.email=validate@localhost"]
+        self._git(folder, *identity, "commit", "--quiet", "-am", f"Repeat a product {repeats} times")
+        return side
+
+    def _worktree(self, name: str) -> Side:
+        self._git(self._scratch / "clone", "worktree", "add", "--quiet", "--detach", str(self._scratch / name), "HEAD")
+        return here(name, self._scratch / name)
+
+    def _git(self, folder: Path, *arguments: str) -> None:
+        subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+
+
+def _calibrated(clone: Clone) -> float:
+    """Return the share of a step that one repeat takes, from a commit that repeats far more."""
+    contest = Contest.of("stages", TOUCHED)
+    with _duel((clone.plain, clone.slowed(CALIBRATING_REPEATS))) as duel:
+        duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
+    return (contest.evidence["time"].ratio - 1) / CALIBRATING_REPEATS
+
+
+def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
+    sides = clone.plain, clone.slowed(level.repeats)
+    while len(level.verdicts) < trials:
+        with _duel(sides) as duel:
+            for _ in range(min(TRIALS_A_WORKER, trials - len(level.verdicts))):
+                _trial(duel, level, budget_s)
+                say(
+                    f"{level.size:.0%}: {len(level.verdicts)}/{trials} {level.verdicts[-1]} {level.ratios[-1] - 1:+.1%}"
+                )
+
+
+def _trial(duel: Duel, level: Level, budget_s: float) -> None:
+    """Measure the touched stage until it has a verdict, and the others for a quarter of that time each."""
+    touched, *others = (Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS))
+    rows, start = 1 + len(others), time.perf_counter()
+    duel.visit(touched, rows, _until(start + budget_s, rows))
+    spent_s = time.perf_counter() - start
+    for other in others:
+        duel.visit(other, rows, _until(time.perf_counter() + spent_s / 4))
+    evidence = [contest.evidence.get("time", NOTHING) for contest in (touched, *others)]
+    verdict, *untouched = judge(evidence)
+    level.verdicts.append(verdict)
+    level.ratios.append(evidence[0].ratio)
+    level.blamed += "slower" in untouched
+    level.spent_s += spent_s
+
+
+def _until(end: float, rows: int = 0) -> Until:
+    """End a visit with the clock, or with a verdict in a table of *rows* if that is given."""
+
+    def over(contest: Contest) -> bool:
+        known = contest.evidence.get("time", NOTHING)
+        settled = rows and judge([known] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
+        return bool(settled) or (time.perf_counter() >= end and contest.blocks > 0)
+
+    return over
+
+
+@contextmanager
+def _duel(sides: tuple[Side, Side]) -> Iterator[Duel]:
+    with Duel("stages", workload_of("stages"), sides) as duel:
+        duel.load()
+        yield duel
