@@ -1,0 +1,1 @@
+"""What measurements prove: pure functions over numbers, without files, clocks or models."""
