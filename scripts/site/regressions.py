@@ -99,11 +99,14 @@ class Regressions:
         said = []
         known = set(self._hashes.values())
         for entry in self._entries:
-            if entry not in self._used:
-                about = f"{entry.series} at {entry.commit}" + (f" in {entry.cell}" if entry.cell != "*" else "")
-                unknown = not any(commit.startswith(entry.commit) for commit in known)
-                reason = "no measured commit begins so" if unknown else "no regression there"
-                said.append(f"{self._file} acknowledges {about}, but there is {reason}. Mend or remove the entry.")
+            if entry in self._used:
+                continue
+            if any(commit.startswith(entry.commit) for commit in known):
+                where = f" in {entry.cell}" if entry.cell != "*" else ""
+                reason = f"there is no regression of {entry.series} at {entry.commit}{where}"
+            else:
+                reason = f"no measured commit begins with {entry.commit}"
+            said.append(f"An entry of {self._file} acknowledges nothing: {reason}. Mend or remove it.")
         return said
 
     def _jumps(self, environment: Environment) -> Iterable[Jump]:
