@@ -194,7 +194,7 @@ def _points(result: Any, benchmark: Mapping[str, Any]) -> list[Point | None]:
 
 def _point(value: float, stats: Mapping[str, float]) -> Point:
     low, high = _interval(stats)
-    return Point(value, low, high, _spread(stats))
+    return Point(value, low, high, median_error(stats))
 
 
 def _interval(stats: Mapping[str, float]) -> tuple[float, float] | tuple[None, None]:
@@ -206,7 +206,7 @@ def _interval(stats: Mapping[str, float]) -> tuple[float, float] | tuple[None, N
     return None, None
 
 
-def _spread(stats: Mapping[str, float]) -> float:
+def median_error(stats: Mapping[str, float]) -> float:
     """Standard error of a median, from quartiles and number of samples as of normal ones; 0.0 without them.
 
     The quartiles of a normal distribution are 1.349 deviations apart, and the median of n samples has the error

@@ -99,8 +99,11 @@ def listed(
 
 
 def _cell(jump: Jump) -> Cell:
-    unit = "bytes" if jump.series.unit == "exact bytes" else jump.series.unit
-    change = jump.change
-    return Cell(
-        cell_text(jump.series.cell), human_value(change.before, unit), human_value(change.after, unit), change.ratio
-    )
+    change, unit = jump.change, jump.series.unit
+    return Cell(cell_text(jump.series.cell), amount(change.before, unit), amount(change.after, unit), change.ratio)
+
+
+def amount(value: float, unit: str) -> str:
+    """*value* in its *unit*, as asv writes it where asv knows the unit."""
+    known = {"seconds": "seconds", "bytes": "bytes", "exact bytes": "bytes"}
+    return str(human_value(value, known[unit])) if unit in known else f"{value:.4g} {unit}".strip()

@@ -11,7 +11,7 @@ from asv._stats import get_weight
 from asv_runner.statistics import compute_stats
 from numpy.typing import NDArray
 
-from scripts.site.history import _spread
+from scripts.site.history import median_error
 
 COMMITS = 40
 SAMPLES = 10
@@ -61,7 +61,7 @@ def _stored(samples: NDArray[np.float64]) -> tuple[float, float, float]:
     """Median, its standard error as the site reads it, and asv's weight."""
     median, stats = compute_stats(list(samples), 1)
     weight: Any = get_weight(stats)
-    return float(median), _spread(stats), float(weight)
+    return float(median), median_error(stats), float(weight)
 
 
 def _deviation_of_medians(random: np.random.Generator) -> float:

@@ -12,7 +12,7 @@ from benchmarks.harness.progress import LedgerLine
 from scripts.site import ledger, names
 from scripts.site.changes import Point, exact_changes, latest, level_changes
 from scripts.site.environments import environment_label, varying_parameters
-from scripts.site.history import Environment, _interval, _spread
+from scripts.site.history import Environment, _interval, median_error
 from scripts.site.hosts import breaks
 from scripts.site.values import ordinals
 
@@ -167,8 +167,10 @@ def test_infinite_intervals_do_not_reach_the_page() -> None:
 def test_the_error_of_a_median_is_that_of_normal_samples() -> None:
     noise = np.random.default_rng(3).normal(10.0, 0.2, (4000, 25))
     low, high = np.quantile(noise, [0.25, 0.75])
-    assert _spread({"q_25": low, "q_75": high, "repeat": 25}) == pytest.approx(np.median(noise, axis=1).std(), rel=0.05)
-    assert _spread({"q_25": 1.0}) == 0.0
+    assert median_error({"q_25": low, "q_75": high, "repeat": 25}) == pytest.approx(
+        np.median(noise, axis=1).std(), rel=0.05
+    )
+    assert median_error({"q_25": 1.0}) == 0.0
 
 
 def test_a_fact_that_changes_is_a_break_and_one_that_is_missing_is_none() -> None:

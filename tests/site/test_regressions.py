@@ -12,7 +12,7 @@ from scripts import regressions
 from scripts.site.acknowledged import AcknowledgementError, read_acknowledgements
 from scripts.site.hosts import record_hosts
 from tests.site.conftest import Build
-from tests.site.project import Measured, Project
+from tests.site.project import Measured, Project, acknowledge
 from tests.site.test_publish import payload, published
 
 VAE = "generate.GenerateMusic.track_vae"
@@ -37,13 +37,6 @@ def listing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 @pytest.fixture
 def slower(build: Build) -> Project:
     return build([Measured(), Measured(), Measured("Decode half again", SLOWER), Measured(factors=SLOWER)])
-
-
-def acknowledge(project: Project, text: str) -> Path:
-    path = project.root / "benchmarks" / "acknowledged.toml"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text)
-    return path
 
 
 def series(project: Project, where: str) -> set[str]:

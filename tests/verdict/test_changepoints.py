@@ -32,7 +32,7 @@ def test_a_step_without_noise_has_its_place_size_and_levels() -> None:
     low, high = point.interval
     assert low < 1.5 < high
     assert low * high == pytest.approx(1.5**2)
-    assert 0.9999 < point.probability <= 1
+    assert 0.9999 < point.probability < 1, "only what does not jitter is sure"
 
 
 def test_the_statistic_is_that_of_students_test() -> None:
