@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from asv.step_detect import detect_regressions, detect_steps
 
@@ -23,7 +25,11 @@ def asv_with(threshold: float) -> Detector:
     """asv's steps over its weights, and its regressions with one of ``regressions_thresholds`` (asv's default 0.05)."""
 
     def detect(history: History, known: int) -> list[int]:
-        steps = detect_steps(history.values[:known], history.weights[:known])
-        return [after for _, after, _, _ in detect_regressions(steps, threshold)[2] or ()]
+        return [after for _, after, _, _ in detect_regressions(_asv_steps(history, known), threshold)[2] or ()]
 
     return detect
+
+
+@cache
+def _asv_steps(history: History, known: int) -> Any:
+    return detect_steps(history.values[:known], history.weights[:known])

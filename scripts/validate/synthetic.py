@@ -24,9 +24,9 @@ Tails = Literal["normal", "heavy"]
 class History:
     """One curve as asv stores it: a value a commit, its standard error, and asv's weight of it."""
 
-    values: list[float]
-    spreads: list[float]
-    weights: list[float]
+    values: tuple[float, ...]
+    spreads: tuple[float, ...]
+    weights: tuple[float, ...]
 
 
 class Histories:
@@ -51,9 +51,9 @@ class Histories:
         """One of them: 1 second with relative *noise*, from commit *at* on larger by the relative *step*."""
         levels = np.where(np.arange(COMMITS) < at, 1.0, 1.0 + step)
         return History(
-            values=list(levels * (1 + noise * self._deviations[number])),
-            spreads=list(levels * noise * self._spreads[number]),
-            weights=list(self._weights[number] / levels),
+            values=tuple(levels * (1 + noise * self._deviations[number])),
+            spreads=tuple(levels * noise * self._spreads[number]),
+            weights=tuple(self._weights[number] / levels),
         )
 
 

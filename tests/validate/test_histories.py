@@ -17,7 +17,7 @@ def histories() -> Histories:
 
 
 def stepped(before: float, after: float) -> History:
-    return History([before] * 30 + [after] * 10, [0.0] * COMMITS, [1.0] * COMMITS)
+    return History((before,) * 30 + (after,) * 10, (0.0,) * COMMITS, (1.0,) * COMMITS)
 
 
 def test_the_noise_of_a_history_is_what_was_asked_for(histories: Histories) -> None:
