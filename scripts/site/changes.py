@@ -31,7 +31,8 @@ class Point:
 class Change:
     """A series leaves the level *before* for the level *after*.
 
-    *revision* is the first one measured on the new level, *since* the last one measured on the old level. *interval*
+    *revision* is the first one measured on the new level, *since* the last one measured on the old level; what lies
+    between the two was not measured, or disturbed. *interval*
     is of the ratio after / before, see `scripts.verdict.changepoints.ChangePoint` for it, *probability* and *stands*.
     """
 
@@ -72,7 +73,7 @@ def level_changes(
             Change(
                 point.before,
                 point.after,
-                revisions[point.index - 1],
+                revisions[point.since],
                 revisions[point.index],
                 point.interval,
                 point.probability,

@@ -32,8 +32,9 @@ class Cell:
 class Listed:
     """One benchmark at one commit.
 
-    *unmeasured* says how many commits before *commit* may have made it, too, because they were not measured; the last
-    one measured before is *since*. *ratio*, its *interval* and *probability* are of the typical and the surest cell.
+    *unmeasured* says how many commits before *commit* may have made it, too, because they were not measured, or were
+    disturbed; *since* is the last one with a sound value. *ratio* and its *interval* are of the typical cell,
+    *probability* of the surest.
     """
 
     state: State

@@ -39,11 +39,11 @@ def state(entry: Listed) -> str:
 
 
 def since(entry: Listed) -> str:
-    """The unmeasured commits that may have made it, too; empty if all were measured."""
+    """The commits without a sound value that may have made it, too; empty if there are none."""
     if not entry.unmeasured:
         return ""
-    commits = "commit" if entry.unmeasured == 1 else "commits"
-    return f"or one of the {entry.unmeasured} {commits} before, not measured since {entry.since[:8]}"
+    earlier = "the commit before" if entry.unmeasured == 1 else f"one of the {entry.unmeasured} commits before"
+    return f"or {earlier}: there is no sound value since {entry.since[:8]}"
 
 
 def summary(entries: Sequence[Listed]) -> str:

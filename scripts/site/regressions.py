@@ -39,7 +39,7 @@ class Jump:
 class JumpGroup:
     """The jumps of one benchmark at one commit in one state, one for each cell.
 
-    *commits* are the hashes of the commits in which it happened, newest first: one, unless some were not measured.
+    *commits* are the hashes of the commits in which it happened, newest first: one, unless some have no sound value.
     """
 
     environment: Environment = field(repr=False)

@@ -12,8 +12,9 @@ from asv_runner.statistics import compute_stats
 from numpy.typing import NDArray
 
 from scripts.site.history import median_error
+from scripts.verdict.changepoints import HISTORY
 
-COMMITS = 40
+COMMITS = HISTORY
 SAMPLES = 10
 """Samples of a commit; half of the variance of their median comes from within the commit, half from between commits."""
 Tails = Literal["normal", "heavy"]

@@ -46,14 +46,16 @@ INTERVAL = 0.99
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """A change of level between the values *index* - 1 and *index*.
+    """A change of level.
 
-    *before* and *after* are the levels in the unit of the values, *ratio* is after / before (infinite from zero) and
-    *interval* its `INTERVAL` confidence interval. *probability* is 1 - `BUDGET` p / level: one less the share of
-    histories of `HISTORY` commits in which noise alone makes a change as unlikely as this one. *stands* says whether
-    the newest level still lies beyond *before*, on the same side as *after*, by more than noise.
+    *since* is the position of the last value on the old level, *index* of the first on the new one; what lies between
+    was disturbed. *before* and *after* are the levels in the unit of the values, *ratio* is after / before (infinite
+    from zero) and *interval* its `INTERVAL` confidence interval. *probability* is 1 - `BUDGET` p / level: one less the
+    share of histories of `HISTORY` commits in which noise alone makes a change as unlikely as this one. *stands* says
+    whether the newest level still lies beyond *before*, on the same side as *after*, by more than noise.
     """
 
+    since: int
     index: int
     before: float
     after: float
@@ -177,6 +179,7 @@ def _described(scaled: Scaled, bounds: list[int], number: int, kept: list[int]) 
     same_side = (present.mean - before.mean) * (after.mean - before.mean) > 0
     beyond = p_value(before, present, noise) <= strict_level(present, commits)
     return ChangePoint(
+        since=kept[bounds[number] - 1],
         index=kept[bounds[number]],
         before=scaled.unscaled(before.mean),
         after=scaled.unscaled(after.mean),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +97,12 @@ def test_an_entry_covers_its_series_and_cells_alone(slower: Project, listing: Li
     assert cells == {"acknowledged": {"30 s"}, "open": {"60 s"}}
 
 
+def test_commits_without_a_value_are_told_as_possible_causes(slower: Project, listing: Listing) -> None:
+    for result in (slower.results / "bench-1").glob(f"{slower.commits[1][:8]}-*.json"):
+        result.unlink()
+    assert f"or the commit before: there is no sound value since {slower.commits[0][:8]}" in listing(slower)[1]
+
+
 def test_entries_that_match_nothing_are_told(slower: Project, listing: Listing) -> None:
     acknowledge(slower, DUD.format("0123abcd") + DUD.format(slower.commits[2]))
     status, _, warned = listing(slower)
@@ -162,6 +169,44 @@ def test_a_commit_is_not_blamed_for_another_torch(slower: Project, listing: List
     assert series(slower, "regressions") == set()
     [page] = payload(slower)["environments"]
     assert page["breaks"] == [{"at": 2, "text": "torch 2.12.0 → 2.13.0"}]
+    assert listing(slower)[:2] == (0, "No regression is open.\n")
+
+
+def edit_results(project: Project, commits: list[str], change: Callable[[dict[str, Any]], None]) -> None:
+    for commit in commits:
+        [path] = (project.results / "bench-1").glob(f"{commit[:8]}-*.json")
+        result = json.loads(path.read_text())
+        change(result)
+        path.write_text(json.dumps(result))
+
+
+def another_kernel(result: dict[str, Any]) -> None:
+    result["params"]["os"] = "Linux 6.0"
+
+
+def another_wheel(result: dict[str, Any]) -> None:
+    result["params"]["pip+torch"] = result["requirements"]["pip+torch"] = "2.12.0"
+
+
+def another_version(result: dict[str, Any]) -> None:
+    for row in result["results"].values():
+        row[result["result_columns"].index("version")] = "0"
+
+
+@pytest.mark.parametrize("change", [another_kernel, another_wheel, another_version])
+def test_a_commit_is_not_blamed_for_what_asv_tells_apart(
+    slower: Project, listing: Listing, change: Callable[[dict[str, Any]], None]
+) -> None:
+    edit_results(slower, slower.commits[:2], change)
+    assert listing(slower, "--all")[:2] == (0, "No regression is open.\n")
+
+
+@pytest.mark.parametrize(
+    "setting", [{"regressions_first_commits": {".*": None}}, {"regressions_thresholds": {".*": 0.9}}]
+)
+def test_asvs_settings_of_regressions_are_obeyed(slower: Project, listing: Listing, setting: dict[str, Any]) -> None:
+    conf = json.loads((slower.root / "asv.conf.json").read_text())
+    (slower.root / "asv.conf.json").write_text(json.dumps({**conf, **setting}))
     assert listing(slower)[:2] == (0, "No regression is open.\n")
 
 
