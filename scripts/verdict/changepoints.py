@@ -35,7 +35,7 @@ ONE_COMMIT, MORE_COMMITS = 4.5e-4, 2.5e-5
 simulation, see ``python -m scripts.validate histories``.
 """
 FULL_LEVEL = 10
-"""Commits from which on the two levels hold; in a shorter history they are smaller, in proportion."""
+"""Commits from which on the two levels hold; in a shorter history they are smaller by the square of its share."""
 SMALLEST_CHANGE = 0.01
 """Relative change that is none, however little a series jitters."""
 SUREST = math.nextafter(1.0, 0.0)
@@ -153,7 +153,7 @@ def _relocated(scaled: Scaled, bounds: list[int]) -> list[int]:
 def strict_level(after: Level, commits: int) -> float:
     """One-sided p up to which the level *after* counts as another one, in a history of so many *commits*."""
     level = ONE_COMMIT if after.count == 1 else MORE_COMMITS
-    return level * min(1.0, commits / FULL_LEVEL)
+    return level * min(1.0, (commits / FULL_LEVEL) ** 2)
 
 
 def p_value(before: Level, after: Level, noise: Noise) -> float:

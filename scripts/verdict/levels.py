@@ -101,8 +101,8 @@ class Scaled:
     def pooled_noise(self, bounds: Sequence[int]) -> Noise:
         """Noise around the levels between *bounds*, all of them together, moderated by what is expected.
 
-        The variance is (4 expected + squares) / (4 + n - levels), and not below the mean square of the spreads:
-        what varies within commits varies between them, too.
+        The variance is (4 expected + squares) / (4 + n - levels), and neither below squares / (n - levels) nor below
+        the mean square of the spreads: what varies within commits varies between them, too.
         """
         edges = np.array([0, *bounds, len(self.values)])
         sums = np.diff(self._sums[:, edges], axis=1)
@@ -117,8 +117,11 @@ class Scaled:
         return self._moderated(freedom * variance, freedom)
 
     def _moderated(self, squares: float, freedom: int) -> Noise:
-        """Blend *squares* with the expectation: the prior, or between commits as much again as within them."""
+        """Blend *squares* with the expectation: the prior, or between commits as much again as within them.
+
+        The expectation lifts an estimate from few commits, it does not lower one.
+        """
         within = float(self._spread_variances.mean())
         expected = max(PRIOR_DEVIATION**2, 2 * within)
         variance = (PRIOR_FREEDOM * expected + squares) / (PRIOR_FREEDOM + freedom)
-        return Noise(max(variance, within), PRIOR_FREEDOM + freedom)
+        return Noise(max(variance, squares / max(freedom, 1), within), PRIOR_FREEDOM + freedom)

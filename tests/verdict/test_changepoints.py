@@ -44,20 +44,22 @@ def test_the_statistic_is_that_of_students_test() -> None:
     assert ours == pytest.approx(stats.ttest_ind(before, after).pvalue / 2)
 
 
-def test_the_noise_is_pooled_over_the_levels_and_moderated_by_what_is_expected() -> None:
-    values = jittering(*[1.0] * 12, *[2.0] * 7, noise=0.03)
+@pytest.mark.parametrize(("deviation", "moderated"), [(0.005, True), (0.03, False)])
+def test_the_noise_is_pooled_over_the_levels_and_lifted_to_what_is_expected(deviation: float, moderated: bool) -> None:
+    values = jittering(*[1.0] * 12, *[2.0] * 7, noise=deviation)
     logs = np.log(values)
     squares = ((logs[:12] - logs[:12].mean()) ** 2).sum() + ((logs[12:] - logs[12:].mean()) ** 2).sum()
     noise = Scaled.of(values, [0.0] * 19).pooled_noise([12])
     assert noise.freedom == 17 + PRIOR_FREEDOM
-    assert noise.variance == pytest.approx((squares + PRIOR_FREEDOM * PRIOR_DEVIATION**2) / noise.freedom)
+    lifted = (squares + PRIOR_FREEDOM * PRIOR_DEVIATION**2) / noise.freedom
+    assert noise.variance == pytest.approx(lifted if moderated else squares / 17)
 
 
 @pytest.mark.parametrize(("beyond", "alarms"), [(0.999, 0), (1.001, 1)])
 def test_the_newest_commit_is_judged_by_a_prediction_interval(beyond: float, alarms: int) -> None:
     earlier = [math.exp(0.01 * (-1) ** at) for at in range(20)]
     freedom = 19 + PRIOR_FREEDOM
-    variance = (20 * 0.01**2 + PRIOR_FREEDOM * PRIOR_DEVIATION**2) / freedom
+    variance = 20 * 0.01**2 / 19
     limit = stats.t.isf(ONE_COMMIT, freedom) * math.sqrt(variance * (1 + 1 / 20))
     points = change_points([*earlier, math.exp(beyond * limit)], [0.0] * 21)
     assert len(points) == alarms
