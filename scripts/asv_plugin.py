@@ -17,9 +17,14 @@ from asv.commands.publish import Publish
 from asv.commands.run import Run
 from asv.console import log
 from asv.publishing import OutputPublisher
+from asv.util import UserError
 
-from scripts.site import assets, checks, from_disk, ledger, navigation, page
+from scripts.site import assets, checks, feed, from_disk, ledger, navigation, page
+from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
+from scripts.site.history import read_environments
+from scripts.site.hosts import record_hosts
 from scripts.site.payload import Payload
+from scripts.site.regressions import Regressions
 
 
 class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no types
@@ -47,7 +52,7 @@ class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no
 
 
 class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
-    """Writes ``overview.html``, which stands alone, and links it from asv's pages."""
+    """Writes ``overview.html``, which stands alone, links it from asv's pages, and gives them the same regressions."""
 
     name = "overview"
     button_label = "Overview"
@@ -58,8 +63,14 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
     def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:
         """Called by asv last of all."""
         html_dir = Path(conf.html_dir)
+        environments = read_environments(conf, repo, benchmarks, revisions)
+        regressions = Regressions(conf, repo, revisions)
+        worse = [group for environment in environments for group in regressions.regressions(environment)]
+        feed.write_regressions(conf, benchmarks, revisions, graphs.get_params(), worse)
+        for warning in regressions.warnings():
+            log.warning(warning)
         journal = ledger.journal_folder(Path.cwd())
-        payload = Payload(conf, repo, benchmarks, graphs, revisions, journal)
+        payload = Payload(conf, repo, benchmarks, revisions, environments, regressions, journal)
         text = page.render(payload.build(SelfContainedPages.unavailable))
         (html_dir / "overview.html").write_text(text, encoding="utf-8")
         navigation.link_overview(html_dir / "index.html")
@@ -68,7 +79,7 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
 def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
     _wrap(Publish, before=_before_publish, after=_after_publish)
-    _wrap(Run, before=_before_run)
+    _wrap(Run, before=_before_run, after=_record_hosts)
     atexit.register(_report_time_spent, time.time(), os.getpid(), ledger.journal_folder(Path.cwd()))
 
 
@@ -80,6 +91,15 @@ def _before_run(conf: Any) -> None:
 def _before_publish(conf: Any) -> None:
     checks.require_writable(conf.html_dir, "html_dir")
     checks.require_history(conf)
+    try:
+        read_acknowledgements(Path(conf.benchmark_dir, FILE))
+    except AcknowledgementError as error:
+        raise UserError(str(error)) from error
+    _record_hosts(conf)
+
+
+def _record_hosts(conf: Any) -> None:
+    record_hosts(conf.results_dir, ledger.journal_folder(Path.cwd()))
 
 
 def _after_publish(conf: Any) -> None:

@@ -24,7 +24,7 @@ from scripts.comparing.commits import WORKING_TREE, resolve
 from scripts.comparing.contest import Contest
 from scripts.comparing.match import Match
 from scripts.comparing.outcome import Outcome
-from scripts.comparing.report import Report, change
+from scripts.comparing.report import Report, interval
 from scripts.comparing.sides import Builder
 from scripts.comparing.storing import Store
 from scripts.preflight import RefusalError, require_history, require_room
@@ -168,8 +168,7 @@ def _tell(match: Match, contest: Contest) -> None:
     else:
         name = contest.rows[0]
         verdict = match.verdicts()[contest.name, name]
-        evidence = contest.evidence.get(name)
-        told = verdict if evidence is None else f"{verdict} ({change(evidence.low)} to {change(evidence.high)})"
+        told = f"round {len(contest.rounds)}, {verdict} ({interval(match.evidence(contest, name))})"
     say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
 
 

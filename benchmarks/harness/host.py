@@ -26,6 +26,16 @@ def pinned_threads(settings: Settings) -> int:
     return 1 if settings.scale == "tiny" else usable_cores()
 
 
+def shared_core(settings: Settings) -> int | None:
+    """Return the core that workers which take turns are to share: the last usable one; None if they use several.
+
+    Two cores are not equally fast where other programs, or other machines on the same host, use them.
+    """
+    if pinned_threads(settings) > 1 or not hasattr(os, "sched_getaffinity"):
+        return None
+    return max(os.sched_getaffinity(0))
+
+
 def describe(settings: Settings) -> dict[str, Scalar]:
     """Return machine, system, commit and, once torch is loaded, its version, device, driver and threads."""
     return {

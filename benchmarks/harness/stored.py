@@ -37,7 +37,7 @@ def _candidates(settings: Settings) -> list[Path]:
         for configuration in (*conf_dir.glob("*.json"), *conf_dir.glob("*.jsonc"))
         for name in _RESULTS_DIR.findall(configuration.read_text(encoding="utf-8", errors="replace"))
     }
-    machines = _machines_here()
+    machines = machines_here()
     return [
         path
         for folder in folders
@@ -46,7 +46,7 @@ def _candidates(settings: Settings) -> list[Path]:
     ]
 
 
-def _machines_here() -> set[str] | None:
+def machines_here() -> set[str] | None:
     """Return asv's names of this machine, as results may have come from others; None if it has none."""
     data = _load(Path("~/.asv-machine.json").expanduser())
     return None if data is None else set(data) - {"version"}

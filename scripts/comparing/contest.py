@@ -44,8 +44,31 @@ class Fact:
 
 
 @dataclass
+class Round:
+    """The blocks of one pair of processes, and the evidence of each timed series at its last look.
+
+    What two processes differ by, though they run the same code, is the same in all blocks of a round.
+    """
+
+    differences: dict[str, list[float]] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> int:
+        """The number of blocks measured."""
+        return max(map(len, self.differences.values()), default=0)
+
+    def look(self, rows: int) -> None:
+        """Judge every series anew if it has come to a look; *rows* is the size of the table."""
+        for name, differences in self.differences.items():
+            before = self.evidence.get(name, NOTHING)
+            if len(differences) in looks.SIZES and len(differences) > before.blocks:
+                self.evidence[name] = look(before, np.array(differences), rows)
+
+
+@dataclass
 class Contest:
-    """The cell of a matrix, its samples on both sides, and the evidence of each timed series at its last look.
+    """The cell of a matrix, its samples on both sides, and its rounds.
 
     `told` is what base and head tell of the cell that does not jitter; `trouble` why a side could not be measured.
     """
@@ -54,8 +77,7 @@ class Contest:
     cell: Cell
     series: Mapping[str, Series]
     samples: tuple[dict[str, list[float]], dict[str, list[float]]] = field(default_factory=lambda: ({}, {}))
-    differences: dict[str, list[float]] = field(default_factory=dict)
-    evidence: dict[str, Evidence] = field(default_factory=dict)
+    rounds: list[Round] = field(default_factory=list)
     told: list[Mapping[str, Scalar]] = field(default_factory=lambda: [{}, {}])
     trouble: list[tuple[Status, str] | None] = field(default_factory=lambda: [None, None])
     exact: bool = False
@@ -79,13 +101,19 @@ class Contest:
 
     @property
     def blocks(self) -> int:
-        """The number of blocks measured."""
-        return max(map(len, self.differences.values()), default=0)
+        """The number of blocks of all rounds."""
+        return sum(one.blocks for one in self.rounds)
 
     @property
     def failed(self) -> bool:
         """Whether a side could not be measured, by its own fault or for want of what the cell needs."""
         return any(self.trouble)
+
+    def evidence(self, name: str, place: int = -1) -> Evidence:
+        """Return what a round, the last one unless told, says of the series *name*."""
+        return (
+            self.rounds[place].evidence.get(name, NOTHING) if -len(self.rounds) <= place < len(self.rounds) else NOTHING
+        )
 
     @property
     def facts(self) -> list[Fact]:
@@ -103,7 +131,8 @@ class Contest:
     def rows(self) -> list[str]:
         """The names of the timed series that both sides have, largest first."""
         base = self.samples[0]
-        return sorted(self.differences, key=lambda name: -median(base[name]))
+        timed = {name: None for one in self.rounds for name in one.differences}
+        return sorted(timed, key=lambda name: -median(base[name]))
 
     @property
     def major(self) -> list[str]:
@@ -118,14 +147,14 @@ class Contest:
         return median(self.samples[side][name])
 
     def add_block(self, runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]]) -> None:
-        """Take in the two runs of each side."""
+        """Take the two runs of each side into the last round."""
         for side, taken in zip(self.samples, runs, strict=True):
             for run in taken:
                 for name, value in run.items():
                     side.setdefault(name, []).append(value)
         for name in self._timed(runs):
             base, head = ([run[name] for run in taken] for taken in runs)
-            self.differences.setdefault(name, []).append(block_difference(base, head))
+            self.rounds[-1].differences.setdefault(name, []).append(block_difference(base, head))
 
     def _timed(self, runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]]) -> list[str]:
         return [
@@ -133,10 +162,3 @@ class Contest:
             for name, series in self.series.items()
             if series.timed and all(run.get(name, 0.0) > 0 for taken in runs for run in taken)
         ]
-
-    def look(self, rows: int) -> None:
-        """Judge every series anew if it has come to a look; *rows* is the size of the table."""
-        for name, differences in self.differences.items():
-            before = self.evidence.get(name, NOTHING)
-            if len(differences) in looks.SIZES and len(differences) > before.blocks:
-                self.evidence[name] = look(before, np.array(differences), rows)

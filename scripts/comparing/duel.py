@@ -8,11 +8,12 @@ from contextlib import ExitStack
 from random import Random
 from typing import Any
 
+from benchmarks.harness.host import shared_core
 from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
 from benchmarks.harness.record import Scalar, Status
 from benchmarks.harness.workers import LOADING_LIMIT_S
 from benchmarks.harness.workload import Workload
-from scripts.comparing.contest import Contest
+from scripts.comparing.contest import Contest, Round
 from scripts.comparing.sides import Side
 from scripts.verdict import looks
 
@@ -35,9 +36,12 @@ class Duel:
 
     def __init__(self, matrix: str, workload: type[Workload], sides: tuple[Side, Side]) -> None:
         self._limit_s = workload.limit_s
+        self._met: list[Contest] = []
         self._stack = ExitStack()
         self._workers = [
-            self._stack.enter_context(WorkerProcess(matrix, workload, side.settings, "sample", side.installed))
+            self._stack.enter_context(
+                WorkerProcess(matrix, workload, side.settings, "sample", side.installed, shared_core(side.settings))
+            )
             for side in sides
         ]
 
@@ -55,15 +59,19 @@ class Duel:
     def visit(self, contest: Contest, rows: int, until: Until) -> None:
         """Warm the cell up on both sides, and add blocks as long as *until* allows; *rows* is the size of the table.
 
-        A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a worker is gone.
+        The first visit begins a round. A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a
+        worker is gone.
         """
         start = time.perf_counter()
         if self._prepare(contest):
+            if not any(met is contest for met in self._met):
+                self._met.append(contest)
+                contest.rounds.append(Round())
             order = Random(f"{contest.name} {contest.blocks}")
             try:
-                while contest.blocks < looks.SIZES[-1] and not until(contest):
+                while contest.rounds[-1].blocks < looks.SIZES[-1] and not until(contest):
                     self._block(contest, order.choice(ORDERS))
-                    contest.look(rows)
+                    contest.rounds[-1].look(rows)
             except _Trouble as trouble:
                 contest.trouble[trouble.side] = trouble.status, trouble.reason
         contest.spent_s += time.perf_counter() - start

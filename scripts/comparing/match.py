@@ -1,4 +1,7 @@
-"""Spends a budget of time on the cells of all matrices, until each has a verdict."""
+"""Spends a budget of time on the cells of all matrices, until each has a verdict.
+
+Each verdict has to be reached twice, by separate pairs of processes.
+"""
 
 from __future__ import annotations
 
@@ -12,18 +15,13 @@ from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, SideFailed, Until
 from scripts.comparing.sides import Side
 from scripts.verdict import looks
-from scripts.verdict.judging import DELTA, NOTHING, Evidence, Verdict, judge
+from scripts.verdict.judging import DELTA, LEAST_ROUNDS, NOTHING, Evidence, Verdict, agreed, judge, together
 
-LONG_BUDGET_S = 300.0
-"""From here on half of the budget is for a second pass with fresh processes, which load the models once more.
-
-What two processes differ by, though they run the same code, counts half then.
-"""
-LEAST_PASS_S = 15.0
-"""With less time left a pass would load models, and measure nothing."""
 FIRST_SLICE_S = 1.0
 """What a cell gets at its first visit; each further one takes twice as long."""
 
+Key = tuple[str, str]
+"""The names of a cell and of a series: a row of the table."""
 Told = Callable[["Match", Contest], None]
 
 
@@ -46,7 +44,7 @@ class Match:
         self.delta = delta
         self._tell = tell
         self.host: Mapping[str, Scalar] = {}
-        self._budget_s = budget_s
+        self._loading_s = 0.0
         self._end = time.perf_counter() + budget_s
         self._declared = max(1, sum(contest.declared for contest in contests))
 
@@ -56,36 +54,55 @@ class Match:
         return self._end - time.perf_counter()
 
     def run(self) -> None:
-        """Measure: every cell at least once, then those without a verdict while there is time, in two passes."""
+        """Measure every cell in two rounds at least, then those without a verdict while there is time."""
         self._pass([contest for contest in self.contests if not contest.declared], self._end)
         timed = [contest for contest in self.contests if contest.declared]
-        passes = 2 if self._budget_s >= LONG_BUDGET_S else 1
-        self._pass(timed, time.perf_counter() + self.left_s / passes)
-        while (unsettled := self.unsettled()) and self.left_s > LEAST_PASS_S:
+        self._pass(timed, time.perf_counter() + self.left_s / LEAST_ROUNDS)
+        while (unsettled := self.unsettled()) and self.left_s > self._loading_s:
             self._pass(unsettled, self._end)
 
-    def verdicts(self) -> dict[tuple[str, str], Verdict]:
+    def verdicts(self) -> dict[Key, Verdict]:
         """Return the verdict of each row, by the names of its cell and its series."""
-        rows = [(contest.name, name) for contest in self.contests for name in contest.rows]
-        return dict(zip(rows, judge(self._evidence(), self.delta)[: len(rows)], strict=True))
+        by_round = [self._round(place) for place in range(self._rounds_so_far)]
+        return {row: agreed([verdicts[row] for verdicts in by_round]) for row in self._rows()}
+
+    def evidence(self, contest: Contest, name: str) -> Evidence:
+        """Return what the rounds say of a row: those that reached its verdict, or all if there is none."""
+        row = (contest.name, name)
+        verdict = self.verdicts()[row]
+        places = range(len(contest.rounds))
+        agreeing = [place for place in places if self._round(place)[row] == verdict]
+        return together([contest.evidence(name, place) for place in agreeing or places])
 
     def unsettled(self) -> list[Contest]:
-        """Return the cells that more blocks could give a verdict."""
+        """Return the cells that more rounds could give a verdict."""
         verdicts = self.verdicts()
         return [contest for contest in self.contests if self._wants(contest, verdicts)]
 
-    def _wants(self, contest: Contest, verdicts: Mapping[tuple[str, str], Verdict]) -> bool:
-        if contest.failed or contest.exact or not contest.declared or looks.next_size(contest.blocks) is None:
+    def _wants(self, contest: Contest, verdicts: Mapping[Key, Verdict]) -> bool:
+        """Say whether a row of *contest* that is worth measuring has no verdict in *verdicts*."""
+        if contest.failed or contest.exact or not contest.declared:
             return False
-        open_rows = [name for name in contest.major if verdicts[contest.name, name] == "not enough evidence"]
-        return bool(open_rows) or not contest.blocks
+        major = contest.major
+        return not major or any(verdicts[contest.name, name] == "not enough evidence" for name in major)
 
-    def _evidence(self) -> list[Evidence]:
-        known = [contest.evidence.get(name, NOTHING) for contest in self.contests for name in contest.rows]
-        return known + [NOTHING] * (self._declared - len(known))
+    @property
+    def _rounds_so_far(self) -> int:
+        return max((len(contest.rounds) for contest in self.contests), default=0)
+
+    def _rows(self) -> list[Key]:
+        return [(contest.name, name) for contest in self.contests for name in contest.rows]
+
+    def _round(self, place: int) -> dict[Key, Verdict]:
+        """Return the verdict of each row in the round at *place*, by itself."""
+        rows = self._rows()
+        known = [contest.evidence(name, place) for contest in self.contests for name in contest.rows]
+        known += [NOTHING] * (self._declared - len(known))
+        return dict(zip(rows, judge(known, self.delta)[: len(rows)], strict=True))
 
     def _pass(self, contests: Sequence[Contest], end: float) -> None:
         """Go through the matrices of *contests*, each with its share of the time until *end*."""
+        self._loading_s = 0.0
         groups = [(name, list(group)) for name, group in groupby(contests, key=lambda contest: contest.matrix)]
         for place, (matrix, group) in enumerate(groups):
             ahead = sum(len(later) for _, later in groups[place:])
@@ -99,6 +116,7 @@ class Match:
         waiting = list(contests)
         while waiting:
             with Duel(matrix, workload_of(matrix), self.sides) as duel:
+                start = time.perf_counter()
                 try:
                     _, self.host = duel.load()
                 except SideFailed as failure:
@@ -106,6 +124,7 @@ class Match:
                         contest.trouble[failure.side] = failure.status, failure.reason
                         self._tell(self, contest)
                     return
+                self._loading_s += time.perf_counter() - start
                 waiting = self._rounds(duel, waiting, end)
 
     def _rounds(self, duel: Duel, waiting: list[Contest], end: float) -> list[Contest]:
@@ -132,17 +151,24 @@ class Match:
 
         def over(contest: Contest) -> bool:
             nonlocal looked
-            at_look = contest.blocks in looks.SIZES and contest.blocks != looked
-            looked = contest.blocks if at_look else looked
+            blocks = contest.rounds[-1].blocks
+            at_look = blocks in looks.SIZES and blocks != looked
+            looked = blocks if at_look else looked
             clock = time.perf_counter()
             if clock >= share_end:
-                return contest.blocks > 0
-            return at_look and (clock >= now + slice_s or not self._wants(contest, self.verdicts()))
+                return blocks > 0
+            return at_look and (clock >= now + slice_s or not self._wants_now(contest))
 
         return over
+
+    def _wants_now(self, contest: Contest) -> bool:
+        """Say whether the present round of *contest* could do with more blocks."""
+        place = len(contest.rounds) - 1
+        if place < 0 or looks.next_size(contest.rounds[-1].blocks) is None:
+            return place < 0
+        return self._wants(contest, self._round(place))
 
     def _open(self, contests: list[Contest], end: float) -> list[Contest]:
         if time.perf_counter() >= end:
             return []
-        unsettled = {contest.name for contest in self.unsettled()}
-        return [contest for contest in contests if contest.name in unsettled]
+        return [contest for contest in contests if self._wants_now(contest)]

@@ -13,7 +13,7 @@ from scripts.comparing.duel import BASE, HEAD
 from scripts.comparing.match import Match
 from scripts.site.missing import cell_text
 from scripts.site.names import series_label
-from scripts.verdict.judging import NOTHING, Evidence, Verdict
+from scripts.verdict.judging import Evidence, Verdict
 
 ORDER: tuple[Verdict, ...] = ("slower", "faster", "not enough evidence", "same")
 Status = Literal[0, 1, 2]
@@ -84,7 +84,10 @@ class Outcome:
         outcome = cls()
         runs = disturbed = 0
         for contest in match.contests:
-            outcome.rows += [_row(contest, name, verdicts[contest.name, name]) for name in contest.rows]
+            outcome.rows += [
+                _row(contest, name, verdicts[contest.name, name], match.evidence(contest, name))
+                for name in contest.rows
+            ]
             outcome.facts += [
                 CellFact(contest.matrix, _text(contest), _label(contest, fact), fact.base, fact.head, fact.output)
                 for fact in contest.facts
@@ -119,7 +122,7 @@ class Outcome:
         return not trouble.skipped or (trouble.side == "head" and not base_too)
 
 
-def _row(contest: Contest, name: str, verdict: Verdict) -> Row:
+def _row(contest: Contest, name: str, verdict: Verdict, evidence: Evidence) -> Row:
     series = contest.series[name]
     work = tuple(_label(contest, fact) for fact in contest.facts if not fact.output)
     return Row(
@@ -131,7 +134,7 @@ def _row(contest: Contest, name: str, verdict: Verdict) -> Row:
         verdict,
         contest.time_s(BASE, name),
         contest.time_s(HEAD, name),
-        contest.evidence.get(name, NOTHING),
+        evidence,
         contest.blocks,
         work,
     )

@@ -14,8 +14,8 @@ from scripts.comparing.catalog import Series, workload_of
 from scripts.comparing.commits import Commit
 from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, SideFailed
-from scripts.comparing.sides import Builder
-from scripts.verdict.judging import NOTHING, Evidence
+from scripts.comparing.sides import Builder, Side
+from scripts.verdict.judging import LEAST_ROUNDS, Evidence, together
 
 Settled = Callable[[Evidence], bool]
 
@@ -52,27 +52,31 @@ class Prober:
         return {**told["work"], **exact, **counted.get("companions", {})}
 
     def race(self, base: Commit, head: Commit, settled: Settled) -> Evidence:
-        """Measure *head* against *base* in turns until *settled* says that this is enough, or the budget is spent.
+        """Measure *head* against *base* in rounds, each until *settled* or its share of the budget is spent.
 
         Raises ProbeFailed if one of them cannot run the cell, RefusalError if one cannot be built.
         """
-        contest, end = Contest.of(self.matrix, self.cell), time.perf_counter() + self.budget_s
+        contest = Contest.of(self.matrix, self.cell)
+        for _ in range(LEAST_ROUNDS):
+            self._round(contest, (self.builder.side(base), self.builder.side(head)), settled)
+        return together([contest.evidence(self.series.name, place) for place in range(len(contest.rounds))])
 
-        def over(contest: Contest) -> bool:
-            return time.perf_counter() >= end or settled(contest.evidence.get(self.series.name, NOTHING))
-
-        sides = self.builder.side(base), self.builder.side(head)
+    def _round(self, contest: Contest, sides: tuple[Side, Side], settled: Settled) -> None:
+        """Measure *contest* with one pair of processes."""
         try:
             with Duel(self.matrix, workload_of(self.matrix), sides) as duel:
                 duel.load()
-                end = time.perf_counter() + self.budget_s
-                duel.visit(contest, rows=1, until=over)
+                end = time.perf_counter() + self.budget_s / LEAST_ROUNDS
+                duel.visit(
+                    contest,
+                    rows=1,
+                    until=lambda met: time.perf_counter() >= end or settled(met.evidence(self.series.name)),
+                )
         except SideFailed as failure:
             raise ProbeFailed(failure.reason) from failure
         for trouble in contest.trouble:
             if trouble is not None:
                 raise ProbeFailed(trouble[1])
-        return contest.evidence.get(self.series.name, NOTHING)
 
 
 def _checked(answer: dict[str, Any]) -> dict[str, Any]:

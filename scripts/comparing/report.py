@@ -10,7 +10,7 @@ from typing import Any
 from scripts.comparing.commits import Commit
 from scripts.comparing.outcome import ORDER, CellFact, Outcome, Row
 from scripts.site.values import finite
-from scripts.verdict.judging import ALPHA
+from scripts.verdict.judging import ALPHA, Evidence
 
 _HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", "seen from", "blocks")
 
@@ -88,11 +88,10 @@ class Report:
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         evidence = row.evidence
-        interval = f"{change(evidence.low)} to {change(evidence.high)}" if math.isfinite(evidence.high) else "?"
         seen = f"{evidence.smallest:.1%}" if math.isfinite(evidence.smallest) else "?"
         series = f"{row.series} *" if row.other_work else row.series
         base, head = seconds(row.base_s), seconds(row.head_s)
-        return row.verdict, series, row.cell, base, head, change(row.ratio), interval, seen, str(row.blocks)
+        return row.verdict, series, row.cell, base, head, change(row.ratio), interval(evidence), seen, str(row.blocks)
 
     def _markdown_table(self, rows: list[Row]) -> list[str]:
         head = [f"| {' | '.join(_HEADINGS)} |", "|" + "---|" * 3 + "--:|" * (len(_HEADINGS) - 3)]
@@ -148,6 +147,11 @@ def seconds(value: float) -> str:
 def change(ratio: float) -> str:
     """A ratio as a change in percent."""
     return f"{ratio - 1:+.1%}"
+
+
+def interval(evidence: Evidence) -> str:
+    """The interval of a ratio, as changes in percent; ? without one."""
+    return f"{change(evidence.low)} to {change(evidence.high)}" if math.isfinite(evidence.high) else "?"
 
 
 def _duration(value: float) -> str:

@@ -89,9 +89,9 @@ function drawStack(environment, cell) {
 function stackMarks(environment, cell, factor, node) {
   const shown = new Set(Object.values(cell.stages));
   const steps = new Map();
-  for (const group of [...environment.regressions, ...environment.improvements]) {
+  for (const group of [...environment.regressions, ...environment.acknowledged, ...environment.improvements]) {
     for (const jump of group.jumps) {
-      if (!jump.clear || !shown.has(environment.series[jump.series])) continue;
+      if (!shown.has(environment.series[jump.series])) continue;
       const ratio = jump.after / jump.before;
       const size = Math.abs(jump.after - jump.before);
       if (size > (steps.get(group.at)?.size ?? 0)) steps.set(group.at, { size, ratio, label: group.label });

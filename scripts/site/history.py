@@ -1,27 +1,33 @@
-"""What was measured: asv's graphs and result files as environments that hold series over revisions."""
+"""What was measured: asv's result files as environments that hold series over revisions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import groupby, product
+from functools import cached_property
+from itertools import product
 from typing import Any
 
+from asv.graph import Graph
 from asv.results import iter_results
 
-from scripts.site.changes import SAME_OUTPUT, Change, Point, Step, exact_changes, last_change, last_exact_change
+from scripts.site.changes import SAME_OUTPUT, Change, Point, exact_changes, latest, level_changes
+from scripts.site.hosts import breaks, read_facts
 from scripts.site.names import DISTANCE_UNIT, EXACT_UNITS, OUTPUT_UNIT, series_order
+from scripts.verdict.changepoints import SMALLEST_CHANGE
 
-Key = tuple[tuple[str, str | None], ...]
-"""Machine and environment of a graph as asv tells them apart: sorted (name, value) pairs."""
+Parameters = dict[str, str | None]
+"""Machine and environment as asv tells graphs apart; what an environment does not have is None."""
 
 
 @dataclass
 class Series:
     """One curve: a benchmark with one combination of its parameters, on one machine and environment.
 
-    *cell* holds (name, ``repr`` of the value) pairs, *points* the values by revision, ascending.
+    *cell* holds (name, ``repr`` of the value) pairs, *points* the values by revision, ascending. Nothing is compared
+    across *breaks*, and a relative change below *smallest* is none. *graph* is asv's, without its values.
     """
 
     benchmark: str
@@ -29,8 +35,14 @@ class Series:
     index: int | None
     cell: tuple[tuple[str, str], ...]
     points: dict[int, Point]
-    steps: list[Step]
     graph: Any = field(repr=False)
+    breaks: tuple[int, ...] = ()
+    smallest: float = SMALLEST_CHANGE
+
+    @property
+    def name(self) -> str:
+        """How asv calls the curve: the benchmark, with the values of its parameters if it has some."""
+        return entry_name(self.benchmark, self.cell)
 
     @property
     def exact(self) -> bool:
@@ -47,28 +59,30 @@ class Series:
         """Difference that is none, in the unit of an exact series: a distance is relative already."""
         return SAME_OUTPUT if self.unit == DISTANCE_UNIT else 0.0
 
-    def last_change(self) -> Change | None:
-        """When the series last left a level, see `changes`; None with fewer than two commits."""
+    @cached_property
+    def changes(self) -> list[Change]:
+        """Every change of its level, oldest first; of an exact series every difference between neighbours."""
         if self.exact:
-            return last_exact_change(self.points, self.tolerance, self.least)
-        return last_change(self.points, self.steps)
+            return exact_changes(self.points, self.breaks, self.tolerance, self.least)
+        return level_changes(self.points, self.breaks, self.smallest)
 
-    def exact_changes(self) -> list[Change]:
-        """Every difference between neighbouring commits, oldest first."""
-        return exact_changes(self.points, self.tolerance, self.least)
+    def last_change(self) -> Change | None:
+        """When the series last changed, see `changes.latest`; None with fewer than two commits."""
+        return latest(self.points, self.changes)
 
 
 @dataclass
 class Environment:
     """All series of one machine and environment, and the *revisions* at which they were run, ascending.
 
-    *latest* is the result file of the newest revision.
+    *latest* is the result file of the newest revision. *breaks* says what else was loaded from a revision on.
     """
 
-    parameters: dict[str, str | None]
+    parameters: Parameters
     series: list[Series]
     revisions: list[int]
     latest: Any
+    breaks: dict[int, str] = field(default_factory=dict)
 
     @property
     def machine(self) -> str:
@@ -77,91 +91,133 @@ class Environment:
 
 
 def read_environments(
-    results_dir: str, benchmarks: Mapping[str, Any], graphs: Any, revisions: Mapping[str, int]
+    conf: Any, repo: Any, benchmarks: Mapping[str, Any], revisions: Mapping[str, int]
 ) -> list[Environment]:
-    """Everything that asv is about to publish, the most recently measured environment first.
+    """Everything that asv publishes of the commits in *revisions*, the most recently measured environment first.
 
-    The values and steps are those of asv's graphs; the sample intervals come from the result files.
+    As on asv's pages, a commit counts for the branches it is on, and a value only in the present version of its
+    benchmark.
     """
-    measured = [graph for _, graph in graphs if "summary" not in graph.params and graph.benchmark_name in benchmarks]
-    names = sorted({name for graph in measured for name in graph.params if name != "branch"})
-    results = [result for result in iter_results(results_dir) if result.commit_hash in revisions]
-    intervals = _intervals(results, names, benchmarks, revisions)
-    by_place = {(_result_key(result, names), revisions[result.commit_hash]): result for result in results}
-    measured.sort(key=lambda graph: series_order(graph.benchmark_name))
-    environments = []
-    for _, group in groupby(sorted(measured, key=_place), key=_place):
-        curves = list(group)
-        run = sorted({revision for graph in curves for revision in graph.data_points})
-        series = [one for graph in curves for one in _series_of(graph, benchmarks[graph.benchmark_name], intervals)]
-        latest = by_place[_without_branch(curves[0].params), run[-1]]
-        environments.append(Environment(curves[0].params, series, run, latest))
+    results = sorted(
+        (result for result in iter_results(conf.results_dir) if result.commit_hash in revisions),
+        key=lambda result: revisions[result.commit_hash],
+    )
+    branches = {repo.get_branch_name(branch): set(repo.get_branch_commits(branch)) for branch in conf.branches}
+    names = sorted({name for result in results for name in _stored(result)})
+    places: dict[tuple[tuple[str, str | None], ...], dict[int, Any]] = {}
+    for result in results:
+        if not result.get_result_keys(benchmarks):
+            continue
+        stored = _stored(result)
+        for branch, commits in branches.items():
+            if result.commit_hash in commits:
+                place = (*((name, stored.get(name)) for name in names), ("branch", branch))
+                places.setdefault(place, {})[revisions[result.commit_hash]] = result
+    reader = _Reader(conf, benchmarks)
+    environments = [reader.environment(dict(place), places[place]) for place in sorted(places, key=str)]
     return sorted(environments, key=lambda environment: -environment.revisions[-1])
 
 
-def _place(graph: Any) -> str:
-    """Machine, environment and branch of a graph, to group by."""
-    return str(sorted(graph.params.items()))
+def _stored(result: Any) -> Parameters:
+    """The parameters of a result file, spelled as asv spells those of its graphs."""
+    stored = {name: value or "" for name, value in result.params.items()}
+    return stored | {f"env-{name}": value for name, value in result.env_vars.items()}
 
 
-def _series_of(graph: Any, benchmark: Mapping[str, Any], intervals: _Intervals) -> Iterator[Series]:
-    data, steps = graph.get_data(), graph.get_steps()
-    names, combinations = benchmark["param_names"], list(product(*benchmark["params"]))
-    parametrised = bool(benchmark["params"])
-    environment = _without_branch(graph.params)
-    for index, combination in enumerate(combinations):
-        points = {}
-        for revision, values, *_ in data:
-            value = values[index] if parametrised else values
-            if value is not None and math.isfinite(value):
-                low, high = intervals.get((environment, revision, benchmark["name"], index), (None, None))
-                points[revision] = Point(value, low, high)
-        if not points:
-            continue
-        found = steps[index] if parametrised else steps
-        yield Series(
-            benchmark=benchmark["name"],
-            unit=benchmark.get("unit") or "",
-            index=index if parametrised else None,
-            cell=tuple(zip(names, combination, strict=True)),
-            points=points,
-            steps=[Step(first, end - 1, value) for first, end, value, _least, _error in found],
-            graph=graph,
-        )
+class _Reader:
+    """Builds environments from the results of each."""
+
+    def __init__(self, conf: Any, benchmarks: Mapping[str, Any]) -> None:
+        self._results_dir = conf.results_dir
+        self._thresholds = {re.compile(name): float(size) for name, size in conf.regressions_thresholds.items()}
+        self._benchmarks = {name: benchmarks[name] for name in sorted(benchmarks, key=series_order)}
+
+    def environment(self, parameters: Parameters, results: dict[int, Any]) -> Environment:
+        """The environment of *parameters* with its *results* by revision, ascending."""
+        facts = {revision: read_facts(self._results_dir, result) for revision, result in results.items()}
+        matrices = {name.partition(".")[0] for name in self._benchmarks}
+        broken = {matrix: breaks([(at, found.get(matrix, {})) for at, found in facts.items()]) for matrix in matrices}
+        series = [
+            one
+            for name in self._benchmarks
+            for one in self._series(name, parameters, results, tuple(broken[name.partition(".")[0]]))
+        ]
+        changed: dict[int, str] = {}
+        for matrix in sorted(matrices):
+            changed = broken[matrix] | changed
+        return Environment(parameters, series, list(results), list(results.values())[-1], changed)
+
+    def _series(
+        self, name: str, parameters: Parameters, results: dict[int, Any], broken: tuple[int, ...]
+    ) -> Iterator[Series]:
+        benchmark = self._benchmarks[name]
+        combinations = list(product(*benchmark["params"]))
+        points: list[dict[int, Point]] = [{} for _ in combinations]
+        for revision, result in results.items():
+            for index, point in enumerate(_points(result, benchmark)):
+                if point is not None:
+                    points[index][revision] = point
+        graph = Graph(name, parameters)
+        for index, combination in enumerate(combinations):
+            if not points[index]:
+                continue
+            cell = tuple(zip(benchmark["param_names"], combination, strict=True))
+            yield Series(
+                benchmark=name,
+                unit=benchmark.get("unit") or "",
+                index=index if benchmark["params"] else None,
+                cell=cell,
+                points=points[index],
+                graph=graph,
+                breaks=broken,
+                smallest=self._smallest(f"{entry_name(name, cell)}@{parameters['branch']}"),
+            )
+
+    def _smallest(self, entry: str) -> float:
+        """The largest of asv's ``regressions_thresholds`` that are for *entry*, as asv reads them."""
+        sizes = [size for name, size in self._thresholds.items() if name.match(entry)]
+        return max(sizes, default=SMALLEST_CHANGE)
 
 
-_Intervals = dict[tuple[Key, int, str, int], tuple[float, float]]
+def entry_name(benchmark: str, cell: tuple[tuple[str, str], ...]) -> str:
+    """How asv calls a benchmark with one combination of its parameters."""
+    return f"{benchmark}({', '.join(value for _, value in cell)})" if cell else benchmark
 
 
-def _intervals(
-    results: Iterable[Any], names: list[str], benchmarks: Mapping[str, Any], revisions: Mapping[str, int]
-) -> _Intervals:
-    """Interval of the samples behind every value: asv's 99 % interval, else the quartiles."""
-    found: _Intervals = {}
-    for result in results:
-        where = _result_key(result, names), revisions[result.commit_hash]
-        for name in result.get_result_keys(benchmarks):
-            for index, stats in enumerate(result.get_result_stats(name, benchmarks[name]["params"])):
-                interval = _interval(stats or {})
-                if interval:
-                    found[(*where, name, index)] = interval
-    return found
+def _points(result: Any, benchmark: Mapping[str, Any]) -> list[Point | None]:
+    """The values of one result file for every combination of a benchmark's parameters."""
+    name = benchmark["name"]
+    if name not in result.get_result_keys({name: benchmark}):
+        return []
+    values = result.get_result_value(name, benchmark["params"])
+    stats = result.get_result_stats(name, benchmark["params"])
+    return [
+        _point(value, one or {}) if value is not None and math.isfinite(value) else None
+        for value, one in zip(values, stats, strict=True)
+    ]
 
 
-def _interval(stats: Mapping[str, float]) -> tuple[float, float] | None:
+def _point(value: float, stats: Mapping[str, float]) -> Point:
+    low, high = _interval(stats)
+    return Point(value, low, high, median_error(stats))
+
+
+def _interval(stats: Mapping[str, float]) -> tuple[float, float] | tuple[None, None]:
+    """Interval of the samples behind a value: asv's 99 % interval, else the quartiles."""
     for low_name, high_name in (("ci_99_a", "ci_99_b"), ("q_25", "q_75")):
         low, high = stats.get(low_name), stats.get(high_name)
         if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
             return low, high
-    return None
+    return None, None
 
 
-def _without_branch(parameters: Mapping[str, str | None]) -> Key:
-    return tuple(sorted((name, value) for name, value in parameters.items() if name != "branch"))
+def median_error(stats: Mapping[str, float]) -> float:
+    """Standard error of a median, from quartiles and number of samples as of normal ones; 0.0 without them.
 
-
-def _result_key(result: Any, names: list[str]) -> Key:
-    """The parameters of a result file, spelled as asv spells those of its graphs."""
-    stored = {name: value or "" for name, value in result.params.items()}
-    stored |= {f"env-{name}": value for name, value in result.env_vars.items()}
-    return tuple((name, stored.get(name)) for name in names)
+    The quartiles of a normal distribution are 1.349 deviations apart, and the median of n samples has the error
+    sqrt(pi / 2) / sqrt(n) deviations.
+    """
+    low, high, count = stats.get("q_25"), stats.get("q_75"), stats.get("repeat")
+    if low is None or high is None or not count:
+        return 0.0
+    return (high - low) / 1.349 * math.sqrt(math.pi / 2 / count)

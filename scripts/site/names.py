@@ -129,6 +129,8 @@ EXACT_UNITS = (
     *("exact bytes", "FLOP", "operators", "tier", "seconds allowed", "pieces", "planners", "flags", "misfits", "GB"),
 )
 """Units that do not jitter: any difference is a change."""
+COSTS = ("tokens", "forwards", "transfers", "layers", "exact bytes", "FLOP", "operators", "misfits", "GB")
+"""Those of them of which more is worse; of the others, a change is neither a regression nor an improvement."""
 
 
 def series_label(benchmark: str) -> str:

@@ -63,6 +63,8 @@ function chooseEnvironment(environment) {
     Number(facts.ram) ? `${(facts.ram / 1e9).toFixed(0)} GB` : null, facts.os].filter(Boolean).join(" · ");
   chooseCell(nearest(cellsOf(environment), state.cell?.values ?? {}, null));
   drawJumps(byId("regressions"), environment, environment.regressions, "No regression stands.");
+  drawAcknowledged(environment);
+  drawBreaks(environment);
   drawJumps(byId("improvements"), environment, environment.improvements, "No improvement stands.");
   drawWork(environment);
   drawGroups(environment);
@@ -88,8 +90,8 @@ function glanceCard(title, value, note) {
 
 function drawGlance() {
   const { environment, cell } = state;
-  const clear = environment.regressions.filter((group) => group.clear);
-  const commits = new Set(clear.map((group) => group.at)).size;
+  const open = environment.regressions;
+  const commits = new Set(open.map((group) => group.at)).size;
   const cards = [];
   if (cell) {
     const last = cell.wall.y.findLastIndex((value) => value !== null);
@@ -105,8 +107,8 @@ function drawGlance() {
         change?.real ? [sizeElement(change.after / change.before, true), ` at ${data.commits[change.at].short}`] : change ? "steady" : "the first value"),
       glanceCard("Largest stage", stage.label, `${amount(stage.seconds, "seconds")}, ${((100 * stage.seconds) / value).toFixed(0)} % of the wall time`));
   }
-  cards.push(glanceCard("Regressions that stand", clear.length ? plural(clear.length, "series").replace("seriess", "series") : "none",
-    clear.length ? `from ${plural(commits, "commit")}, over all cells` : "beyond the noise, over all cells"));
+  cards.push(glanceCard("Regressions that stand", open.length ? plural(open.length, "series").replace("seriess", "series") : "none",
+    open.length ? `from ${plural(commits, "commit")}, over all cells` : "beyond the noise, over all cells"));
   const outputs = environment.exact_changes.filter((change) => change.unit === "fingerprint");
   cards.push(glanceCard("Output", ["unchanged", "changed once"][outputs.length] ?? `changed ${outputs.length} times`,
     outputs.length ? `last at ${data.commits[outputs[0].at].short}` : `since ${data.commits[environment.commits[0]].short}`));

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from scripts.site.changes import Change
 from scripts.site.commits import Commit, read_commits
 from scripts.site.environments import environment_label, varying_parameters
-from scripts.site.history import Environment, Series, read_environments
+from scripts.site.history import Environment, Series
 from scripts.site.missing import Gaps, cell_text, find_gaps
 from scripts.site.names import GENERATE, GROUPS, OUTPUT_UNIT, STAGES, group_label, series_label, stage_label
 from scripts.site.reasons import Reasons
-from scripts.site.regressions import JumpFinder, JumpGroup
+from scripts.site.regressions import JumpGroup, Regressions
 from scripts.site.values import finite, ordinals, significant
 
 Json = dict[str, Any]
@@ -24,29 +23,27 @@ _MACHINE_FACTS = ("cpu", "num_cpu", "ram", "os", "arch")
 
 
 class Payload:
-    """Builds the page's data from what asv hands to a publisher, and the benchmarks' *journal* folder."""
+    """Builds the page's data from what was read, what of it regressed, and the benchmarks' *journal* folder."""
 
     def __init__(
         self,
         conf: Any,
         repo: Any,
         benchmarks: Mapping[str, Any],
-        graphs: Any,
         revisions: Mapping[str, int],
+        environments: Sequence[Environment],
+        regressions: Regressions,
         journal: Path,
     ) -> None:
         self._conf = conf
         self._journal = journal
         self._benchmarks = benchmarks
-        self._environments = read_environments(conf.results_dir, benchmarks, graphs, revisions)
+        self._environments = environments
+        self._regressions = regressions
         self._hashes = {revision: commit for commit, revision in revisions.items()}
-        self._jumps = JumpFinder(conf, repo, benchmarks, revisions)
         measured = sorted({revision for e in self._environments for revision in e.revisions})
         self._position = {revision: position for position, revision in enumerate(measured)}
         self._commits = read_commits(repo._path, [self._hashes[revision] for revision in measured])
-        self._range_length = cache(
-            lambda a, b: len(repo.get_hashes_from_range(repo.get_range_spec(self._hashes[a], self._hashes[b])))
-        )
 
     def build(self, asv_pages_note: str | None) -> Json:
         """The whole page; *asv_pages_note* says why asv's own pages need a network, None if they do not."""
@@ -77,6 +74,7 @@ class Payload:
         varying = varying_parameters(self._environments)
         reasons = Reasons(self._journal, environment.latest)
         index = {id(series): number for number, series in enumerate(environment.series)}
+        worse = [self._group(group, index) for group in self._regressions.regressions(environment)]
         return {
             "label": environment_label(environment, varying),
             "machine": environment.machine,
@@ -84,8 +82,10 @@ class Payload:
             "latest": self._position[revisions[-1]],
             "commits": [self._position[revision] for revision in revisions],
             "series": [self._series(series, revisions) for series in environment.series],
-            "regressions": [self._group(g, index) for g in self._jumps.regressions(environment)],
-            "improvements": [self._group(g, index) for g in self._jumps.improvements(environment)],
+            "regressions": [group for group in worse if group["state"] == "open"],
+            "acknowledged": [group for group in worse if group["state"] == "acknowledged"],
+            "improvements": [self._group(group, index) for group in self._regressions.improvements(environment)],
+            "breaks": [{"at": self._position[at], "text": text} for at, text in sorted(environment.breaks.items())],
             "exact_changes": self._exact_changes(environment),
             "gaps": [_gaps(gaps) for gaps in find_gaps(environment.latest, self._benchmarks, reasons)],
         }
@@ -121,30 +121,28 @@ class Payload:
         return {
             "before": change.before,
             "after": change.after,
-            "noise": change.noise,
-            "real": change.real,
+            "real": change.probability > 0,
             **self._where(change.since, change.revision),
         }
 
     def _where(self, since: int, revision: int) -> Json:
         """The commit of a change; *since* is given too if commits between the two were not measured."""
-        alone = self._range_length(since, revision) == 1
+        alone = len(self._regressions.commits_between(since, revision)) == 1
         return {"at": self._position[revision], "since": None if alone else self._position[since]}
 
     def _group(self, group: JumpGroup, index: Mapping[int, int]) -> Json:
+        entry = group.acknowledgement
         return {
             "label": series_label(group.benchmark),
             "stage": stage_label(group.benchmark),
+            "state": group.state,
             "ratio": finite(group.ratio),
-            "clear": group.clear,
+            "interval": [finite(bound) for bound in group.typical.interval],
+            "probability": group.probability,
+            "reason": None if entry is None else f"{entry.reason} ({entry.by})",
             **self._where(group.since, group.revision),
             "jumps": [
-                {
-                    "series": index[id(jump.series)],
-                    "before": jump.before,
-                    "after": jump.after,
-                    "clear": jump.clear,
-                }
+                {"series": index[id(jump.series)], "before": jump.change.before, "after": jump.change.after}
                 for jump in group.jumps
             ],
         }
@@ -155,7 +153,7 @@ class Payload:
         measured: dict[str, int] = {}
         for series in filter(lambda s: s.exact, environment.series):
             measured[series.benchmark] = measured.get(series.benchmark, 0) + 1
-            for change in series.exact_changes():
+            for change in series.changes:
                 entry = found.setdefault(
                     (series.benchmark, change.since, change.revision),
                     {"unit": series.unit, "cells": [], **self._where(change.since, change.revision)},

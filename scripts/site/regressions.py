@@ -1,117 +1,147 @@
-"""The steps up (regressions) and down (improvements) that still stand, by asv's own detection."""
+"""The list of regressions and improvements: one entry for a benchmark at a commit, and whether it is still open."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
-from typing import Any
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
 
 from asv.plugins.regressions import _GraphDataFilter
-from asv.step_detect import detect_regressions
 
-from scripts.site.changes import Step, noise_between
+from scripts.site.acknowledged import FILE, Acknowledgement, read_acknowledgements
+from scripts.site.changes import Change
 from scripts.site.history import Environment, Series
+from scripts.site.missing import cell_text
+from scripts.site.names import COSTS
 
-AsvStep = tuple[int, int, float, float, float]
-"""First revision, last revision + 1, median, least value, mean deviation from the median."""
+State = Literal["open", "acknowledged", "fixed"]
 
 
 @dataclass(frozen=True)
 class Jump:
-    """One step of one series: *since* is the last revision before it, *revision* the first one after it."""
+    """One change of one series, and the entry that lets it stand, if there is one."""
 
     series: Series
-    since: int
-    revision: int
-    before: float
-    after: float
-    clear: bool
+    change: Change
+    acknowledgement: Acknowledgement | None = None
 
     @property
-    def ratio(self) -> float:
-        """New level over old level."""
-        return self.after / self.before if self.before else float("inf")
+    def state(self) -> State:
+        """Fixed once the level is back; before that acknowledged, or open."""
+        if not self.change.stands:
+            return "fixed"
+        return "acknowledged" if self.acknowledgement else "open"
 
 
 @dataclass
 class JumpGroup:
-    """The jumps of one benchmark at one commit, one for each cell."""
+    """The jumps of one benchmark at one commit in one state, one for each cell.
 
+    *commits* are the hashes of the commits in which it happened, newest first: one, unless some have no sound value.
+    """
+
+    environment: Environment = field(repr=False)
     benchmark: str
     since: int
     revision: int
+    state: State
+    commits: Sequence[str]
+    acknowledgement: Acknowledgement | None = None
     jumps: list[Jump] = field(default_factory=list)
 
     @property
-    def ratio(self) -> float:
-        """The median of the cells' ratios."""
-        return median(jump.ratio for jump in self.jumps)
+    def typical(self) -> Change:
+        """That of the cell with the median ratio."""
+        return sorted((jump.change for jump in self.jumps), key=lambda change: change.ratio)[len(self.jumps) // 2]
 
     @property
-    def clear(self) -> bool:
-        """Whether any cell's jump stands out of its noise."""
-        return any(jump.clear for jump in self.jumps)
+    def ratio(self) -> float:
+        """New level over old level in the typical cell."""
+        return self.typical.ratio
+
+    @property
+    def probability(self) -> float:
+        """That of the surest cell."""
+        return max(jump.change.probability for jump in self.jumps)
 
 
-class JumpFinder:
-    """Applies asv's regression detection, with the thresholds and first commits of the configuration."""
+class Regressions:
+    """Sorts the changes of environments by direction and state.
 
-    def __init__(self, conf: Any, repo: Any, benchmarks: Mapping[str, Any], revisions: Mapping[str, int]) -> None:
+    It obeys asv's ``regressions_first_commits`` and the acknowledgements beside the benchmarks.
+
+    Raises:
+        AcknowledgementError: an acknowledgement cannot be used.
+    """
+
+    def __init__(self, conf: Any, repo: Any, revisions: Mapping[str, int]) -> None:
         self._filter = _GraphDataFilter(conf, repo, revisions)
-        self._benchmarks = benchmarks
+        self._repo = repo
+        self._hashes = {revision: commit for commit, revision in revisions.items()}
+        self._file = Path(conf.benchmark_dir, FILE)
+        self._entries = read_acknowledgements(self._file)
+        self._used: set[Acknowledgement] = set()
+        self.commits_between = cache(self._commits_between)
 
     def regressions(self, environment: Environment) -> list[JumpGroup]:
-        """What got worse and still is, newest commit first and the largest first within a commit."""
-        return self._groups(environment, invert=False)
+        """What got worse, in any state; newest commit first, and the largest first within a commit."""
+        return self._groups(environment, (jump for jump in self._jumps(environment) if jump.change.ratio > 1))
 
     def improvements(self, environment: Environment) -> list[JumpGroup]:
         """What got better and still is, in the same order."""
-        return self._groups(environment, invert=True)
+        better = (jump for jump in self._jumps(environment) if jump.change.ratio < 1)
+        return self._groups(environment, (jump for jump in better if jump.change.stands))
 
-    def _groups(self, environment: Environment, *, invert: bool) -> list[JumpGroup]:
-        jumps = [
-            jump for series in environment.series if not series.exact for jump in self._jumps(series, invert=invert)
-        ]
-        return grouped(jumps)
+    def warnings(self) -> list[str]:
+        """What is wrong with the acknowledgements, once all environments have been asked for."""
+        said = []
+        known = set(self._hashes.values())
+        for entry in self._entries:
+            if entry in self._used:
+                continue
+            if any(commit.startswith(entry.commit) for commit in known):
+                where = f" in {entry.cell}" if entry.cell != "*" else ""
+                reason = f"there is no regression of {entry.series} at {entry.commit}{where}"
+            else:
+                reason = f"no measured commit begins with {entry.commit}"
+            said.append(f"An entry of {self._file} acknowledges nothing: {reason}. Mend or remove it.")
+        return said
 
-    def _jumps(self, series: Series, *, invert: bool) -> list[Jump]:
-        benchmark = self._benchmarks[series.benchmark]
-        for index, _name, steps, threshold in self._filter.get_graph_data(series.graph, benchmark):
-            if index == series.index:
-                found = detect_regressions(inverted(steps) if invert else steps, threshold)[2] or ()
-                return [_jump(series, position, invert=invert) for position in found]
-        return []
+    def _jumps(self, environment: Environment) -> Iterable[Jump]:
+        for series in environment.series:
+            if series.exact and series.unit not in COSTS:
+                continue
+            first = self._filter._get_start_revision(series.graph, None, series.name)
+            for change in series.changes if first is not None else ():
+                if change.revision >= first:
+                    yield Jump(series, change, self._acknowledgement(series, change))
 
+    def _acknowledgement(self, series: Series, change: Change) -> Acknowledgement | None:
+        commits = self.commits_between(change.since, change.revision)
+        for entry in self._entries:
+            if change.ratio > 1 and entry.covers(commits, series.benchmark, cell_text(series.cell)):
+                self._used.add(entry)
+                return entry
+        return None
 
-def _jump(series: Series, position: tuple[int, int, float, float], *, invert: bool) -> Jump:
-    since, revision, before, after = position
-    if invert:
-        before, after = 1 / before, 1 / after
-    clear = abs(after - before) > noise_between(series.points, _step_at(series, since), _step_at(series, revision))
-    return Jump(series, since, revision, before, after, clear)
+    def _commits_between(self, since: int, revision: int) -> list[str]:
+        """The hashes of the commits after *since* up to *revision*, newest first."""
+        spec = self._repo.get_range_spec(self._hashes[since], self._hashes[revision])
+        return list(self._repo.get_hashes_from_range(spec))
 
-
-def _step_at(series: Series, revision: int) -> Step:
-    return next(step for step in series.steps if step.first <= revision <= step.last)
-
-
-def inverted(steps: Iterable[AsvStep]) -> list[AsvStep]:
-    """The same steps of the reciprocal series, in which every improvement is a regression.
-
-    Steps at or below zero have no reciprocal and are left out. Errors follow to first order.
-    """
-    return [
-        (first, end, 1 / value, 1 / value, error / value**2) for first, end, value, _least, error in steps if value > 0
-    ]
-
-
-def grouped(jumps: Sequence[Jump]) -> list[JumpGroup]:
-    """Jumps of the same benchmark at the same commit together; newest commit first, then clear and large first."""
-    groups: dict[tuple[str, int, int], JumpGroup] = {}
-    for jump in jumps:
-        key = (jump.series.benchmark, jump.since, jump.revision)
-        groups.setdefault(key, JumpGroup(*key)).jumps.append(jump)
-    for group in groups.values():
-        group.jumps.sort(key=lambda jump: -abs(jump.ratio - 1))
-    return sorted(groups.values(), key=lambda g: (-g.revision, not g.clear, -abs(g.ratio - 1), g.benchmark))
+    def _groups(self, environment: Environment, jumps: Iterable[Jump]) -> list[JumpGroup]:
+        groups: dict[Any, JumpGroup] = {}
+        for jump in jumps:
+            change, benchmark, entry = jump.change, jump.series.benchmark, jump.acknowledgement
+            key = (benchmark, change.since, change.revision, jump.state, entry)
+            if key not in groups:
+                commits = self.commits_between(change.since, change.revision)
+                groups[key] = JumpGroup(
+                    environment, benchmark, change.since, change.revision, jump.state, commits, entry
+                )
+            groups[key].jumps.append(jump)
+        for group in groups.values():
+            group.jumps.sort(key=lambda jump: -abs(jump.change.ratio - 1))
+        return sorted(groups.values(), key=lambda g: (-g.revision, -abs(g.ratio - 1), g.benchmark))

@@ -14,20 +14,53 @@ function labelled(label, ...children) {
   return element("td", { "data-label": label }, element("div", {}, children));
 }
 
+const JUMPS = ["Stage", "Series", "Size", "Probability", "Where"];
+
 function drawJumps(node, environment, groups, nothing) {
   if (!groups.length) return node.replaceChildren(blank(nothing));
-  const bodies = [...new Set(groups.map((group) => `${group.at} ${group.since}`))].map((key) => {
+  return node.replaceChildren(table(JUMPS, jumpBodies(environment, groups), "by-commit"));
+}
+
+function jumpBodies(environment, groups) {
+  return [...new Set(groups.map((group) => `${group.at} ${group.since}`))].map((key) => {
     const same = groups.filter((group) => `${group.at} ${group.since}` === key);
     return element("tbody", {},
-      element("tr", { className: "commit-row" }, element("th", { colSpan: 4, scope: "rowgroup" },
+      element("tr", { className: "commit-row" }, element("th", { colSpan: JUMPS.length, scope: "rowgroup" },
         commitElement(same[0]), element("span", { className: "quiet" }, data.commits[same[0].at].date))),
       same.map((group) => element("tr", {},
         labelled("Stage", group.stage),
         labelled("Series", group.label),
-        labelled("Size", sizeElement(group.ratio ?? Infinity, group.clear)),
-        labelled("Where", jumpsElement(environment, group)))));
+        labelled("Size", sizeElement(group.ratio ?? Infinity, true), rangeElement(group)),
+        labelled("Probability", element("span", { className: "number" }, sureness(group.probability))),
+        labelled("Where", jumpsElement(environment, group),
+          group.reason ? element("p", { className: "reason" }, group.reason) : null))));
   });
-  return node.replaceChildren(table(["Stage", "Series", "Size", "Where"], bodies, "by-commit"));
+}
+
+// What somebody lets stand, folded away below what is open.
+function drawAcknowledged(environment) {
+  const groups = environment.acknowledged;
+  if (!groups.length) return byId("acknowledged").replaceChildren();
+  return byId("acknowledged").replaceChildren(element("details", {},
+    element("summary", {}, `${plural(groups.length, "acknowledged regression")}`),
+    table(JUMPS, jumpBodies(environment, groups), "by-commit")));
+}
+
+function drawBreaks(environment) {
+  byId("breaks").replaceChildren(...environment.breaks.map(({ at, text }) => element("li", {},
+    "Nothing is compared across ", hashElement(data.commits[at]), `: from there on it was measured with ${text}.`)));
+}
+
+// The interval of a group's size; exact series have none.
+function rangeElement({ interval: [low, high] }) {
+  if (low === null || high === null || low === high) return null;
+  return element("span", { className: "range" }, `${relative(low)} to ${relative(high)}`);
+}
+
+// Digits enough to tell 99.9 % from certainty, which only exact numbers have.
+function sureness(probability) {
+  if (probability === 1) return "exact";
+  return probability > 0.9999 ? "> 99.99\u00a0%" : `${(100 * probability).toFixed(2)}\u00a0%`;
 }
 
 // One cell in full, several as a list to open.
@@ -37,7 +70,7 @@ function jumpsElement(environment, group) {
     return [
       element("button", { className: "tag", onclick: () => showHistory(environment, series) }, series.cell_text || "history"), " ",
       element("span", { className: "number" }, `${amount(jump.before, series.unit)} → ${amount(jump.after, series.unit)}`), " ",
-      sizeElement(jump.after / jump.before, jump.clear),
+      sizeElement(jump.after / jump.before, true),
     ];
   });
   if (lines.length === 1) return element("div", {}, lines[0].slice(0, 3));

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         counts.update(verdicts.values())
         tables += 1
         wrong += any(verdict in ("slower", "faster") for verdict in verdicts.values())
-        resolutions += [e.smallest for c in match.contests for e in c.evidence.values() if e.smallest < float("inf")]
+        resolutions += [match.evidence(contest, name).smallest for contest in match.contests for name in contest.rows]
         say(f"{tables} tables, {counts.total()} rows in {(time.perf_counter() - start) / 60:.0f} min: {dict(counts)}")
     rows, slower = counts.total(), counts["slower"]
     print(f"A commit against itself: {rows} rows in {tables} tables, {(time.perf_counter() - start) / 60:.0f} min")

@@ -11,8 +11,8 @@ import argparse
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -26,7 +26,7 @@ from scripts.comparing.duel import Duel, Until
 from scripts.comparing.sides import Side
 from scripts.progress import say
 from scripts.validate.here import ROOT, here
-from scripts.verdict.judging import NOTHING, Verdict, judge
+from scripts.verdict.judging import LEAST_ROUNDS, NOTHING, Verdict, agreed, judge, together
 
 SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
 LEVELS = (0.01, 0.02, 0.05, 0.1)
@@ -146,43 +146,45 @@ def _calibrated(clone: Clone) -> float:
     contest = Contest.of("stages", TOUCHED)
     with _duel((clone.plain, clone.slowed(CALIBRATING_REPEATS))) as duel:
         duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
-    return (contest.evidence["time"].ratio - 1) / CALIBRATING_REPEATS
+    return (contest.evidence("time").ratio - 1) / CALIBRATING_REPEATS
 
 
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
     sides = clone.plain, clone.slowed(level.repeats)
     while len(level.verdicts) < trials:
-        with _duel(sides) as duel:
+        with ExitStack() as stack:
+            duels = [stack.enter_context(_duel(sides)) for _ in range(LEAST_ROUNDS)]
             for _ in range(min(TRIALS_A_WORKER, trials - len(level.verdicts))):
-                _trial(duel, level, budget_s)
+                _trial(duels, level, budget_s)
                 say(
                     f"{level.size:.0%}: {len(level.verdicts)}/{trials} {level.verdicts[-1]} {level.ratios[-1] - 1:+.1%}"
                 )
 
 
-def _trial(duel: Duel, level: Level, budget_s: float) -> None:
-    """Measure the touched stage until it has a verdict, and the others for a quarter of that time each."""
-    touched, *others = (Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS))
-    rows, start = 1 + len(others), time.perf_counter()
-    duel.visit(touched, rows, _until(start + budget_s, rows))
-    spent_s = time.perf_counter() - start
-    for other in others:
-        duel.visit(other, rows, _until(time.perf_counter() + spent_s / 4))
-    evidence = [contest.evidence.get("time", NOTHING) for contest in (touched, *others)]
-    verdict, *untouched = judge(evidence)
+def _trial(duels: Sequence[Duel], level: Level, budget_s: float) -> None:
+    """Measure the touched stage until every round has a verdict, and the others for a quarter of that time each."""
+    touched, *others = contests = [Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS)]
+    by_round = []
+    for duel in duels:
+        start = time.perf_counter()
+        duel.visit(touched, len(contests), _until(start + budget_s / len(duels), len(contests)))
+        spent_s = time.perf_counter() - start
+        for other in others:
+            duel.visit(other, len(contests), _until(time.perf_counter() + spent_s / 4))
+        by_round.append(judge([contest.evidence("time") for contest in contests]))
+        level.spent_s += spent_s
+    verdict, *untouched = (agreed(verdicts) for verdicts in zip(*by_round, strict=True))
     level.verdicts.append(verdict)
-    level.ratios.append(evidence[0].ratio)
+    level.ratios.append(together([touched.evidence("time", place) for place in range(len(duels))]).ratio)
     level.blamed += "slower" in untouched
-    level.spent_s += spent_s
 
 
 def _until(end: float, rows: int = 0) -> Until:
     """End a visit with the clock, or with a verdict in a table of *rows* if that is given."""
 
     def over(contest: Contest) -> bool:
-        known = contest.evidence.get("time", NOTHING)
-        settled = rows and judge([known] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
-        return bool(settled) or (time.perf_counter() >= end and contest.blocks > 0)
+        settled = rows and judge([contest.evidence("time")] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
+        return bool(settled) or (time.perf_counter() >= end and contest.rounds[-1].blocks > 0)
 
     return over
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp, log
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
@@ -16,13 +18,15 @@ from scripts.verdict.pairs import interval, one_sided_p, pairwise_means, smalles
 Verdict = Literal["slower", "faster", "same", "not enough evidence"]
 ALPHA = 0.01
 """The chance that any row of a table is called slower, faster or same although it is not."""
+LEAST_ROUNDS = 2
+"""So many pairs of processes have to reach a verdict, each by itself."""
 DELTA = 0.02
 """Times that differ by less are the same."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the blocks of one row say at their last look.
+    """What the blocks of one row, in one round, say at their last look.
 
     `ratio` is head over base, `low` to `high` its interval at 1 - ALPHA, `widest_low` to `widest_high` that of the
     whole table at once; both are what all looks so far have in common. `p_slower` and `p_faster` are the least over the
@@ -83,3 +87,34 @@ def _verdict(evidence: Evidence, p_slower: float, p_faster: float, delta: float)
     if min(p_slower, p_faster) <= ALPHA / 2:
         return "slower" if p_slower < p_faster else "faster"
     return "not enough evidence"
+
+
+def agreed(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict that more than half of the rounds have reached, at least two of them.
+
+    Two processes differ a little though they run the same code, mostly by less than one part in a hundred, now and then
+    by several: one pair of them proves nothing. Rounds without enough evidence do not count.
+    """
+    counts = Counter(verdict for verdict in verdicts if verdict != "not enough evidence")
+    for verdict, count in counts.items():
+        if count >= LEAST_ROUNDS and 2 * count > counts.total():
+            return verdict
+    return "not enough evidence"
+
+
+def together(rounds: Sequence[Evidence]) -> Evidence:
+    """Return what *rounds* say together: their mean ratio, and intervals that hold those of all of them."""
+    known = [evidence for evidence in rounds if evidence.blocks]
+    if not known:
+        return NOTHING
+    return Evidence(
+        sum(evidence.blocks for evidence in known),
+        exp(fmean(log(evidence.ratio) for evidence in known)),
+        min(evidence.low for evidence in known),
+        max(evidence.high for evidence in known),
+        min(evidence.widest_low for evidence in known),
+        max(evidence.widest_high for evidence in known),
+        max(evidence.p_slower for evidence in known),
+        max(evidence.p_faster for evidence in known),
+        max(evidence.smallest for evidence in known),
+    )

@@ -46,44 +46,17 @@ def test_what_asv_writes_stays_out_of_the_repository(configuration):
 
 
 @pytest.mark.parametrize(
-    ("name", "threshold"),
+    ("name", "thresholds"),
     [
-        ("generate.GenerateMusic.track_wall(30, 1, False, 8)", 0.1),
-        ("generate.GenerateMusic.track_peak_memory(30, 1, False, 8)", 0.02),
-        ("generate.GenerateMusic.track_tokens(30, 1, True, 8)", 0.0001),
-        ("generate.GenerateMusic.track_forwards(30, 1, True, 8)", 0.0001),
-        ("generate.GenerateMusic.track_operators(30, 1, True, 8)", 0.0001),
-        ("generate.GenerateMusic.track_allocated_bytes(30, 1, True, 8)", 0.0001),
-        ("stages.DiTStep.track_flop('base', 30, 1)", 0.0001),
-        ("planner.ChainOfThought.track_s_per_token('pt', True, True)", 0.1),
-        ("planner.ChainOfThought.track_tokens('pt', True, True)", 0.0001),
-        ("planner.Constraint.track_chosen_tokens('nothing', True)", 0.0001),
-        ("apis.Understand.track_forwards('pt', True, 30)", 0.0001),
-        ("startup.Load.track_memory('dit')", 0.02),
-        ("tasks.Types.track_source_encode('cover', False)", 0.1),
-        ("tasks.FromCodes.track_fingerprint('cover')", 0.0001),
-        ("options.Generate.track_transfer('all', 'none', False)", 0.1),
-        ("options.Generate.track_transfers('all', 'none', False)", 0.0001),
-        ("options.Generate.track_transfer_bytes('all', 'none', False)", 0.0001),
-        ("options.Generate.track_weight_bytes('all', 'none', False)", 0.0001),
-        ("options.Generate.track_plain_layers('none', 'int8_weight_only', False)", 0.0001),
-        ("options.Generate.track_graphs('none', 'none', True)", 0.0001),
-        ("stages.VAEWindows.track_extra_work(30, 128, 1)", 0.0001),
-        ("stages.DiTStep.track_peak_memory('base', 30, 1)", 0.02),
-        ("footprint.Shapes.track_peak('turbo', 'plain', 30, 1)", 0.0001),
-        ("tiers.MemoryModel.track_peak(8, 'default', 'tier')", 0.0001),
-        ("tiers.Resolve.track_max_batch(8)", 0.0001),
+        ("generate.GenerateMusic.track_wall(30, 1, False, 8)", []),
+        ("generate.GenerateMusic.track_peak_memory(30, 1, False, 8)", [0.02]),
+        ("startup.Load.track_memory('dit')", [0.02]),
+        ("options.Generate.track_transfer_bytes('all', 'none', False)", []),
+        ("stages.DiTStep.track_peak_memory('base', 30, 1)", [0.02]),
+        ("tiers.MemoryModel.track_peak(8, 'default', 'tier')", []),
     ],
 )
-def test_numbers_that_do_not_jitter_have_narrow_thresholds(configuration, name, threshold):
+def test_memory_that_is_measured_has_a_wider_threshold_than_times(configuration, name, thresholds):
     matching = [float(value) for regex, value in configuration.regressions_thresholds.items() if re.match(regex, name)]
 
-    assert matching == [threshold]
-
-
-def test_a_distance_near_nothing_which_has_no_ratio_is_no_regression(configuration):
-    (regex,) = configuration.regressions_first_commits
-
-    assert configuration.regressions_first_commits[regex] is None
-    assert re.match(regex, "generate.GenerateMusic.track_distance(30, 1, True, 8)")
-    assert not re.match(regex, "generate.GenerateMusic.track_operators(30, 1, True, 8)")
+    assert matching == thresholds

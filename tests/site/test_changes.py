@@ -1,123 +1,77 @@
-"""The arithmetic behind the page: levels, noise, names, time spent."""
+"""The arithmetic behind the page: changes, surroundings, names, time spent."""
 
 from __future__ import annotations
 
 import math
-import random
 
+import numpy as np
 import pytest
-from asv.step_detect import detect_steps
 
 from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.progress import LedgerLine
 from scripts.site import ledger, names
-from scripts.site.changes import Point, Step, exact_changes, last_change, run_to_run
+from scripts.site.changes import Point, exact_changes, latest, level_changes
 from scripts.site.environments import environment_label, varying_parameters
-from scripts.site.history import Environment
-from scripts.site.regressions import inverted
+from scripts.site.history import Environment, _interval, median_error
+from scripts.site.hosts import breaks
 from scripts.site.values import ordinals
 
 
 def series(*values: float, spread: float = 0.01) -> dict[int, Point]:
-    return {at: Point(value, value * (1 - spread), value * (1 + spread)) for at, value in enumerate(values)}
+    return {at: Point(value, spread=spread * value) for at, value in enumerate(values)}
 
 
-def one_step_each(points: dict[int, Point]) -> list[Step]:
-    return [Step(at, at, point.value) for at, point in points.items()]
+def test_a_change_names_the_revisions_around_it_whatever_their_numbers() -> None:
+    points = {10 * at: point for at, point in series(1.0, 1.01, 1.0, 1.5, 1.49).items()}
+    [change] = level_changes(points)
+    assert (change.since, change.revision) == (20, 30)
+    assert change.ratio == pytest.approx(1.49, abs=1e-3)
+    assert change.stands
+    assert latest(points, [change]) == change
 
 
-def asv_steps(points: dict[int, Point]) -> list[Step]:
-    values = [point.value for point in points.values()]
-    return [Step(first, end - 1, value) for first, end, value, _, _ in detect_steps(values)]
+def test_nothing_is_compared_across_a_break() -> None:
+    points = series(1.0, 1.01, 1.0, 1.5, 1.49, 1.5)
+    assert level_changes(points, breaks=[3]) == []
+    assert [change.revision for change in level_changes(points, breaks=[4])] == [3]
+    assert exact_changes(points, breaks=[1, 2, 3, 4, 5]) == []
 
 
-def test_a_step_beyond_the_intervals_is_the_last_change() -> None:
-    points = series(1.0, 1.01, 1.5, 1.49)
-    change = last_change(points, [Step(0, 1, 1.005), Step(2, 3, 1.495)])
+def test_a_series_without_changes_compares_its_last_two_commits() -> None:
+    points = series(1.0, 1.01, 1.02)
+    change = latest(points, level_changes(points))
     assert change is not None
-    assert change.real
-    assert (change.since, change.revision) == (1, 2)
-    assert change.after / change.before == pytest.approx(1.4876, abs=1e-3)
-
-
-def test_every_commit_its_own_step_still_finds_the_one_real_change() -> None:
-    points = series(1.0, 1.012, 1.5, 1.491)
-    change = last_change(points, one_step_each(points))
-    assert change is not None
-    assert change.real
-    assert change.revision == 2
-
-
-@pytest.mark.parametrize("ratio", [1.015, 0.985])
-def test_a_change_inside_the_intervals_is_not_real(ratio: float) -> None:
-    points = series(1.0, 1.0 * ratio)
-    change = last_change(points, one_step_each(points))
-    assert change is not None
-    assert not change.real
-    assert change.noise >= abs(change.after - change.before)
-
-
-def test_narrow_intervals_do_not_turn_jitter_between_commits_into_changes() -> None:
-    noise = random.Random(5)
-    alarms = 0
-    for _ in range(20):
-        points = series(*(noise.gauss(1.0, 0.02) for _ in range(30)), spread=0.0005)
-        change = last_change(points, asv_steps(points))
-        alarms += change is not None and change.real
-    assert alarms <= 1
-
-
-def test_the_newest_commit_alone_can_be_a_change() -> None:
-    noise = random.Random(5)
-    points = series(*(noise.gauss(1.0, 0.01) for _ in range(30)), 1.12, spread=0.01)
-    assert len(asv_steps(points)) == 1, "asv's step detection waits for a second commit"
-    change = last_change(points, asv_steps(points))
-    assert change is not None
-    assert change.real
-    assert change.revision == 30
+    assert (change.since, change.revision, change.probability) == (1, 2, 0.0)
+    assert latest(series(1.0), []) is None
 
 
 def test_small_differences_between_few_commits_are_noise_however_narrow_their_intervals() -> None:
-    points = series(1.0, 1.03, 1.04, spread=0.0005)
-    change = last_change(points, asv_steps(points))
-    assert change is not None
-    assert not change.real
+    assert level_changes(series(1.0, 1.03, 1.04, spread=0.0005)) == []
 
 
-def test_many_small_steps_add_up_to_a_change() -> None:
-    points = series(*(1.015**at for at in range(12)), spread=0.005)
-    change = last_change(points, one_step_each(points))
-    assert change is not None
-    assert change.real
-    assert change.after > change.before
-
-
-def test_one_commit_has_no_change() -> None:
-    points = series(1.0)
-    assert last_change(points, one_step_each(points)) is None
-
-
-def test_a_single_step_hardly_moves_the_run_to_run_noise() -> None:
-    assert run_to_run([1, 1.01, 1, 1.01, 2, 2.01, 2, 2.01]) < 0.02
+def test_a_threshold_hides_what_is_smaller() -> None:
+    points = series(*[100.0] * 6, *[105.0] * 6, spread=0.0)
+    assert len(level_changes(points, smallest=0.02)) == 1
+    assert level_changes(points, smallest=0.1) == []
 
 
 def test_exact_series_change_at_any_difference_and_outputs_at_more_than_rounding() -> None:
-    assert [change.revision for change in exact_changes(series(5, 5, 6, 6))] == [2]
+    [change] = exact_changes(series(5, 5, 6, 6))
+    assert (change.revision, change.probability, change.interval, change.stands) == (2, 1.0, (1.2, 1.2), True)
     rounding = series(1.02, 1.02 * (1 + 3e-6), 1.05)
-    assert [change.revision for change in exact_changes(rounding, 1e-4)] == [2]
+    assert [change.revision for change in exact_changes(rounding, tolerance=1e-4)] == [2]
     assert [change.revision for change in exact_changes(series(0.0, 3e-7, 0.01, 0.01002), least=1e-4)] == [2]
+
+
+def test_an_exact_change_stands_until_the_value_is_back() -> None:
+    assert [change.stands for change in exact_changes(series(5, 6, 5))] == [False, True]
+    assert [change.stands for change in exact_changes(series(5, 7, 6))] == [True, True]
+    assert [change.ratio for change in exact_changes(series(0, 2))] == [math.inf]
 
 
 def test_an_output_that_comes_back_has_its_old_number() -> None:
     assert ordinals([1.0, 1.0 + 1e-6, None, 2.0, 1.0], 1e-4) == [0, 0, None, 1, 0]
-
-
-def test_improvements_are_the_regressions_of_the_reciprocal() -> None:
-    [(first, end, value, _, error)] = inverted([(0, 3, 2.0, 1.9, 0.1)])
-    assert (first, end, value) == (0, 3, 0.5)
-    assert error == pytest.approx(1 / 1.95 - 1 / 2.05, rel=0.6)
-    assert inverted([(0, 3, 0.0, 0.0, 0.0)]) == []
 
 
 @pytest.mark.parametrize(
@@ -212,7 +166,24 @@ def test_nothing_is_said_when_nothing_was_to_be_measured() -> None:
 
 
 def test_infinite_intervals_do_not_reach_the_page() -> None:
-    from scripts.site.history import _interval
-
     assert _interval({"ci_99_a": -math.inf, "ci_99_b": math.inf, "q_25": 1.0, "q_75": 2.0}) == (1.0, 2.0)
-    assert _interval({}) is None
+    assert _interval({}) == (None, None)
+
+
+def test_the_error_of_a_median_is_that_of_normal_samples() -> None:
+    noise = np.random.default_rng(3).normal(10.0, 0.2, (4000, 25))
+    low, high = np.quantile(noise, [0.25, 0.75])
+    assert median_error({"q_25": low, "q_75": high, "repeat": 25}) == pytest.approx(
+        np.median(noise, axis=1).std(), rel=0.05
+    )
+    assert median_error({"q_25": 1.0}) == 0.0
+
+
+def test_a_fact_that_changes_is_a_break_and_one_that_is_missing_is_none() -> None:
+    facts = [
+        (1, {"torch": "2.12"}),
+        (4, {}),
+        (5, {"torch": "2.12", "driver": "570"}),
+        (9, {"torch": "2.13", "driver": "570"}),
+    ]
+    assert breaks(facts) == {9: "torch 2.12 → 2.13"}

@@ -13,8 +13,15 @@ import pytest
 
 from scripts.site.assets import ASSETS, FOLDER, cache_folder
 from tests.site.conftest import Build
-from tests.site.project import STAGES, Measured, Project
+from tests.site.project import STAGES, Measured, Project, acknowledge
 
+ACKNOWLEDGED = """
+[[acknowledged]]
+commit = "{}"
+series = "*"
+reason = "The old decoder clicked."
+by = "Ada"
+"""
 WIDE, NARROW = (1280, 900), (390, 844)
 TRACES = "document.getElementById('stack').data.map(trace => trace.name)"
 WALL = "document.getElementById('stack').data.at(-1).y"
@@ -69,18 +76,26 @@ def visit(browser: object) -> Iterator[Visit]:
 
 @pytest.fixture(scope="module")
 def long_history(build: Build) -> Project:
-    """Published: two environments, thirty commits; the output and the DiT change at the tenth, a cell fails last."""
+    """Published: two environments, thirty commits, a cell fails last.
+
+    Torch changes at the fifth, output and DiT at the tenth, and a slower VAE from the twentieth on is acknowledged.
+    """
     cells = [(30, 1, False, 8), (30, 1, True, 8), (60, 4, True, 16)]
     history = [
         Measured(
             f"Change {number}: a subject that is long enough to need a second line in most places",
-            factors={"dit": 1.0 if number < 10 else 0.8},
+            factors={"dit": 1.0 if number < 10 else 0.8, "vae": 1.0 if number < 20 else 1.3},
             output=1 + (number >= 10),
             failing=[cells[2]] if number == 29 else (),
         )
         for number in range(30)
     ]
     project = build(history, cells, [("a-machine-with-a-rather-long-name-in-a-rack", "cpu"), ("gpu", "cuda")])
+    acknowledge(project, ACKNOWLEDGED.format(project.commits[20]))
+    for number, commit in enumerate(project.commits):
+        for result in project.results.glob(f"*/{commit[:8]}-*.json"):
+            host = {"torch": "2.12.0" if number < 5 else "2.13.0"}
+            result.with_suffix(".hosts.jsonl").write_text(json.dumps({"matrix": "generate", "host": host}))
     done = project.asv("publish")
     assert done.returncode == 0, done.stdout + done.stderr
     return project
@@ -182,6 +197,22 @@ def test_a_machine_is_chosen_and_failures_and_outputs_are_shown(visit: Visit, lo
     assert "output changed" in tab.locator("#stack").text_content()
     assert "No regression stands" in tab.locator("#regressions").inner_text()
     assert "DiT" in tab.locator("#improvements").inner_text()
+
+
+def test_acknowledged_regressions_and_other_surroundings_are_told_apart(visit: Visit, long_history: Project) -> None:
+    tab = visit.open(long_history.html / "overview.html")
+    assert "No regression stands" in tab.locator("#regressions").inner_text()
+    acknowledged = tab.locator("#acknowledged")
+    assert not acknowledged.locator("table").is_visible()
+    acknowledged.locator("summary").first.click()
+    said = acknowledged.inner_text()
+    assert long_history.commits[20][:8] in said
+    assert re.search(r"▲ \+(29|30|31)\s%\s+\+2\d\s% to \+3\d\s%", said)
+    assert "> 99.99\u00a0%" in said
+    assert "The old decoder clicked. (Ada)" in said
+    breaks = tab.locator("#breaks").inner_text()
+    assert f"Nothing is compared across {long_history.commits[5][:8]}" in breaks
+    assert "torch 2.12.0 → 2.13.0" in breaks
 
 
 @pytest.mark.parametrize("commits", [0, 1])

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def fake_npm(project: Project) -> Path:
     return npm
 
 
-def test_the_page_shows_exactly_the_regressions_of_asv(slower_vae: Project) -> None:
+def test_the_page_shows_exactly_the_regressions_of_asvs_page_and_feed(slower_vae: Project) -> None:
     [environment] = payload(slower_vae)["environments"]
     shown = {
         (environment["series"][jump["series"]]["benchmark"], jump["before"], jump["after"])
@@ -73,6 +74,8 @@ def test_the_page_shows_exactly_the_regressions_of_asv(slower_vae: Project) -> N
     by_asv = {(entry[0].partition("(")[0], jump[2], jump[3]) for entry in stored for jump in entry[6]}
     assert shown == by_asv
     assert {name for name, _, _ in shown} >= {"generate.GenerateMusic.track_vae", "stages.VAEDecode.track_time"}
+    feed = ElementTree.fromstring((slower_vae.html / "regressions.xml").read_text())
+    assert len(feed.findall("{http://www.w3.org/2005/Atom}entry")) == len(by_asv)
 
 
 def test_a_regression_names_commit_stage_and_size(slower_vae: Project) -> None:
@@ -82,8 +85,10 @@ def test_a_regression_names_commit_stage_and_size(slower_vae: Project) -> None:
     assert page["commits"][first["at"]]["hash"] == slower_vae.commits[2]
     assert first["since"] is None
     assert first["stage"] == "VAE decode"
-    assert first["clear"]
     assert first["ratio"] == pytest.approx(1.5, abs=0.03)
+    low, high = first["interval"]
+    assert low < 1.5 < high
+    assert 0.99 <= first["probability"] < 1
     assert not environment["improvements"]
 
 

@@ -1,0 +1,113 @@
+"""What got slower, hungrier or larger, and still is: ``python -m scripts.regressions``.
+
+Reads asv's results; the published site and its feed show the same list. A regression stays open until it is fixed or
+acknowledged in ``benchmarks/acknowledged.toml``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asv.benchmarks import Benchmarks
+from asv.config import Config
+from asv.repo import get_repo
+from asv.results import iter_results
+from asv.util import UserError
+
+from scripts.site import checks, listing
+from scripts.site.acknowledged import AcknowledgementError
+from scripts.site.commits import read_commits
+from scripts.site.history import read_environments
+from scripts.site.listed import Listed, listed
+from scripts.site.regressions import Regressions
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0 nothing is open, 1 something is, 2 the list cannot be made."""
+    arguments = _parse(argv)
+    try:
+        entries, warnings = read_list(Path(arguments.config))
+    except (UserError, AcknowledgementError) as error:
+        print(f"scripts.regressions: {error}", file=sys.stderr)
+        return 2
+    for warning in warnings:
+        print(f"scripts.regressions: {warning}", file=sys.stderr)
+    shown = entries if arguments.all else [entry for entry in entries if entry.state == "open"]
+    print(_formatted(arguments.format, shown, warnings))
+    return int(any(entry.state == "open" for entry in entries))
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m scripts.regressions",
+        description="List the regressions that are open: commit, stage, size, probability. Exit status: 0 none, "
+        "1 some, 2 the list cannot be made.",
+        epilog="To let one stand, paste what --toml prints into benchmarks/acknowledged.toml, give the reason, commit.",
+    )
+    parser.add_argument("--config", default="asv.conf.json", metavar="FILE", help="of asv (default asv.conf.json)")
+    parser.add_argument("--all", action="store_true", help="acknowledged and fixed ones, too")
+    formats = parser.add_mutually_exclusive_group()
+    for name, text in (("json", "as JSON"), ("markdown", "as a Markdown table"), ("toml", "as acknowledgements")):
+        formats.add_argument(f"--{name}", dest="format", action="store_const", const=name, help=text)
+    return parser.parse_args(argv)
+
+
+def read_list(config: Path) -> tuple[list[Listed], list[str]]:
+    """Every regression, newest first, and what is wrong with the acknowledgements.
+
+    Goes to the folder of *config*, as asv does: its paths are relative to it.
+
+    Raises:
+        UserError: there is no configuration, repository or result to read.
+        AcknowledgementError: an acknowledgement cannot be used.
+    """
+    if not config.is_file():
+        raise UserError(f"There is no {config}. Run this in the repository, or give asv's file with --config.")
+    os.chdir(config.resolve().parent)
+    conf = Config.load(config.name)
+    hashes = {result.commit_hash for result in iter_results(conf.results_dir)}
+    if not hashes:
+        raise UserError(f"{conf.results_dir} has no results yet. Run scripts/track, which measures the last commits.")
+    checks.require_history(conf)
+    repo = get_repo(conf)
+    revisions = repo.get_revisions(hashes)
+    environments = read_environments(conf, repo, Benchmarks.load(conf), revisions)
+    if not environments:
+        raise UserError(
+            f"{conf.results_dir} has no result of a commit on {_branches(conf)}. Name the branch in {config.name}; "
+            "scripts/track writes asv.local.json for the branch it measured: --config asv.local.json"
+        )
+    regressions = Regressions(conf, repo, revisions)
+    groups = [group for environment in environments for group in regressions.regressions(environment)]
+    groups.sort(key=lambda group: -group.revision)
+    by_revision = {revision: commit for commit, revision in revisions.items()}
+    found = listed(groups, environments, by_revision, read_commits(repo._path, hashes))
+    return found, regressions.warnings()
+
+
+def _branches(conf: Any) -> str:
+    return ", ".join(branch or "the default branch" for branch in conf.branches)
+
+
+def _formatted(name: str | None, entries: Sequence[Listed], warnings: Sequence[str]) -> str:
+    if name == "json":
+        return listing.as_json(entries, warnings)
+    if name == "toml":
+        return listing.as_toml(entries, _author())
+    return listing.as_markdown(entries) if name == "markdown" else listing.as_text(entries)
+
+
+def _author() -> str:
+    """The name that git commits under; empty if it knows none."""
+    asked = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,30 @@
+"""Put the verdicts to the test: ``python -m scripts.validate equal``, ``slowed`` or ``histories``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from scripts.validate import equal, histories, slowed
+
+SUBJECTS = (equal, slowed, histories)
+"""Each has ``add_parser(subparsers)``, whose parser sets ``run``, a function of the arguments to an exit status."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status: 0 the claims hold, 1 one does not, 2 refused, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m scripts.validate", description="Put the verdicts to the test.")
+    subparsers = parser.add_subparsers(dest="subject", required=True, metavar="subject", help="what is tested")
+    for subject in SUBJECTS:
+        subject.add_parser(subparsers)
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        print("\nInterrupted: a part of the evidence proves nothing.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
