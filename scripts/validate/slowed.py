@@ -37,8 +37,9 @@ OTHERS: tuple[Cell, ...] = (
     {"stage": "TextEncode", "batch": 1},
     {"stage": "ConditionEncode", "batch": 1, "lyric_tokens": 128},
 )
-CALIBRATING_REPEATS = 500
-CALIBRATING_S = 30.0
+CALIBRATING = (30, 300)
+"""Repeats of two commits, from which those of the others follow."""
+CALIBRATING_S = 15.0
 TRIALS_A_WORKER = 4
 """Then both sides get fresh processes: what two processes differ by is part of the trial."""
 REPEATING = """
@@ -87,9 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="acestep-validate-") as scratch:
         clone = Clone(Path(scratch))
-        share = _calibrated(clone)
-        say(f"A repeat takes {share:.3%} of a step.")
-        levels = [Level(size, round(size / share)) for size in LEVELS]
+        once, each = _calibrated(clone)
+        say(f"Repeating takes {once:.2%} of a step, and {each:.3%} for each repeat.")
+        levels = [Level(size, max(1, round((size - once) / each))) for size in LEVELS]
         for level in levels:
             _try(clone, level, arguments.trials, arguments.budget)
             say(f"{level.size:.0%}: {level.found:.0%} found in {level.spent_s / 60:.1f} min")
@@ -141,12 +142,19 @@ class Clone:
         subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
 
 
-def _calibrated(clone: Clone) -> float:
-    """Return the share of a step that one repeat takes, from a commit that repeats far more."""
+def _calibrated(clone: Clone) -> tuple[float, float]:
+    """Return which share of a step the repeating takes at all, and which each repeat, from two commits that repeat."""
+    few, many = (_slowdown((clone.plain, clone.slowed(repeats))) for repeats in CALIBRATING)
+    each = (many - few) / (CALIBRATING[1] - CALIBRATING[0])
+    return few - CALIBRATING[0] * each, each
+
+
+def _slowdown(sides: tuple[Side, Side]) -> float:
     contest = Contest.of("stages", TOUCHED)
-    with _duel((clone.plain, clone.slowed(CALIBRATING_REPEATS))) as duel:
-        duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
-    return (contest.evidence("time").ratio - 1) / CALIBRATING_REPEATS
+    for _ in range(LEAST_ROUNDS):
+        with _duel(sides) as duel:
+            duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
+    return together([contest.evidence("time", place) for place in range(LEAST_ROUNDS)]).ratio - 1
 
 
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
