@@ -34,6 +34,7 @@ class Request:
     """What the command line asks for."""
 
     commits: int
+    new: bool
     cells: str
     scale: str
     device: str
@@ -74,6 +75,9 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> Request:
     parser = argparse.ArgumentParser(prog="scripts/track", description="Measure the last commits, publish the site.")
     parser.add_argument("--commits", type=int, default=3, metavar="N", help="how many, counted from HEAD (default 3)")
+    parser.add_argument(
+        "--new", action="store_true", help="all after the last one that has results; without any, as many as --commits"
+    )
     parser.add_argument("--cells", default="quick", help="quick (default), full, or conditions: duration=30,batch=1")
     parser.add_argument("--scale", default="tiny", help="tiny (default), full, or the path of a checkpoints folder")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
@@ -97,8 +101,8 @@ def track(request: Request, root: Path) -> int:
     if not request.allow_dirty:
         require_clean(root)
     require_room(root / ".asv")
-    commits = git(root, "rev-list", "--first-parent", f"--max-count={request.commits}", "HEAD").split()
     tracked = Tracked(root / ".asv")
+    commits = _chosen(request, git(root, "rev-list", "--first-parent", "HEAD").split(), tracked)
     missing = [commit for commit in commits if not tracked.has(commit, request.label)]
     config = _configure(request, root)
     status = 0
@@ -106,7 +110,7 @@ def track(request: Request, root: Path) -> int:
         status = _measure(request, root, config, missing, cells)
         tracked.add(missing, request.label)
     else:
-        print(f"The last {_count(len(commits), 'commit')} were measured before: nothing is new.", flush=True)
+        print("Nothing is new: all these commits were measured before.", flush=True)
     published = subprocess.run(
         _asv("publish", config), cwd=root, env=request.environment, capture_output=True, text=True, check=False
     )
@@ -117,6 +121,15 @@ def track(request: Request, root: Path) -> int:
     print("\n".join(notices), end="\n" if notices else "")
     _tell_where(root / ".asv" / "html", time.monotonic() - start)
     return status
+
+
+def _chosen(request: Request, line: list[str], tracked: Tracked) -> list[str]:
+    """Return those commits of *line*, newest first, that *request* asks for."""
+    if request.new:
+        newest = next((place for place, commit in enumerate(line) if tracked.stored(commit)), None)
+        if newest is not None:
+            return line[:newest]
+    return line[: request.commits]
 
 
 def _measure(request: Request, root: Path, config: str, commits: list[str], cells: int) -> int:
@@ -172,16 +185,17 @@ class Tracked:
 
     def has(self, commit: str, label: str) -> bool:
         """Whether *commit* has results that were measured under *label*."""
-        return label in self._labels.get(commit, []) and self._stored(commit)
+        return label in self._labels.get(commit, []) and self.stored(commit)
 
     def add(self, commits: Iterable[str], label: str) -> None:
         """Remember those of *commits* that have results now."""
         for commit in commits:
-            if self._stored(commit):
+            if self.stored(commit):
                 self._labels[commit] = sorted({*self._labels.get(commit, []), label})
         write_json(str(self._file), self._labels)
 
-    def _stored(self, commit: str) -> bool:
+    def stored(self, commit: str) -> bool:
+        """Whether *commit* has results, whatever they were measured under."""
         return any(self._results.glob(f"*/{commit[:8]}-*.json"))
 
 

@@ -32,7 +32,14 @@ def repository(tmp_path: Path) -> Path:
 
 
 def request(**changes: object) -> track.Request:
-    options = {"commits": 3, "cells": "quick", "scale": "tiny", "device": "cpu", "allow_dirty": False} | changes
+    options = {
+        "commits": 3,
+        "new": False,
+        "cells": "quick",
+        "scale": "tiny",
+        "device": "cpu",
+        "allow_dirty": False,
+    } | changes
     return track.Request(**options)  # type: ignore[arg-type]
 
 
@@ -123,6 +130,19 @@ def test_only_commits_with_results_count_as_measured(tmp_path: Path) -> None:
     assert not again.has("b" * 40, request().label)
     stored.unlink()
     assert not again.has("a" * 40, request().label)
+
+
+def test_new_commits_are_those_after_the_last_that_has_results(tmp_path: Path) -> None:
+    line = [letter * 40 for letter in "edcba"]
+    (tmp_path / "results" / "machine").mkdir(parents=True)
+    tracked = track.Tracked(tmp_path)
+    assert track._chosen(request(new=True), line, tracked) == line[:3]
+    (tmp_path / "results" / "machine" / "bbbbbbbb-env.json").touch()
+    assert track._chosen(request(new=True), line, tracked) == line[:3]
+    assert track._chosen(request(new=True, commits=1), line, tracked) == line[:3]
+    (tmp_path / "results" / "machine" / "eeeeeeee-env.json").touch()
+    assert track._chosen(request(new=True), line, tracked) == []
+    assert track._chosen(request(commits=2), line, tracked) == line[:2]
 
 
 def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

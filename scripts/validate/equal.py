@@ -19,6 +19,12 @@ from scripts.validate.here import here
 from scripts.verdict.judging import ALPHA, Verdict
 
 SUMMARY = "a commit against itself, measured for real: how often is a row called slower?"
+CELLS = (
+    "matrix=stages,stage=TextEncode;matrix=stages,batch=1,lyric_tokens=128;matrix=stages,duration=30,batch=1,stage=DiTForward;"
+    "stage=DiTStep,duration=30,batch=1,family=turbo;matrix=planner,engine=pt,prompt_tokens=128;"
+    "stage=DecodeStep,engine=pt,batch=1;stage=Constraint,new=nothing;matrix=apis,engine=pt,constrained=True"
+)
+"""Cells of a few milliseconds, of which there can be many runs."""
 MOST_FALSE = 0.005
 """What is claimed of the rows that are called slower."""
 CONFIDENCE = 0.95
@@ -28,8 +34,8 @@ def add_parser(subparsers: Any) -> None:
     """Add the command ``equal``."""
     parser = subparsers.add_parser("equal", help=SUMMARY, description=f"{SUMMARY[0].upper()}{SUMMARY[1:]}")
     parser.add_argument("--rows", type=int, default=1000, help="go on until there are so many (default 1000)")
-    parser.add_argument("--budget", type=duration, default="2m", help="of each table: 90s, 2m (default)")
-    parser.add_argument("--cells", default="quick", help="quick (default), full, or conditions")
+    parser.add_argument("--budget", type=duration, default="75s", help="of each table: 75s (default), 10m")
+    parser.add_argument("--cells", default=CELLS, help="quick, full, or conditions (default: some short ones)")
     parser.set_defaults(run=run)
 
 

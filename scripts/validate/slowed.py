@@ -39,7 +39,8 @@ OTHERS: tuple[Cell, ...] = (
 )
 CALIBRATING = (30, 300)
 """Repeats of two commits, from which those of the others follow."""
-CALIBRATING_S = 15.0
+CALIBRATING_ROUNDS, CALIBRATING_S = 4, 10.0
+"""Pairs of processes in which each of the two is measured, and for how long."""
 TRIALS_A_WORKER = 4
 """Then both sides get fresh processes: what two processes differ by is part of the trial."""
 REPEATING = """
@@ -151,10 +152,10 @@ def _calibrated(clone: Clone) -> tuple[float, float]:
 
 def _slowdown(sides: tuple[Side, Side]) -> float:
     contest = Contest.of("stages", TOUCHED)
-    for _ in range(LEAST_ROUNDS):
+    for _ in range(CALIBRATING_ROUNDS):
         with _duel(sides) as duel:
             duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
-    return together([contest.evidence("time", place) for place in range(LEAST_ROUNDS)]).ratio - 1
+    return median(contest.evidence("time", place).ratio for place in range(CALIBRATING_ROUNDS)) - 1
 
 
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts.verdict import holm, looks
-from scripts.verdict.judging import ALPHA, NOTHING, Evidence, judge, look
+from scripts.verdict.judging import ALPHA, NOTHING, Evidence, agreed, judge, look, together
 
 QUIET = 0.01
 
@@ -95,3 +95,33 @@ def test_holm_by_hand():
 
 def test_holm_of_one_row_is_that_row():
     assert holm.adjusted([0.2]) == [0.2]
+
+
+def test_one_round_proves_nothing():
+    assert agreed(["slower"]) == "not enough evidence"
+    assert agreed([]) == "not enough evidence"
+
+
+@pytest.mark.parametrize(
+    ("rounds", "verdict"),
+    [
+        (["slower", "slower"], "slower"),
+        (["slower", "same"], "not enough evidence"),
+        (["slower", "not enough evidence", "slower"], "slower"),
+        (["slower", "same", "same"], "same"),
+        (["slower", "faster", "slower"], "slower"),
+        (["slower", "slower", "same", "same"], "not enough evidence"),
+    ],
+)
+def test_a_verdict_is_that_of_most_rounds_and_of_two_at_least(rounds, verdict):
+    assert agreed(rounds) == verdict
+
+
+def test_rounds_together_are_as_wide_as_all_of_them():
+    first, second = _measured(0.02, 200), _measured(0.04, 200, seed=5)
+    both = together([first, NOTHING, second])
+
+    assert both.ratio == pytest.approx((first.ratio * second.ratio) ** 0.5)
+    assert (both.low, both.high) == (first.low, second.high)
+    assert (both.p_slower, both.blocks) == (max(first.p_slower, second.p_slower), 364)
+    assert together([]) == NOTHING
