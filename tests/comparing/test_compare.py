@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from acestep.synthetic import cached
+from scripts.bisect import main as bisect_main
 from scripts.compare import main
 from scripts.comparing.arguments import duration
 from tests.benchmarks.test_asv_proof import ROOT, Project, configure
@@ -93,6 +94,45 @@ def test_the_working_tree_is_compared_but_not_stored(project):
     assert told.returncode == 0, told.stdout + told.stderr
     assert "head  the working tree" in told.stdout
     assert len(list((project.folder / ".asv" / "results").glob("*/*-linked*.json"))) == 2
+
+
+@pytest.mark.usefixtures("compared")
+def test_the_commit_that_does_the_work_twice_is_found_without_a_clock(project):
+    found = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "scripts.bisect",
+            "main~1",
+            "branch",
+            "--series",
+            "stages.TextEncode.track_operators(1)",
+        ],
+        cwd=project.folder,
+        env={**project.environ, "PYTHONPATH": str(project.folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert f"  {project.commits[-1][:7]}" in found.stdout
+    assert "Change acestep/handler.py" in found.stdout
+    assert "operators" in found.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["HEAD", "HEAD~1", "--series", "stages.DiTForward.track_time"], "is not before"),
+        (["HEAD~1", "HEAD", "--series", "stages.Nonsense.track_time"], "is no series of stages"),
+        (["HEAD~1", "nowhere", "--series", "stages.DiTForward.track_time"], "'nowhere' is no commit"),
+        (["HEAD~1", "HEAD", "--series", "stages.DiTForward.track_time", "--device", "tpu"], "is no device"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(arguments, complaint, capsys):
+    assert bisect_main(arguments) == 2
+    assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
