@@ -70,7 +70,8 @@ class Round:
 class Contest:
     """The cell of a matrix, its samples on both sides, and its rounds.
 
-    `told` is what base and head tell of the cell that does not jitter; `trouble` why a side could not be measured.
+    `told` is what base and head tell of the cell that does not jitter, `trouble` why a side could not be measured,
+    `spent_s` the seconds that its samples have taken.
     """
 
     matrix: str

@@ -62,8 +62,8 @@ class Duel:
         The first visit begins a round. A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a
         worker is gone.
         """
-        start = time.perf_counter()
         if self._prepare(contest):
+            start = time.perf_counter()
             if not any(met is contest for met in self._met):
                 self._met.append(contest)
                 contest.rounds.append(Round())
@@ -74,7 +74,8 @@ class Duel:
                     contest.rounds[-1].look(rows)
             except _Trouble as trouble:
                 contest.trouble[trouble.side] = trouble.status, trouble.reason
-        contest.spent_s += time.perf_counter() - start
+            finally:
+                contest.spent_s += time.perf_counter() - start
 
     def _prepare(self, contest: Contest) -> bool:
         """Have both sides prepare the cell at once; return whether there is something to be timed."""

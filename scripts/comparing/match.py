@@ -17,6 +17,8 @@ from scripts.comparing.sides import Side
 from scripts.verdict import looks
 from scripts.verdict.judging import DELTA, LEAST_ROUNDS, NOTHING, Evidence, Verdict, agreed, judge, together
 
+LEAST_SHARE = 0.05
+"""With less of the budget left a pass would load models, and measure next to nothing."""
 FIRST_SLICE_S = 1.0
 """What a cell gets at its first visit; each further one takes twice as long."""
 
@@ -28,7 +30,8 @@ Told = Callable[["Match", Contest], None]
 class Match:
     """All contests of two sides, and the table that they make.
 
-    *tell* is called after each visit of a cell. `host` is what the worker of head tells about where it runs.
+    The budget is what samples may take; loading models and warming up come on top. *tell* is called after each visit of
+    a cell. `host` is what the worker of head tells about where it runs.
     """
 
     def __init__(
@@ -44,22 +47,21 @@ class Match:
         self.delta = delta
         self._tell = tell
         self.host: Mapping[str, Scalar] = {}
-        self._loading_s = 0.0
-        self._end = time.perf_counter() + budget_s
+        self.budget_s = budget_s
         self._declared = max(1, sum(contest.declared for contest in contests))
 
     @property
     def left_s(self) -> float:
         """The seconds of the budget that are left."""
-        return self._end - time.perf_counter()
+        return self.budget_s - _spent_s(self.contests)
 
     def run(self) -> None:
         """Measure every cell in two rounds at least, then those without a verdict while there is time."""
-        self._pass([contest for contest in self.contests if not contest.declared], self._end)
+        self._pass([contest for contest in self.contests if not contest.declared], 0.0)
         timed = [contest for contest in self.contests if contest.declared]
-        self._pass(timed, time.perf_counter() + self.left_s / LEAST_ROUNDS)
-        while (unsettled := self.unsettled()) and self.left_s > self._loading_s:
-            self._pass(unsettled, self._end)
+        self._pass(timed, self.budget_s / LEAST_ROUNDS)
+        while (unsettled := self.unsettled()) and self.left_s > LEAST_SHARE * self.budget_s:
+            self._pass(unsettled, self.left_s)
 
     def verdicts(self) -> dict[Key, Verdict]:
         """Return the verdict of each row, by the names of its cell and its series."""
@@ -100,23 +102,20 @@ class Match:
         known += [NOTHING] * (self._declared - len(known))
         return dict(zip(rows, judge(known, self.delta)[: len(rows)], strict=True))
 
-    def _pass(self, contests: Sequence[Contest], end: float) -> None:
-        """Go through the matrices of *contests*, each with its share of the time until *end*."""
-        self._loading_s = 0.0
-        groups = [(name, list(group)) for name, group in groupby(contests, key=lambda contest: contest.matrix)]
-        for place, (matrix, group) in enumerate(groups):
-            ahead = sum(len(later) for _, later in groups[place:])
-            now = time.perf_counter()
-            if now >= end and all(contest.spent_s for contest in group):
-                continue
-            self._measure(matrix, group, now + max(0.0, end - now) * len(group) / ahead)
+    def _pass(self, contests: Sequence[Contest], allotted_s: float) -> None:
+        """Go through the matrices of *contests*, each with its share of what is *allotted*."""
+        groups = [list(group) for _, group in groupby(contests, key=lambda contest: contest.matrix)]
+        before_s = _spent_s(contests)
+        for place, group in enumerate(groups):
+            ahead = sum(len(later) for later in groups[place:])
+            left_s = max(0.0, allotted_s - (_spent_s(contests) - before_s))
+            self._measure(group, left_s * len(group) / ahead)
 
-    def _measure(self, matrix: str, contests: list[Contest], end: float) -> None:
-        """Visit *contests* round by round until *end*; a cell that takes its worker along is not visited again."""
-        waiting = list(contests)
+    def _measure(self, contests: list[Contest], allotted_s: float) -> None:
+        """Visit *contests*, all of one matrix; a cell that takes its worker along is not visited again."""
+        matrix, waiting, end_s = contests[0].matrix, contests, _spent_s(contests) + allotted_s
         while waiting:
             with Duel(matrix, workload_of(matrix), self.sides) as duel:
-                start = time.perf_counter()
                 try:
                     _, self.host = duel.load()
                 except SideFailed as failure:
@@ -124,51 +123,49 @@ class Match:
                         contest.trouble[failure.side] = failure.status, failure.reason
                         self._tell(self, contest)
                     return
-                self._loading_s += time.perf_counter() - start
-                waiting = self._rounds(duel, waiting, end)
+                waiting = self._rounds(duel, waiting, lambda: end_s - _spent_s(contests))
 
-    def _rounds(self, duel: Duel, waiting: list[Contest], end: float) -> list[Contest]:
+    def _rounds(self, duel: Duel, waiting: list[Contest], left_s: Callable[[], float]) -> list[Contest]:
         """Return those that are left if a worker has died."""
         slice_s = FIRST_SLICE_S
         while waiting:
             for place, contest in enumerate(waiting):
                 try:
-                    duel.visit(contest, self._declared, self._until(slice_s, end, len(waiting) - place))
+                    duel.visit(contest, self._declared, self._until(slice_s, left_s() / (len(waiting) - place)))
                 except SideFailed as failure:
                     contest.trouble[failure.side] = failure.status, failure.reason
                     self._tell(self, contest)
-                    return [*waiting[place + 1 :], *self._open(waiting[:place], end)]
+                    seen = waiting[:place] if left_s() > 0 else []
+                    return [*waiting[place + 1 :], *filter(self._wants_now, seen)]
                 self._tell(self, contest)
             slice_s *= 2
-            waiting = self._open(waiting, end)
+            waiting = [contest for contest in waiting if left_s() > 0 and self._wants_now(contest)]
         return []
 
-    def _until(self, slice_s: float, end: float, ahead: int) -> Until:
+    def _until(self, slice_s: float, share_s: float) -> Until:
         """End a visit with a verdict; else after *slice_s*, at a look; else when its share of the time is spent."""
-        now = time.perf_counter()
-        share_end = now + max(slice_s, (end - now) / ahead)
-        looked = -1
+        begun, looked = time.perf_counter(), -1
+        warming_up = True
 
         def over(contest: Contest) -> bool:
-            nonlocal looked
-            blocks = contest.rounds[-1].blocks
+            nonlocal begun, looked, warming_up
+            clock, blocks = time.perf_counter(), contest.rounds[-1].blocks
+            if warming_up:
+                begun, warming_up = clock, False
             at_look = blocks in looks.SIZES and blocks != looked
             looked = blocks if at_look else looked
-            clock = time.perf_counter()
-            if clock >= share_end:
+            if clock >= begun + max(slice_s, share_s):
                 return blocks > 0
-            return at_look and (clock >= now + slice_s or not self._wants_now(contest))
+            return at_look and (clock >= begun + slice_s or not self._wants_now(contest))
 
         return over
 
     def _wants_now(self, contest: Contest) -> bool:
         """Say whether the present round of *contest* could do with more blocks."""
-        place = len(contest.rounds) - 1
-        if place < 0 or looks.next_size(contest.rounds[-1].blocks) is None:
-            return place < 0
-        return self._wants(contest, self._round(place))
+        if not contest.rounds or looks.next_size(contest.rounds[-1].blocks) is None:
+            return False
+        return self._wants(contest, self._round(len(contest.rounds) - 1))
 
-    def _open(self, contests: list[Contest], end: float) -> list[Contest]:
-        if time.perf_counter() >= end:
-            return []
-        return [contest for contest in contests if self._wants_now(contest)]
+
+def _spent_s(contests: Sequence[Contest]) -> float:
+    return sum(contest.spent_s for contest in contests)
