@@ -12,7 +12,7 @@ from scripts.comparing.contest import Contest, Fact
 from scripts.comparing.duel import BASE, HEAD
 from scripts.comparing.match import Match
 from scripts.site.missing import cell_text
-from scripts.site.names import series_label
+from scripts.site.names import owner_label, series_label
 from scripts.verdict.judging import Evidence, Verdict
 
 ORDER: tuple[Verdict, ...] = ("slower", "faster", "not enough evidence", "same")
@@ -89,7 +89,7 @@ class Outcome:
                 for name in contest.rows
             ]
             outcome.facts += [
-                CellFact(contest.matrix, _text(contest), _label(contest, fact), fact.base, fact.head, fact.output)
+                CellFact(contest.matrix, _title(contest), _label(contest, fact), fact.base, fact.head, fact.output)
                 for fact in contest.facts
             ]
             outcome.troubles += _troubles(contest)
@@ -142,7 +142,7 @@ def _row(contest: Contest, name: str, verdict: Verdict, evidence: Evidence) -> R
 
 def _troubles(contest: Contest) -> list[Trouble]:
     return [
-        Trouble(contest.matrix, _text(contest), side, trouble[1], trouble[0] == "skip")
+        Trouble(contest.matrix, _title(contest), side, trouble[1], trouble[0] == "skip")
         for side, trouble in zip(("base", "head"), contest.trouble, strict=True)
         if trouble is not None
     ]
@@ -153,6 +153,12 @@ def _label(contest: Contest, fact: Fact) -> str:
         return EXACT[fact.name][1]
     series = contest.series.get(fact.name)
     return series_label(series.benchmark) if series else fact.name.replace("_", " ")
+
+
+def _title(contest: Contest) -> str:
+    """The class of benchmarks that a cell belongs to, and its parameters."""
+    owner = next(iter(contest.series.values())).benchmark.rpartition(".")[0]
+    return f"{owner_label(owner)}, {_text(contest)}"
 
 
 def _text(contest: Contest) -> str:

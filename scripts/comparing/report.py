@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -25,17 +26,11 @@ class Report:
         """The table, columns aligned; then facts, troubles and the counts."""
         table = [_HEADINGS, *(self._cells(row) for row in self._outcome.rows)]
         widths = [max(len(line[column]) for line in table) for column in range(len(_HEADINGS))]
-        lines = [f"base  {self._named(self._base)}", f"head  {self._named(self._head)}", self._circumstances(), ""]
-        for number, line in enumerate(table):
-            lines.append(
-                "  ".join(
-                    _aligned(text, width, column) for column, (text, width) in enumerate(zip(line, widths, strict=True))
-                ).rstrip()
-            )
-            if number == 0:
-                lines.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
-        lines += self._facts_told("  ") + self._troubles_told("  ")
-        return "\n".join([*lines, "", self._summary()])
+        heading, *rows = (_line(cells, widths) for cells in table)
+        told = [heading, "-" * (sum(widths) + 2 * (len(widths) - 1)), *rows] if rows else []
+        told += self._facts_told("  ") + self._troubles_told("  ")
+        sides = [f"base  {self._named(self._base)}", f"head  {self._named(self._head)}"]
+        return "\n".join([*sides, self._circumstances(), "", *told, "", self._summary()])
 
     def markdown(self) -> str:
         """A summary, the rows that matter, and the rest folded."""
@@ -103,25 +98,20 @@ class Report:
         return [*head, *body, ""]
 
     def _facts_told(self, bullet: str) -> list[str]:
-        outcome = self._outcome
-        other_work = [fact for fact in outcome.facts if not fact.output]
-        other_output = [fact for fact in outcome.facts if fact.output]
+        facts = self._outcome.facts
         lines = []
-        if other_work:
-            lines += [
-                "",
-                "Other work (a time with * is not of the same work):",
-                *(bullet + _fact(f) for f in other_work),
-            ]
-        if other_output:
-            lines += ["", "Other output:", *(bullet + _fact(f) for f in other_output)]
+        for heading, chosen in (
+            ("Other work (a time with * is not of the same work):", [fact for fact in facts if not fact.output]),
+            ("Other output:", [fact for fact in facts if fact.output]),
+        ):
+            lines += ["", heading, *(bullet + line for line in _by_cell(chosen))] if chosen else []
         return lines
 
     def _troubles_told(self, bullet: str) -> list[str]:
         troubles = [one for one in self._outcome.troubles if not (one.skipped and one.side == "base")]
         if not troubles:
             return []
-        told = [f"{bullet}{one.matrix} {one.cell}, {one.side}: {one.reason}" for one in troubles]
+        told = [f"{bullet}{one.cell}, {one.side}: {one.reason}" for one in troubles]
         return ["", "Could not be measured:", *told]
 
     def _summary(self) -> str:
@@ -159,12 +149,18 @@ def _duration(value: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _aligned(text: str, width: int, column: int) -> str:
-    return text.ljust(width) if column < 3 else text.rjust(width)
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    names, figures = 3, zip(cells[3:], widths[3:], strict=True)
+    left = [text.ljust(width) for text, width in zip(cells[:names], widths[:names], strict=True)]
+    return "  ".join([*left, *(text.rjust(width) for text, width in figures)]).rstrip()
 
 
-def _fact(fact: CellFact) -> str:
-    return f"{fact.matrix} {fact.cell}: {fact.name} {number(fact.base)} → {number(fact.head)}"
+def _by_cell(facts: Sequence[CellFact]) -> list[str]:
+    """One line a cell, with all of its facts."""
+    told: dict[tuple[str, str], list[str]] = {}
+    for fact in facts:
+        told.setdefault((fact.matrix, fact.cell), []).append(f"{fact.name} {number(fact.base)} → {number(fact.head)}")
+    return [f"{cell}: {'; '.join(changes)}" for (_, cell), changes in told.items()]
 
 
 def number(value: object) -> str:

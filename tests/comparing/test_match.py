@@ -86,7 +86,7 @@ def test_a_cell_that_is_new_is_none(run):
 def test_a_cell_that_takes_its_worker_along_leaves_the_others(run):
     _, outcome = run({"60": "die"}, budget_s=20.0)
 
-    assert [one.cell for one in outcome.troubles] == ["60 s · batch 1"]
+    assert [one.cell for one in outcome.troubles] == ["DiT forward, 60 s · batch 1"]
     assert "SIGKILL" in outcome.troubles[0].reason
     assert {row.cell for row in outcome.rows} == {"30 s · batch 1", "120 s · batch 1"}
     assert outcome.status == 2
@@ -116,8 +116,8 @@ def test_the_report_has_the_same_rows_in_each_form(run):
     for text in (report.text(), report.markdown()):
         assert "DiT forward, alone *" in text
         assert re.search(r"\+(9|10)\.\d%", text)
-        assert "steps none → 9" in text
-        assert "60 s · batch 1, head: this commit has no such stage" in text
+        assert "DiT forward, 30 s · batch 1: steps none → 9" in text
+        assert "DiT forward, 60 s · batch 1, head: this commit has no such stage" in text
         assert "1 min 01 s" in text
     told = json.loads(report.json())
     assert [row["verdict"] for row in told["rows"]] == [row.verdict for row in outcome.rows]
