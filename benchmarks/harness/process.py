@@ -67,8 +67,7 @@ class WorkerTimeout(Exception):
 class WorkerProcess:
     """A running worker; use it as a context manager, which kills it at the end.
 
-    It is asked for whole cells, or *by* sample; see `worker`. *installed* is where it finds `acestep`. With *core* it
-    stays on that one, where the system can do that.
+    It is asked for whole cells, or *by* sample; see `worker`. *installed* is where it finds `acestep`.
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class WorkerProcess:
         settings: Settings,
         by: Literal["cell", "sample"] = "cell",
         installed: Installed = HERE,
-        core: int | None = None,
     ) -> None:
         self._scratch = tempfile.TemporaryDirectory(prefix="acestep-bench-")
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - `kill` closes it, with the process
@@ -91,8 +89,6 @@ class WorkerProcess:
             env=worker_environment(settings, self._scratch.name) | installed.environment,
             start_new_session=True,  # Ctrl-C ends the parent, which then ends the worker
         )
-        if core is not None and hasattr(os, "sched_setaffinity"):
-            os.sched_setaffinity(self._process.pid, {core})
         self._answers: SimpleQueue[Any] = SimpleQueue()
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -124,6 +120,10 @@ class WorkerProcess:
             raise WorkerDied(self._last_words())
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def stay_on(self, core: int) -> None:
+        """Have the thread that measures stay on one core, and whatever it starts."""
+        os.sched_setaffinity(self._process.pid, {core})
 
     def kill(self) -> None:
         """End the worker and everything that it started, and remove what it left in its temporary folder."""

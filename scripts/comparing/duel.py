@@ -36,12 +36,11 @@ class Duel:
 
     def __init__(self, matrix: str, workload: type[Workload], sides: tuple[Side, Side]) -> None:
         self._limit_s = workload.limit_s
+        self._core = shared_core(sides[0].settings)
         self._met: list[Contest] = []
         self._stack = ExitStack()
         self._workers = [
-            self._stack.enter_context(
-                WorkerProcess(matrix, workload, side.settings, "sample", side.installed, shared_core(side.settings))
-            )
+            self._stack.enter_context(WorkerProcess(matrix, workload, side.settings, "sample", side.installed))
             for side in sides
         ]
 
@@ -52,8 +51,14 @@ class Duel:
         self._stack.close()
 
     def load(self) -> tuple[Mapping[str, Scalar], Mapping[str, Scalar]]:
-        """Wait for the models of both; return what their workers tell about where they run. Raises SideFailed."""
+        """Wait for the models of both; return what their workers tell about where they run. Raises SideFailed.
+
+        Then both go to the core that they share.
+        """
         base, head = (self._checked(side, self._answer(side, None, LOADING_LIMIT_S)) for side in (BASE, HEAD))
+        if self._core is not None:
+            for worker in self._workers:
+                worker.stay_on(self._core)
         return base["host"], head["host"]
 
     def visit(self, contest: Contest, rows: int, until: Until) -> None:

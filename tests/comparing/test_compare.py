@@ -46,9 +46,9 @@ def project(tmp_path_factory):
     return project
 
 
-def compare(project: Project, *arguments: str, budget: str = "60s") -> subprocess.CompletedProcess[str]:
+def run(project: Project, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "scripts.compare", *arguments, "--cells", CELL, "--budget", budget],
+        [sys.executable, "-m", f"scripts.{script}", *arguments],
         cwd=project.folder,
         env={**project.environ, "PYTHONPATH": str(project.folder)},
         capture_output=True,
@@ -59,7 +59,8 @@ def compare(project: Project, *arguments: str, budget: str = "60s") -> subproces
 
 @pytest.fixture(scope="module")
 def compared(project):
-    return compare(project, "main", "branch", "--json", "told.json", "--markdown", "told.md")
+    told = "--json", "told.json", "--markdown", "told.md"
+    return run(project, "compare", "main", "branch", "--cells", CELL, "--budget", "60s", *told)
 
 
 def test_twice_the_work_is_slower(project, compared):
@@ -89,31 +90,17 @@ def test_asv_has_the_samples_of_both_sides(project):
 
 @pytest.mark.usefixtures("compared")
 def test_the_working_tree_is_compared_but_not_stored(project):
-    told = compare(project, "branch", ".", budget="1s")
+    told = run(project, "compare", "branch", ".", "--cells", "stage=Resolve")
 
     assert told.returncode == 0, told.stdout + told.stderr
     assert "head  the working tree" in told.stdout
+    assert "12 cells of exact numbers" in told.stdout
     assert len(list((project.folder / ".asv" / "results").glob("*/*-linked*.json"))) == 2
 
 
 @pytest.mark.usefixtures("compared")
 def test_the_commit_that_does_the_work_twice_is_found_without_a_clock(project):
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "scripts.bisect",
-            "main~1",
-            "branch",
-            "--series",
-            "stages.TextEncode.track_operators(1)",
-        ],
-        cwd=project.folder,
-        env={**project.environ, "PYTHONPATH": str(project.folder)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    found = run(project, "bisect", "main", "branch", "--series", "stages.TextEncode.track_operators(1)")
 
     assert found.returncode == 0, found.stdout + found.stderr
     assert f"  {project.commits[-1][:7]}" in found.stdout
