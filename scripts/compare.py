@@ -167,7 +167,7 @@ def _tell(match: Match, contest: Contest) -> None:
         told = f"{len(contest.facts)} differences" if contest.facts else "equal"
     else:
         name = contest.rows[0]
-        verdict = match.verdicts()[contest.name, name]
+        verdict = match.latest(contest, name)
         told = f"round {len(contest.rounds)}, {verdict} ({interval(match.evidence(contest, name))})"
     say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
 

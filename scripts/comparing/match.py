@@ -76,6 +76,10 @@ class Match:
         agreeing = [place for place in places if self._round(place)[row] == verdict]
         return together([contest.evidence(name, place) for place in agreeing or places])
 
+    def latest(self, contest: Contest, name: str) -> Verdict:
+        """Return the verdict of the last round of *contest* on the series *name*, by itself."""
+        return self._round(len(contest.rounds) - 1)[contest.name, name]
+
     def unsettled(self) -> list[Contest]:
         """Return the cells that more rounds could give a verdict."""
         verdicts = self.verdicts()
