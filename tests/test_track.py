@@ -181,6 +181,7 @@ def test_an_interrupted_run_takes_its_child_along(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "from scripts.follow import Follower, run_followed\n"
         "root = Path(sys.argv[1])\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored\n"
         "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "command = ['sh', '-c', 'trap \"touch ended; exit 1\" INT; while :; do sleep 0.1; done']\n"
         "run_followed(command, '', Follower({}, 1, root), root / 'log', root, os.environ)\n"
@@ -192,7 +193,7 @@ def test_an_interrupted_run_takes_its_child_along(tmp_path: Path) -> None:
     assert (tmp_path / "ended").exists()
 
 
-@pytest.mark.parametrize("script", ["track", "test", "check", "setup"])
+@pytest.mark.parametrize("script", ["track", "test", "check", "setup", "compare", "bisect", "regressions"])
 def test_scripts_are_valid_shell(script: str) -> None:
     path = track.ROOT / "scripts" / script
     assert os.access(path, os.X_OK)
