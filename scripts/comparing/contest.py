@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from scripts.verdict.pairs import block_difference
 
 OUTPUT = ("fingerprint", "distance")
 """The companions that are about what came out."""
+UNCOUNTED = "uncounted"
+"""In place of the companions: why a side could not count them, which is told even if neither could."""
 MAJOR_SHARE = 0.1
 """A series that takes less than this share of its cell's time is judged, but not measured longer for its own sake."""
 
@@ -38,6 +41,8 @@ class Fact:
     @property
     def equal(self) -> bool:
         """Whether it is none: outputs may differ by rounding, nothing else may."""
+        if self.name == UNCOUNTED:
+            return False
         if self.output and isinstance(self.base, float) and isinstance(self.head, float):
             return abs(self.head - self.base) <= SAME_OUTPUT * max(1.0, abs(self.base))
         return self.base == self.head
@@ -123,6 +128,12 @@ class Contest:
         names = [*base, *(name for name in head if name not in base)]
         facts = [Fact(name, base.get(name), head.get(name)) for name in names]
         return [fact for fact in facts if not fact.equal]
+
+    def exact_numbers(self, prepared: Mapping[str, Any], counted: Mapping[str, Any]) -> dict[str, Scalar]:
+        """Return what a worker's answers to `prepare` and `count` tell that does not jitter."""
+        series = {name: value for name, value in prepared["series"].items() if prepared["exact"] or self.is_exact(name)}
+        companions = counted["companions"] if counted["status"] == "ok" else {UNCOUNTED: counted["reason"]}
+        return {**prepared["work"], **series, **companions}
 
     def is_exact(self, name: str) -> bool:
         """Return whether the series *name* does not jitter."""

@@ -103,14 +103,7 @@ class Duel:
         for worker in self._workers:
             worker.send({"count": True})
         counted = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
-        return [
-            {
-                **answer["work"],
-                **{name: value for name, value in answer["series"].items() if contest.is_exact(name)},
-                **count.get("companions", {}),
-            }
-            for answer, count in zip(answers, counted, strict=True)
-        ]
+        return [contest.exact_numbers(answer, count) for answer, count in zip(answers, counted, strict=True)]
 
     def _block(self, contest: Contest, order: tuple[int, ...]) -> None:
         runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]] = ([], [])

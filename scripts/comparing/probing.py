@@ -44,12 +44,11 @@ class Prober:
             with WorkerProcess(self.matrix, workload, side.settings, "sample", side.installed) as worker:
                 _checked(worker.answer(LOADING_LIMIT_S))
                 told = _checked(worker.ask({"prepare": dict(self.cell)}, workload.limit_s))
-                counted = {} if told["exact"] else _checked(worker.ask({"count": True}, workload.limit_s))
+                nothing = {"status": "ok", "companions": {}}
+                counted = nothing if told["exact"] else worker.ask({"count": True}, workload.limit_s)
         except (WorkerDied, WorkerTimeout) as error:
             raise ProbeFailed(str(error)) from error
-        contest = Contest.of(self.matrix, self.cell)
-        exact = {name: value for name, value in told["series"].items() if told["exact"] or contest.is_exact(name)}
-        return {**told["work"], **exact, **counted.get("companions", {})}
+        return Contest.of(self.matrix, self.cell).exact_numbers(told, counted)
 
     def race(self, base: Commit, head: Commit, settled: Settled) -> Evidence:
         """Measure *head* against *base* in rounds, each until *settled* or its share of the budget is spent.

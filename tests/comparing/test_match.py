@@ -157,3 +157,13 @@ def test_a_series_without_parameters_is_that_of_a_quick_cell():
 def test_an_unknown_series_is_refused_with_what_there_is(name, complaint):
     with pytest.raises(UnknownSeriesError, match=complaint):
         series_named(name)
+
+
+def test_what_neither_side_could_count_is_told():
+    contest = contests()[0]
+    prepared = {"work": {"steps": 8}, "exact": False, "series": {"time": 0.1, "operators": 7.0}}
+    broken = {"status": "fail", "reason": "no profiler"}
+    contest.told = [contest.exact_numbers(prepared, broken)] * 2
+
+    assert contest.told[0] == {"steps": 8, "operators": 7.0, "uncounted": "no profiler"}
+    assert [(fact.name, fact.base) for fact in contest.facts] == [("uncounted", "no profiler")]
