@@ -15,7 +15,7 @@ from scripts.comparing.contest import Fact
 from scripts.comparing.probing import ProbeFailed, Prober
 from scripts.preflight import RefusalError
 from scripts.verdict.halving import State, next_probe, state_of, suspects
-from scripts.verdict.judging import Evidence, judge
+from scripts.verdict.judging import Evidence, judge_round
 
 Say = Callable[[str], None]
 
@@ -71,7 +71,7 @@ class Bisection:
         if not self._prober.series.timed:
             return self._exactly(changed)
         ends = self._race(0, self._last)
-        (verdict,) = judge([ends])
+        (verdict,) = judge_round([ends])
         if verdict not in ("slower", "faster"):
             raise NothingToFind(
                 f"good and bad are {verdict if verdict == 'same' else 'not told apart'} by time: {_interval(ends)}, "
@@ -148,7 +148,7 @@ class Bisection:
 
         def settled(evidence: Evidence) -> bool:
             if threshold is None:
-                return judge([evidence]) != ["not enough evidence"]
+                return judge_round([evidence]) != ["not enough evidence"]
             low, high = evidence.low, evidence.high
             return state_of(low, high, threshold) != "unknown"
 
@@ -177,7 +177,7 @@ def _state(evidence: Evidence, ends: Evidence) -> State:
 
 
 def _interval(evidence: Evidence) -> str:
-    if not evidence.blocks:
+    if not evidence.pairs:
         return "too few runs"
     return f"{evidence.ratio - 1:+.1%} ({evidence.low - 1:+.1%} to {evidence.high - 1:+.1%})"
 

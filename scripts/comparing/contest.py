@@ -1,9 +1,10 @@
-"""One cell of two commits: the blocks measured so far, and what they say."""
+"""One cell of two commits: the pairs measured so far, and what they say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import log
 from statistics import median
 from typing import Any
 
@@ -15,7 +16,6 @@ from scripts.comparing.catalog import Series, series_of
 from scripts.site.changes import SAME_OUTPUT
 from scripts.verdict import looks
 from scripts.verdict.judging import NOTHING, Evidence, look
-from scripts.verdict.pairs import block_difference
 
 OUTPUT = ("fingerprint", "distance")
 """The companions that are about what came out."""
@@ -50,24 +50,24 @@ class Fact:
 
 @dataclass
 class Round:
-    """The blocks of one pair of processes, and the evidence of each timed series at its last look.
+    """The pairs of one pair of processes, and the evidence of each timed series at its last look.
 
-    What two processes differ by, though they run the same code, is the same in all blocks of a round.
+    What two processes differ by, though they run the same code, is the same in all pairs of a round.
     """
 
     differences: dict[str, list[float]] = field(default_factory=dict)
     evidence: dict[str, Evidence] = field(default_factory=dict)
 
     @property
-    def blocks(self) -> int:
-        """The number of blocks measured."""
+    def pairs(self) -> int:
+        """The number of pairs measured."""
         return max(map(len, self.differences.values()), default=0)
 
     def look(self, rows: int) -> None:
         """Judge every series anew if it has come to a look; *rows* is the size of the table."""
         for name, differences in self.differences.items():
             before = self.evidence.get(name, NOTHING)
-            if len(differences) in looks.SIZES and len(differences) > before.blocks:
+            if len(differences) in looks.SIZES and len(differences) > before.pairs:
                 self.evidence[name] = look(before, np.array(differences), rows)
 
 
@@ -106,9 +106,9 @@ class Contest:
         return sum(series.timed for series in self.series.values())
 
     @property
-    def blocks(self) -> int:
-        """The number of blocks of all rounds."""
-        return sum(one.blocks for one in self.rounds)
+    def pairs(self) -> int:
+        """The number of pairs of all rounds."""
+        return sum(one.pairs for one in self.rounds)
 
     @property
     def failed(self) -> bool:
@@ -120,6 +120,10 @@ class Contest:
         return (
             self.rounds[place].evidence.get(name, NOTHING) if -len(self.rounds) <= place < len(self.rounds) else NOTHING
         )
+
+    def rounds_of(self, name: str) -> list[Evidence]:
+        """Return what each round says of the series *name*."""
+        return [one.evidence.get(name, NOTHING) for one in self.rounds]
 
     @property
     def facts(self) -> list[Fact]:
@@ -158,19 +162,11 @@ class Contest:
         """Return the median of a series of one side, in seconds."""
         return median(self.samples[side][name])
 
-    def add_block(self, runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]]) -> None:
-        """Take the two runs of each side into the last round."""
-        for side, taken in zip(self.samples, runs, strict=True):
-            for run in taken:
-                for name, value in run.items():
-                    side.setdefault(name, []).append(value)
-        for name in self._timed(runs):
-            base, head = ([run[name] for run in taken] for taken in runs)
-            self.rounds[-1].differences.setdefault(name, []).append(block_difference(base, head))
-
-    def _timed(self, runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]]) -> list[str]:
-        return [
-            name
-            for name, series in self.series.items()
-            if series.timed and all(run.get(name, 0.0) > 0 for taken in runs for run in taken)
-        ]
+    def add_pair(self, base: Mapping[str, float], head: Mapping[str, float]) -> None:
+        """Take a run of each side, with the seconds of its series, into the last round."""
+        for taken, run in zip(self.samples, (base, head), strict=True):
+            for name, value in run.items():
+                taken.setdefault(name, []).append(value)
+        for name, series in self.series.items():
+            if series.timed and base.get(name, 0.0) > 0 and head.get(name, 0.0) > 0:
+                self.rounds[-1].differences.setdefault(name, []).append(log(head[name] / base[name]))

@@ -20,7 +20,7 @@ from scripts.verdict import looks
 BASE, HEAD = 0, 1
 Until = Callable[[Contest], bool]
 """Says whether a visit is over."""
-ORDERS = ((BASE, HEAD, HEAD, BASE), (HEAD, BASE, BASE, HEAD))
+ORDERS = ((BASE, HEAD), (HEAD, BASE))
 
 
 class SideFailed(Exception):
@@ -38,6 +38,7 @@ class Duel:
         self._limit_s = workload.limit_s
         self._core = shared_core(sides[0].settings)
         self._met: list[Contest] = []
+        self._random = Random()
         self._stack = ExitStack()
         self._workers = [
             self._stack.enter_context(WorkerProcess(matrix, workload, side.settings, "sample", side.installed))
@@ -62,7 +63,7 @@ class Duel:
         return base["host"], head["host"]
 
     def visit(self, contest: Contest, rows: int, until: Until) -> None:
-        """Warm the cell up on both sides, and add blocks as long as *until* allows; *rows* is the size of the table.
+        """Warm the cell up on both sides, and add pairs as long as *until* allows; *rows* is the size of the table.
 
         The first visit begins a round. A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a
         worker is gone.
@@ -72,10 +73,9 @@ class Duel:
             if not any(met is contest for met in self._met):
                 self._met.append(contest)
                 contest.rounds.append(Round())
-            order = Random(f"{contest.name} {contest.blocks}")
             try:
-                while contest.rounds[-1].blocks < looks.SIZES[-1] and not until(contest):
-                    self._block(contest, order.choice(ORDERS))
+                while contest.rounds[-1].pairs < looks.SIZES[-1] and not until(contest):
+                    self._pair(contest, self._random.choice(ORDERS))
                     contest.rounds[-1].look(rows)
             except _Trouble as trouble:
                 contest.trouble[trouble.side] = trouble.status, trouble.reason
@@ -94,7 +94,7 @@ class Duel:
         contest.exact = answers[BASE]["exact"] and answers[HEAD]["exact"]
         if contest.exact:
             contest.told = [answer["series"] for answer in answers]
-        elif not contest.blocks:
+        elif not contest.pairs:
             contest.told = self._count(contest, answers)
         return not contest.exact
 
@@ -105,16 +105,16 @@ class Duel:
         counted = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
         return [contest.exact_numbers(answer, count) for answer, count in zip(answers, counted, strict=True)]
 
-    def _block(self, contest: Contest, order: tuple[int, ...]) -> None:
-        runs: tuple[list[Mapping[str, float]], list[Mapping[str, float]]] = ([], [])
+    def _pair(self, contest: Contest, order: tuple[int, ...]) -> None:
+        runs: list[Mapping[str, float]] = [{}, {}]
         for side in order:
             answer = self._answer(side, {"take": 1}, self._limit_s)
             if answer["status"] != "ok":
                 raise _Trouble(side, answer["status"], answer["reason"])
             (sample,) = answer["samples"]
-            runs[side].append(sample["series"])
+            runs[side] = sample["series"]
             contest.disturbed += sample["disturbance"] > 0
-        contest.add_block(runs)
+        contest.add_pair(*runs)
 
     def _answer(self, side: int, question: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:
         worker = self._workers[side]

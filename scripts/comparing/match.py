@@ -15,7 +15,17 @@ from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, SideFailed, Until
 from scripts.comparing.sides import Side
 from scripts.verdict import looks
-from scripts.verdict.judging import DELTA, LEAST_ROUNDS, NOTHING, Evidence, Verdict, agreed, judge, together
+from scripts.verdict.judging import (
+    DELTA,
+    LEAST_ROUNDS,
+    MOST_ROUNDS,
+    NOTHING,
+    Evidence,
+    Verdict,
+    judge,
+    judge_round,
+    together,
+)
 
 LEAST_SHARE = 0.05
 """With less of the budget left a pass would load models, and measure next to nothing."""
@@ -60,13 +70,16 @@ class Match:
         self._pass([contest for contest in self.contests if not contest.declared], 0.0)
         timed = [contest for contest in self.contests if contest.declared]
         self._pass(timed, self.budget_s / LEAST_ROUNDS)
-        while (unsettled := self.unsettled()) and self.left_s > LEAST_SHARE * self.budget_s:
+        for _ in range(MOST_ROUNDS - 1):
+            unsettled = self.unsettled()
+            if not unsettled or self.left_s <= LEAST_SHARE * self.budget_s:
+                break
             self._pass(unsettled, self.left_s)
 
     def verdicts(self) -> dict[Key, Verdict]:
         """Return the verdict of each row, by the names of its cell and its series."""
-        by_round = [self._round(place) for place in range(self._rounds_so_far)]
-        return {row: agreed([verdicts[row] for verdicts in by_round]) for row in self._rows()}
+        known = [contest.rounds_of(name) for contest, name in self._rows()]
+        return self._by_key(judge(known + [[]] * (self._declared - len(known)), self.delta))
 
     def evidence(self, contest: Contest, name: str) -> Evidence:
         """Return what the rounds say of a row: those that reached its verdict, or all if there is none."""
@@ -74,7 +87,7 @@ class Match:
         verdict = self.verdicts()[row]
         places = range(len(contest.rounds))
         agreeing = [place for place in places if self._round(place)[row] == verdict]
-        return together([contest.evidence(name, place) for place in agreeing or places])
+        return together([contest.rounds_of(name)[place] for place in agreeing or places])
 
     def latest(self, contest: Contest, name: str) -> Verdict:
         """Return the verdict of the last round of *contest* on the series *name*, by itself."""
@@ -92,19 +105,18 @@ class Match:
         major = contest.major
         return not major or any(verdicts[contest.name, name] == "not enough evidence" for name in major)
 
-    @property
-    def _rounds_so_far(self) -> int:
-        return max((len(contest.rounds) for contest in self.contests), default=0)
-
-    def _rows(self) -> list[Key]:
-        return [(contest.name, name) for contest in self.contests for name in contest.rows]
-
     def _round(self, place: int) -> dict[Key, Verdict]:
         """Return the verdict of each row in the round at *place*, by itself."""
+        known = [contest.evidence(name, place) for contest, name in self._rows()]
+        return self._by_key(judge_round(known + [NOTHING] * (self._declared - len(known)), self.delta))
+
+    def _rows(self) -> list[tuple[Contest, str]]:
+        return [(contest, name) for contest in self.contests for name in contest.rows]
+
+    def _by_key(self, verdicts: Sequence[Verdict]) -> dict[Key, Verdict]:
+        """Return those of *verdicts* that are of known rows, which come first."""
         rows = self._rows()
-        known = [contest.evidence(name, place) for contest in self.contests for name in contest.rows]
-        known += [NOTHING] * (self._declared - len(known))
-        return dict(zip(rows, judge(known, self.delta)[: len(rows)], strict=True))
+        return {(contest.name, name): verdict for (contest, name), verdict in zip(rows, verdicts, strict=False)}
 
     def _pass(self, contests: Sequence[Contest], allotted_s: float) -> None:
         """Go through the matrices of *contests*, each with its share of what is *allotted*."""
@@ -153,20 +165,20 @@ class Match:
 
         def over(contest: Contest) -> bool:
             nonlocal begun, looked, warming_up
-            clock, blocks = time.perf_counter(), contest.rounds[-1].blocks
+            clock, pairs = time.perf_counter(), contest.rounds[-1].pairs
             if warming_up:
                 begun, warming_up = clock, False
-            at_look = blocks in looks.SIZES and blocks != looked
-            looked = blocks if at_look else looked
+            at_look = pairs in looks.SIZES and pairs != looked
+            looked = pairs if at_look else looked
             if clock >= begun + max(slice_s, share_s):
-                return blocks > 0
+                return pairs > 0
             return at_look and (clock >= begun + slice_s or not self._wants_now(contest))
 
         return over
 
     def _wants_now(self, contest: Contest) -> bool:
-        """Say whether the present round of *contest* could do with more blocks."""
-        if not contest.rounds or looks.next_size(contest.rounds[-1].blocks) is None:
+        """Say whether the present round of *contest* could do with more pairs."""
+        if not contest.rounds or looks.next_size(contest.rounds[-1].pairs) is None:
             return False
         return self._wants(contest, self._round(len(contest.rounds) - 1))
 

@@ -35,13 +35,13 @@ class Row:
     base_s: float
     head_s: float
     evidence: Evidence
-    blocks: int
+    pairs: int
     other_work: tuple[str, ...]
 
     @property
     def ratio(self) -> float:
-        """Head over base: by the blocks where there were enough of them, else of the medians."""
-        return self.evidence.ratio if self.evidence.blocks else self.head_s / self.base_s
+        """Head over base: by the pairs where there were enough of them, else of the medians."""
+        return self.evidence.ratio if self.evidence.pairs else self.head_s / self.base_s
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Outcome:
             ]
             outcome.troubles += _troubles(contest)
             outcome.exact_cells += contest.exact
-            runs, disturbed = runs + 4 * contest.blocks, disturbed + contest.disturbed
+            runs, disturbed = runs + 2 * contest.pairs, disturbed + contest.disturbed
         outcome.rows.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.ratio - 1)))
         outcome.disturbed = disturbed / runs if runs else 0.0
         return outcome
@@ -135,7 +135,7 @@ def _row(contest: Contest, name: str, verdict: Verdict, evidence: Evidence) -> R
         contest.time_s(BASE, name),
         contest.time_s(HEAD, name),
         evidence,
-        contest.blocks,
+        contest.pairs,
         work,
     )
 

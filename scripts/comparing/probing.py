@@ -58,7 +58,7 @@ class Prober:
         contest = Contest.of(self.matrix, self.cell)
         for _ in range(LEAST_ROUNDS):
             self._round(contest, (self.builder.side(base), self.builder.side(head)), settled)
-        return together([contest.evidence(self.series.name, place) for place in range(len(contest.rounds))])
+        return together(contest.rounds_of(self.series.name))
 
     def _round(self, contest: Contest, sides: tuple[Side, Side], settled: Settled) -> None:
         """Measure *contest* with one pair of processes."""

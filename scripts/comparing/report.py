@@ -13,7 +13,7 @@ from scripts.comparing.outcome import ORDER, CellFact, Outcome, Row
 from scripts.site.values import finite
 from scripts.verdict.judging import ALPHA, Evidence
 
-_HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", "seen from", "blocks")
+_HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", "seen from", "pairs")
 
 
 class Report:
@@ -86,7 +86,7 @@ class Report:
         seen = f"{evidence.smallest:.1%}" if math.isfinite(evidence.smallest) else "?"
         series = f"{row.series} *" if row.other_work else row.series
         base, head = seconds(row.base_s), seconds(row.head_s)
-        return row.verdict, series, row.cell, base, head, change(row.ratio), interval(evidence), seen, str(row.blocks)
+        return row.verdict, series, row.cell, base, head, change(row.ratio), interval(evidence), seen, str(row.pairs)
 
     def _markdown_table(self, rows: list[Row]) -> list[str]:
         head = [f"| {' | '.join(_HEADINGS)} |", "|" + "---|" * 3 + "--:|" * (len(_HEADINGS) - 3)]

@@ -26,7 +26,7 @@ from scripts.comparing.duel import Duel, Until
 from scripts.comparing.sides import Side
 from scripts.progress import say
 from scripts.validate.here import ROOT, here
-from scripts.verdict.judging import LEAST_ROUNDS, NOTHING, Verdict, agreed, judge, together
+from scripts.verdict.judging import LEAST_ROUNDS, NOTHING, Verdict, judge, judge_round, together
 
 SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
 LEVELS = (0.05, 0.02, 0.1, 0.01)
@@ -156,7 +156,7 @@ def _slowdown(sides: tuple[Side, Side]) -> float:
     for _ in range(CALIBRATING_ROUNDS):
         with _duel(sides) as duel:
             duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
-    return median(contest.evidence("time", place).ratio for place in range(CALIBRATING_ROUNDS)) - 1
+    return median(evidence.ratio for evidence in contest.rounds_of("time")) - 1
 
 
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
@@ -174,18 +174,16 @@ def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
 def _trial(duels: Sequence[Duel], level: Level, budget_s: float) -> None:
     """Measure the touched stage until every round has a verdict, and the others for a quarter of that time each."""
     touched, *others = contests = [Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS)]
-    by_round = []
     for duel in duels:
         start = time.perf_counter()
         duel.visit(touched, len(contests), _until(start + budget_s / len(duels), len(contests)))
         spent_s = time.perf_counter() - start
         for other in others:
             duel.visit(other, len(contests), _until(time.perf_counter() + spent_s / 4))
-        by_round.append(judge([contest.evidence("time") for contest in contests]))
         level.spent_s += spent_s
-    verdict, *untouched = (agreed(verdicts) for verdicts in zip(*by_round, strict=True))
+    verdict, *untouched = judge([contest.rounds_of("time") for contest in contests])
     level.verdicts.append(verdict)
-    level.ratios.append(together([touched.evidence("time", place) for place in range(len(duels))]).ratio)
+    level.ratios.append(together(touched.rounds_of("time")).ratio)
     level.blamed += "slower" in untouched
 
 
@@ -193,8 +191,8 @@ def _until(end: float, rows: int = 0) -> Until:
     """End a visit with the clock, or with a verdict in a table of *rows* if that is given."""
 
     def over(contest: Contest) -> bool:
-        settled = rows and judge([contest.evidence("time")] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
-        return bool(settled) or (time.perf_counter() >= end and contest.rounds[-1].blocks > 0)
+        settled = rows and judge_round([contest.evidence("time")] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
+        return bool(settled) or (time.perf_counter() >= end and contest.rounds[-1].pairs > 0)
 
     return over
 

@@ -1,11 +1,11 @@
-"""From blocks to a verdict: faster, slower, same, or not enough evidence."""
+"""From pairs to a verdict: faster, slower, same, or not enough evidence."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, log
+from math import comb, exp, log, sqrt
 from statistics import fmean
 from typing import Literal
 
@@ -18,23 +18,26 @@ from scripts.verdict.pairs import interval, one_sided_p, pairwise_means, smalles
 Verdict = Literal["slower", "faster", "same", "not enough evidence"]
 ALPHA = 0.01
 """The chance that any row of a table is called slower, faster or same although it is not."""
-LEAST_ROUNDS = 2
-"""So many pairs of processes have to reach a verdict, each by itself."""
+LEAST_ROUNDS, MOST_ROUNDS = 2, 4
+"""So many rounds, each a pair of processes of its own, have to reach a verdict; and so many there are at most."""
 DELTA = 0.02
 """Times that differ by less are the same."""
+POWER = 0.8
+"""The smallest change that could have been seen is one that is found with this probability."""
+_CHOICES = comb(MOST_ROUNDS, LEAST_ROUNDS)
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the blocks of one row, in one round, say at their last look.
+    """What the pairs of one row, in one round, say at their last look.
 
-    `ratio` is head over base, `low` to `high` its interval at 1 - ALPHA, `widest_low` to `widest_high` that of the
-    whole table at once; both are what all looks so far have in common. `p_slower` and `p_faster` are the least over the
-    looks, one-sided, corrected for looking often. `smallest` is the change that would have been found with probability
-    `pairs.POWER`.
+    `ratio` is head over base. `low` to `high` is an interval that is wrong so rarely that two rounds miss the ratio on
+    one side with ALPHA / 2, `widest_low` to `widest_high` one for the whole table at once; both are what all looks so
+    far have in common. `p_slower` and `p_faster` are the least over the looks, one-sided, corrected for looking often.
+    `smallest` is the change that two such rounds would have found with probability `POWER`.
     """
 
-    blocks: int = 0
+    pairs: int = 0
     ratio: float = float("nan")
     low: float = 0.0
     high: float = float("inf")
@@ -49,15 +52,15 @@ NOTHING = Evidence()
 
 
 def look(before: Evidence, differences: NDArray[np.float64], rows: int) -> Evidence:
-    """Return the evidence of *differences*, all blocks of a row so far, in a table of *rows*; *before* is the last."""
+    """Return the evidence of *differences*, all pairs of a row so far, in a table of *rows*; *before* is the last."""
     means = pairwise_means(differences)
-    blocks = len(differences)
-    low, high = interval(means, blocks, looks.per_look(ALPHA))
-    table_alpha = looks.per_look(ALPHA) / rows
-    widest_low, widest_high = interval(means, blocks, table_alpha)
+    pairs = len(differences)
+    low, high = interval(means, pairs, looks.per_look(of_one_round(ALPHA)))
+    table_alpha = looks.per_look(of_one_round(ALPHA / rows))
+    widest_low, widest_high = interval(means, pairs, table_alpha)
     slower, faster = one_sided_p(differences)
     return Evidence(
-        blocks,
+        pairs,
         exp(float(np.median(means))),
         max(before.low, exp(low)),
         min(before.high, exp(high)),
@@ -65,37 +68,62 @@ def look(before: Evidence, differences: NDArray[np.float64], rows: int) -> Evide
         min(before.widest_high, exp(widest_high)),
         min(before.p_slower, looks.over_looks(slower)),
         min(before.p_faster, looks.over_looks(faster)),
-        smallest_change((widest_high - widest_low) / 2, table_alpha),
+        smallest_change((widest_high - widest_low) / 2, table_alpha, POWER ** (1 / LEAST_ROUNDS)),
     )
 
 
-def judge(table: Sequence[Evidence], delta: float = DELTA) -> list[Verdict]:
-    """Return the verdict of each row of *table*.
+def judge(table: Sequence[Sequence[Evidence]], delta: float = DELTA) -> list[Verdict]:
+    """Return the verdict of each row of *table*, which holds the evidence of its rounds.
 
-    The same: the interval of the whole table lies within 1 / (1 + delta) and 1 + delta, though it may exclude 1.
-    Slower and faster: rejected by Holm's procedure, each direction at half of `ALPHA`.
+    A round says the same if the interval of the whole table lies within 1 / (1 + delta) and 1 + delta, though it may
+    exclude 1. Slower and faster: rejected by Holm's procedure on the p values of two rounds, each direction at half of
+    `ALPHA`. The verdict is that of two rounds at least, and of more than half of those that have one: two processes
+    differ a little though they run the same code, mostly by less than one part in a hundred, now and then by several,
+    so that one pair of them proves nothing.
     """
-    slower = holm.adjusted([evidence.p_slower for evidence in table])
-    faster = holm.adjusted([evidence.p_faster for evidence in table])
-    return [_verdict(*row, delta) for row in zip(table, slower, faster, strict=True)]
+    open_table = [[NOTHING if _is_same(evidence, delta) else evidence for evidence in rounds] for rounds in table]
+    slower = _significant([[evidence.p_slower for evidence in rounds] for rounds in open_table])
+    faster = _significant([[evidence.p_faster for evidence in rounds] for rounds in open_table])
+    return [
+        _agreed(["same" if _is_same(evidence, delta) else _vote(evidence, *bounds) for evidence in rounds])
+        for rounds, bounds in zip(table, zip(slower, faster, strict=True), strict=True)
+    ]
 
 
-def _verdict(evidence: Evidence, p_slower: float, p_faster: float, delta: float) -> Verdict:
-    bound = log(1 + delta)
-    if evidence.widest_low > 0 and -bound < log(evidence.widest_low) and log(evidence.widest_high) < bound:
-        return "same"
-    if min(p_slower, p_faster) <= ALPHA / 2:
-        return "slower" if p_slower < p_faster else "faster"
-    return "not enough evidence"
+def judge_round(table: Sequence[Evidence], delta: float = DELTA) -> list[Verdict]:
+    """Return what the verdicts of *table* will be if another round says the same as this one."""
+    return judge([[evidence] * LEAST_ROUNDS for evidence in table], delta)
 
 
-def agreed(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict that more than half of the rounds have reached, at least two of them.
+def of_one_round(alpha: float) -> float:
+    """Return the two-sided level of each round if two of `MOST_ROUNDS` are to be wrong on one side at *alpha*."""
+    return 2 * sqrt(alpha / 2 / _CHOICES)
 
-    Two processes differ a little though they run the same code, mostly by less than one part in a hundred, now and then
-    by several: one pair of them proves nothing. Rounds without enough evidence do not count.
-    """
-    counts = Counter(verdict for verdict in verdicts if verdict != "not enough evidence")
+
+def over_rounds(p: float) -> float:
+    """Return the p value of two of `MOST_ROUNDS`, of which *p* is the larger."""
+    return min(1.0, _CHOICES * p**LEAST_ROUNDS)
+
+
+def _significant(table: Sequence[Sequence[float]]) -> list[float]:
+    """Return up to which p a round counts, in each row of p values; less than any where the row is not rejected."""
+    second = [sorted(rounds)[LEAST_ROUNDS - 1] if len(rounds) >= LEAST_ROUNDS else 1.0 for rounds in table]
+    adjusted = holm.adjusted([over_rounds(p) for p in second])
+    return [p if total <= ALPHA / 2 else -1.0 for p, total in zip(second, adjusted, strict=True)]
+
+
+def _is_same(evidence: Evidence, delta: float) -> bool:
+    return 1 / (1 + delta) < evidence.widest_low and evidence.widest_high < 1 + delta
+
+
+def _vote(evidence: Evidence, slower: float, faster: float) -> Verdict:
+    if evidence.p_slower <= slower:
+        return "slower"
+    return "faster" if evidence.p_faster <= faster else "not enough evidence"
+
+
+def _agreed(votes: Sequence[Verdict]) -> Verdict:
+    counts = Counter(vote for vote in votes if vote != "not enough evidence")
     for verdict, count in counts.items():
         if count >= LEAST_ROUNDS and 2 * count > counts.total():
             return verdict
@@ -104,11 +132,11 @@ def agreed(verdicts: Sequence[Verdict]) -> Verdict:
 
 def together(rounds: Sequence[Evidence]) -> Evidence:
     """Return what *rounds* say together: their mean ratio, and intervals that hold those of all of them."""
-    known = [evidence for evidence in rounds if evidence.blocks]
+    known = [evidence for evidence in rounds if evidence.pairs]
     if not known:
         return NOTHING
     return Evidence(
-        sum(evidence.blocks for evidence in known),
+        sum(evidence.pairs for evidence in known),
         exp(fmean(log(evidence.ratio) for evidence in known)),
         min(evidence.low for evidence in known),
         max(evidence.high for evidence in known),

@@ -4,17 +4,27 @@ import numpy as np
 import pytest
 
 from scripts.verdict import holm, looks
-from scripts.verdict.judging import ALPHA, NOTHING, Evidence, agreed, judge, look, together
+from scripts.verdict.judging import (
+    ALPHA,
+    NOTHING,
+    Evidence,
+    judge,
+    judge_round,
+    look,
+    of_one_round,
+    over_rounds,
+    together,
+)
 
 QUIET = 0.01
 
 
-def _measured(shift: float, blocks: int, noise: float = QUIET, rows: int = 1, seed: int = 3) -> Evidence:
-    """The evidence after every look up to *blocks*."""
-    differences = np.random.default_rng(seed).normal(shift, noise, blocks)
+def _measured(shift: float, pairs: int, noise: float = QUIET, rows: int = 1, seed: int = 3) -> Evidence:
+    """The evidence after every look up to *pairs*."""
+    differences = np.random.default_rng(seed).normal(shift, noise, pairs)
     evidence = NOTHING
     for size in looks.SIZES:
-        if size <= blocks:
+        if size <= pairs:
             evidence = look(evidence, differences[:size], rows)
     return evidence
 
@@ -24,26 +34,26 @@ def _measured(shift: float, blocks: int, noise: float = QUIET, rows: int = 1, se
     [(0.05, "slower"), (-0.05, "faster"), (0.0, "same"), (0.008, "same"), (0.02, "slower")],
 )
 def test_quiet_rows_get_the_verdict_that_is_true(shift, verdict):
-    assert judge([_measured(shift, 200)]) == [verdict]
+    assert judge_round([_measured(shift, 200)]) == [verdict]
 
 
 def test_a_change_below_delta_is_the_same_though_it_is_certain():
     evidence = _measured(0.01, 2100, noise=0.005)
 
     assert evidence.low > 1
-    assert judge([evidence]) == ["same"]
-    assert judge([evidence], delta=0.005) == ["slower"]
+    assert judge_round([evidence]) == ["same"]
+    assert judge_round([evidence], delta=0.005) == ["slower"]
 
 
 def test_noise_is_no_evidence():
     evidence = _measured(0.02, 60, noise=0.3)
 
-    assert judge([evidence]) == ["not enough evidence"]
+    assert judge_round([evidence]) == ["not enough evidence"]
     assert evidence.smallest > 0.1
 
 
 def test_nothing_measured_is_no_evidence():
-    assert judge([NOTHING, _measured(0.05, 100)]) == ["not enough evidence", "slower"]
+    assert judge_round([NOTHING, _measured(0.05, 100)]) == ["not enough evidence", "slower"]
 
 
 def test_what_would_have_been_seen_shrinks_with_the_blocks():
@@ -53,39 +63,39 @@ def test_what_would_have_been_seen_shrinks_with_the_blocks():
 
 
 def test_rows_of_a_larger_table_need_more_evidence():
-    differences = np.random.default_rng(4).normal(0.0095, 0.01, 36)
+    differences = np.random.default_rng(4).normal(0.0085, 0.01, 32)
     alone, among = look(NOTHING, differences, 1), look(NOTHING, differences, 200)
 
-    assert judge([alone], delta=0.001) == ["slower"]
-    assert judge([among] + [NOTHING] * 199, delta=0.001)[0] == "not enough evidence"
+    assert judge_round([alone], delta=0.001) == ["slower"]
+    assert judge_round([among] + [NOTHING] * 199, delta=0.001)[0] == "not enough evidence"
     assert among.widest_low < alone.widest_low
 
 
 def test_a_table_of_equal_sides_is_wrong_as_rarely_as_promised():
     rng = np.random.default_rng(7)
     wrong = 0
-    for _ in range(100):
-        rows = []
-        for _ in range(5):
-            evidence, differences = NOTHING, rng.standard_t(2, 81) * 0.1
+    for _ in range(200):
+        table: list[list[Evidence]] = [[] for _ in range(5)]
+        for rounds in table * 2:
+            evidence, differences = NOTHING, rng.standard_t(2, 71) * 0.1
             for size in looks.SIZES[:5]:
                 evidence = look(evidence, differences[:size], 5)
-            rows.append(evidence)
-        wrong += any(verdict in ("slower", "faster") for verdict in judge(rows))
+            rounds.append(evidence)
+        wrong += any(verdict in ("slower", "faster") for verdict in judge(table))
 
-    assert wrong / 100 <= ALPHA + 0.01
+    assert wrong / 200 <= ALPHA + 0.005
 
 
 def test_looks_grow_by_half_and_end():
-    assert looks.SIZES[:4] == (16, 24, 36, 54)
-    assert looks.next_size(0) == 16
-    assert looks.next_size(16) == 24
+    assert looks.SIZES[:4] == (14, 21, 32, 47)
+    assert looks.next_size(0) == 14
+    assert looks.next_size(14) == 21
     assert looks.next_size(looks.SIZES[-1]) is None
 
 
 def test_looks_share_the_error():
     assert looks.per_look(ALPHA) * looks.LOOKS == pytest.approx(ALPHA)
-    assert looks.over_looks(0.001) == pytest.approx(0.013)
+    assert looks.over_looks(0.001) == pytest.approx(0.014)
     assert looks.over_looks(0.5) == 1.0
 
 
@@ -97,24 +107,48 @@ def test_holm_of_one_row_is_that_row():
     assert holm.adjusted([0.2]) == [0.2]
 
 
-def test_one_round_proves_nothing():
-    assert agreed(["slower"]) == "not enough evidence"
-    assert agreed([]) == "not enough evidence"
+def test_two_of_four_rounds_are_as_unlikely_as_all_their_choices():
+    p = 0.001
+    second_of_four = 1 - (1 - p) ** 4 - 4 * p * (1 - p) ** 3
+
+    assert second_of_four <= over_rounds(p) == pytest.approx(second_of_four, rel=0.01)
+    assert over_rounds(0.9) == 1.0
+    assert over_rounds(of_one_round(ALPHA) / 2) == pytest.approx(ALPHA / 2)
+
+
+SAYING = {
+    "slower": Evidence(99, 1.05, widest_low=1.0, widest_high=1.1, p_slower=1e-4),
+    "faster": Evidence(99, 0.95, widest_low=0.9, widest_high=1.0, p_faster=1e-4),
+    "same": Evidence(99, 1.01, widest_low=1.005, widest_high=1.015, p_slower=1e-9),
+    "unknown": Evidence(99, 1.01, widest_low=0.9, widest_high=1.1, p_slower=0.2),
+}
 
 
 @pytest.mark.parametrize(
     ("rounds", "verdict"),
     [
+        ([], "not enough evidence"),
+        (["slower"], "not enough evidence"),
+        (["slower", "unknown"], "not enough evidence"),
         (["slower", "slower"], "slower"),
         (["slower", "same"], "not enough evidence"),
-        (["slower", "not enough evidence", "slower"], "slower"),
+        (["slower", "unknown", "slower"], "slower"),
         (["slower", "same", "same"], "same"),
         (["slower", "faster", "slower"], "slower"),
         (["slower", "slower", "same", "same"], "not enough evidence"),
+        (["faster", "faster"], "faster"),
     ],
 )
 def test_a_verdict_is_that_of_most_rounds_and_of_two_at_least(rounds, verdict):
-    assert agreed(rounds) == verdict
+    assert judge([[SAYING[says] for says in rounds]]) == [verdict]
+
+
+def test_two_rounds_are_judged_by_the_weaker_one_in_a_table_of_any_size():
+    weak, strong = Evidence(99, 1.05, p_slower=0.01), Evidence(99, 1.05, p_slower=1e-9)
+
+    assert judge([[weak, strong]]) == ["slower"]  # six choices of 0.01 ** 2
+    assert judge([[weak, strong]] + [[]] * 9)[0] == "not enough evidence"
+    assert judge([[strong, strong]] + [[]] * 9)[0] == "slower"
 
 
 def test_rounds_together_are_as_wide_as_all_of_them():
@@ -123,5 +157,5 @@ def test_rounds_together_are_as_wide_as_all_of_them():
 
     assert both.ratio == pytest.approx((first.ratio * second.ratio) ** 0.5)
     assert (both.low, both.high) == (first.low, second.high)
-    assert (both.p_slower, both.blocks) == (max(first.p_slower, second.p_slower), 364)
+    assert (both.p_slower, both.pairs) == (max(first.p_slower, second.p_slower), first.pairs + second.pairs)
     assert together([]) == NOTHING
