@@ -15,6 +15,7 @@ from scripts.site.changes import Change
 from scripts.site.history import Environment, Series
 from scripts.site.missing import cell_text
 from scripts.site.names import COSTS
+from scripts.verdict.discoveries import discovered
 
 State = Literal["open", "acknowledged", "fixed"]
 
@@ -70,7 +71,8 @@ class JumpGroup:
 class Regressions:
     """Sorts the changes of environments by direction and state.
 
-    It obeys asv's ``regressions_first_commits`` and the acknowledgements beside the benchmarks.
+    A change of a series that jitters counts if it would among all of its commit, see `discoveries`. It obeys asv's
+    ``regressions_first_commits`` and the acknowledgements beside the benchmarks.
 
     Raises:
         AcknowledgementError: an acknowledgement cannot be used.
@@ -109,7 +111,16 @@ class Regressions:
             said.append(f"An entry of {self._file} acknowledges nothing: {reason}. Mend or remove it.")
         return said
 
-    def _jumps(self, environment: Environment) -> Iterable[Jump]:
+    def _jumps(self, environment: Environment) -> list[Jump]:
+        """The changes that count among all series of their commit; exact ones always do."""
+        family = sum(not series.exact for series in environment.series)
+        by_revision: dict[int, list[Jump]] = {}
+        for jump in self._single_jumps(environment):
+            by_revision.setdefault(jump.change.revision, []).append(jump)
+        return [jump for jumps in by_revision.values() for jump in _counting(jumps, family)]
+
+    def _single_jumps(self, environment: Environment) -> Iterable[Jump]:
+        """The changes of each series by itself."""
         for series in environment.series:
             if series.exact and series.unit not in COSTS:
                 continue
@@ -145,3 +156,11 @@ class Regressions:
         for group in groups.values():
             group.jumps.sort(key=lambda jump: -abs(jump.change.ratio - 1))
         return sorted(groups.values(), key=lambda g: (-g.revision, -abs(g.ratio - 1), g.benchmark))
+
+
+def _counting(jumps: Sequence[Jump], family: int) -> list[Jump]:
+    """Those of the *jumps* of one commit that count, where *family* series jitter."""
+    exact = [jump for jump in jumps if jump.series.exact]
+    timed = [jump for jump in jumps if not jump.series.exact]
+    found = discovered([1 - jump.change.probability for jump in timed], family)
+    return exact + [jump for jump, counts in zip(timed, found, strict=True) if counts]
