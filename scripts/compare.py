@@ -32,6 +32,8 @@ from scripts.progress import say
 from scripts.verdict.judging import DELTA
 
 FAILED = 2
+UNHURRIED = "startup"
+"""The matrix whose runs take seconds each: among the quick cells it would use its share of the time up for nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Request:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 if something is slower, 2 not measured, 130 interrupted."""
-    request = _parse(argv)
+    request = parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the workers, as with Ctrl-C
     try:
         return compare(request)
@@ -65,7 +67,8 @@ def main(argv: list[str] | None = None) -> int:
         return 130
 
 
-def _parse(argv: list[str] | None) -> Request:
+def parse(argv: list[str] | None) -> Request:
+    """Return what the command line asks for; ends the program if it cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m scripts.compare",
         description="Measure two commits side by side, and say of every cell which is faster.",
@@ -76,7 +79,10 @@ def _parse(argv: list[str] | None) -> Request:
         "head", nargs="?", default="HEAD", help="the commit that is judged (default HEAD); . is the working tree"
     )
     parser.add_argument(
-        "--cells", default="quick", help="quick (default), full, or conditions: stage=DiTForward,batch=1"
+        "--cells",
+        default="quick",
+        help=f"quick (default; without {UNHURRIED}, whose runs take seconds each), full, or conditions: "
+        f"stage=DiTForward,batch=1 or matrix={UNHURRIED}",
     )
     parser.add_argument(
         "--delta",
@@ -112,7 +118,7 @@ def compare(request: Request) -> int:
             f"{request.base} and {request.head} are the same commit ({base.hash[:8]}). "
             f"Give another, or {WORKING_TREE} for the working tree: python -m scripts.compare HEAD {WORKING_TREE}"
         )
-    cells = _contests(request)
+    cells = contests(request)
     surroundings = Surroundings.open(config, request.scale, request.device)
     builder = Builder(surroundings, root, request.scale, request.device, request.cells)
     sides = builder.side(base), builder.side(head)
@@ -145,17 +151,19 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
-def _contests(request: Request) -> list[Contest]:
+def contests(request: Request) -> list[Contest]:
+    """Return the cells that *request* chooses; raises RefusalError or SettingsError if it chooses none."""
     environ = {
         "ACESTEP_BENCH_CELLS": request.cells,
         "ACESTEP_BENCH_SCALE": request.scale,
         "ACESTEP_BENCH_DEVICE": request.device,
     }
     selection = Selection(Settings.from_environment(environ).cells, MATRICES)
-    contests = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)]
-    if not contests:
+    chosen = [matrix for matrix in MATRICES if selection.text != "quick" or matrix.name != UNHURRIED]
+    found = [Contest.of(matrix.name, cell) for matrix in chosen for cell in selection.of(matrix)]
+    if not found:
         raise RefusalError(f"--cells {request.cells!r} chooses no cell. Loosen its conditions.")
-    return contests
+    return found
 
 
 def _tell(match: Match, contest: Contest) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from acestep.synthetic import cached
 from scripts.bisect import main as bisect_main
-from scripts.compare import main
+from scripts.compare import UNHURRIED, contests, main, parse
 from scripts.comparing.arguments import duration
 from tests.benchmarks.test_asv_proof import ROOT, Project, configure
 
@@ -106,6 +106,15 @@ def test_the_commit_that_does_the_work_twice_is_found_without_a_clock(project):
     assert f"  {project.commits[-1][:7]}" in found.stdout
     assert "Change acestep/handler.py" in found.stdout
     assert "operators" in found.stdout
+
+
+def test_what_takes_seconds_a_run_is_compared_if_asked_for():
+    quick = {contest.matrix for contest in contests(parse([]))}
+    asked = {contest.matrix for contest in contests(parse(["--cells", f"matrix={UNHURRIED}"]))}
+
+    assert UNHURRIED not in quick
+    assert {"generate", "stages", "planner", "apis"} <= quick
+    assert asked == {UNHURRIED}
 
 
 @pytest.mark.parametrize(
