@@ -11,7 +11,7 @@ import argparse
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,38 +26,20 @@ from scripts.comparing.duel import Duel, Until
 from scripts.comparing.sides import Side
 from scripts.progress import say
 from scripts.validate.here import ROOT, here
-from scripts.verdict.judging import LEAST_ROUNDS, NOTHING, Verdict, judge, judge_round, together
+from scripts.validate.repeating import REPEATING, TOUCHED, calibrated
+from scripts.verdict.judging import MOST_ROUNDS, NOTHING, Verdict, judge, judge_round, together
 
 SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
 LEVELS = (0.05, 0.02, 0.1, 0.01)
 """What is claimed comes first."""
 CLAIMS = {0.05: 0.95, 0.02: 0.8}
 """The share of trials that has to find the slowdown."""
-TOUCHED: Cell = {"stage": "DiTForward", "duration": 30, "batch": 1}
 OTHERS: tuple[Cell, ...] = (
     {"stage": "TextEncode", "batch": 1},
     {"stage": "ConditionEncode", "batch": 1, "lyric_tokens": 128},
 )
-CALIBRATING = (30, 300)
-"""Repeats of two commits, from which those of the others follow."""
-CALIBRATING_ROUNDS, CALIBRATING_S = 4, 10.0
-"""Pairs of processes in which each of the two is measured, and for how long."""
 TRIALS_A_WORKER = 4
 """Then both sides get fresh processes: what two processes differ by is part of the trial."""
-REPEATING = """
-
-_velocities = Denoiser.__call__
-
-
-def _repeating(self, latents, times):
-    velocities = _velocities(self, latents, times)
-    for _ in range({repeats}):
-        torch.matmul(self._context[0, :1], self._last)
-    return velocities
-
-
-Denoiser.__call__ = _repeating
-"""
 
 
 @dataclass
@@ -90,7 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="acestep-validate-") as scratch:
         clone = Clone(Path(scratch))
-        once, each = _calibrated(clone)
+        once, each = calibrated()
         say(f"Repeating takes {once:.2%} of a step, and {each:.3%} for each repeat.")
         levels = [Level(size, max(1, round((size - once) / each))) for size in LEVELS]
         for level in levels:
@@ -144,44 +126,38 @@ class Clone:
         subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
 
 
-def _calibrated(clone: Clone) -> tuple[float, float]:
-    """Return which share of a step the repeating takes at all, and which each repeat, from two commits that repeat."""
-    few, many = (_slowdown((clone.plain, clone.slowed(repeats))) for repeats in CALIBRATING)
-    each = (many - few) / (CALIBRATING[1] - CALIBRATING[0])
-    return few - CALIBRATING[0] * each, each
-
-
-def _slowdown(sides: tuple[Side, Side]) -> float:
-    contest = Contest.of("stages", TOUCHED)
-    for _ in range(CALIBRATING_ROUNDS):
-        with _duel(sides) as duel:
-            duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
-    return median(evidence.ratio for evidence in contest.rounds_of("time")) - 1
-
-
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
     sides = clone.plain, clone.slowed(level.repeats)
     while len(level.verdicts) < trials:
         with ExitStack() as stack:
-            duels = [stack.enter_context(_duel(sides)) for _ in range(LEAST_ROUNDS)]
+            duels: list[Duel] = []
             for _ in range(min(TRIALS_A_WORKER, trials - len(level.verdicts))):
-                _trial(duels, level, budget_s)
-                say(
-                    f"{level.size:.0%}: {len(level.verdicts)}/{trials} {level.verdicts[-1]} {level.ratios[-1] - 1:+.1%}"
-                )
+                _trial(_rounds(stack, duels, sides), level, budget_s)
+                verdict, ratio = level.verdicts[-1], level.ratios[-1]
+                say(f"{level.size:.0%}: {len(level.verdicts)}/{trials} {verdict} {ratio - 1:+.1%}")
 
 
-def _trial(duels: Sequence[Duel], level: Level, budget_s: float) -> None:
-    """Measure the touched stage until every round has a verdict, and the others for a quarter of that time each."""
+def _rounds(stack: ExitStack, duels: list[Duel], sides: tuple[Side, Side]) -> Iterator[Duel]:
+    """Give the processes of each round of a trial, those of *duels* first; new ones stay for the next trial."""
+    for place in range(MOST_ROUNDS):
+        if place == len(duels):
+            duels.append(stack.enter_context(_duel(sides)))
+        yield duels[place]
+
+
+def _trial(rounds: Iterator[Duel], level: Level, budget_s: float) -> None:
+    """Measure the touched stage in rounds until there is a verdict, and the others for a quarter of that time each."""
     touched, *others = contests = [Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS)]
-    for duel in duels:
+    for duel in rounds:
         start = time.perf_counter()
-        duel.visit(touched, len(contests), _until(start + budget_s / len(duels), len(contests)))
+        duel.visit(touched, len(contests), _until(start + budget_s / MOST_ROUNDS, len(contests)))
         spent_s = time.perf_counter() - start
         for other in others:
             duel.visit(other, len(contests), _until(time.perf_counter() + spent_s / 4))
         level.spent_s += spent_s
-    verdict, *untouched = judge([contest.rounds_of("time") for contest in contests])
+        verdict, *untouched = judge([contest.rounds_of("time") for contest in contests])
+        if verdict != "not enough evidence":
+            break
     level.verdicts.append(verdict)
     level.ratios.append(together(touched.rounds_of("time")).ratio)
     level.blamed += "slower" in untouched

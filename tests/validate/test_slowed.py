@@ -6,7 +6,8 @@ from scripts.comparing.catalog import series_named, workload_of
 from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel
 from scripts.validate.equal import most_likely
-from scripts.validate.slowed import CLAIMS, TOUCHED, Clone, Level, _table
+from scripts.validate.repeating import TOUCHED
+from scripts.validate.slowed import CLAIMS, Clone, Level, _table
 
 
 def test_a_slowed_commit_does_the_work_so_often_again(tmp_path):

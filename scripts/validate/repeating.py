@@ -1,0 +1,66 @@
+"""A commit that repeats a part of the diffusion transformer's work, and how much longer a step takes with it."""
+
+from __future__ import annotations
+
+from math import exp, log
+from random import Random
+from statistics import median
+from typing import Any
+
+from benchmarks.harness.record import Cell
+from scripts.comparing.catalog import workload_of
+from scripts.validate.here import here
+
+TOUCHED: Cell = {"stage": "DiTForward", "duration": 30, "batch": 1}
+REPEATING = """
+
+_velocities = Denoiser.__call__
+
+
+def _repeating(self, latents, times):
+    velocities = _velocities(self, latents, times)
+    for _ in range({repeats}):
+        torch.matmul(self._context[0, :1], self._last)
+    return velocities
+
+
+Denoiser.__call__ = _repeating
+"""
+"""What the commit appends to ``acestep/denoiser.py``: the last product, of one token, *repeats* times a step."""
+CALIBRATING = (30, 300)
+"""Repeats that are measured, and from which those of every slowdown follow."""
+TURNS = 4000
+
+
+def calibrated() -> tuple[float, float]:
+    """Return which share of a step the repeating takes at all, and which each repeat.
+
+    Plain and repeating steps take turns in this process: between two processes a step differs by half a percent though
+    nothing is repeated, which would be a quarter of what is to be calibrated.
+    """
+    import torch
+
+    from acestep import denoiser
+
+    torch.set_num_threads(1)
+    workload = workload_of("stages")()
+    take = workload.prepare(workload.load(here("plain").settings), TOUCHED)
+    model: Any = denoiser.Denoiser
+    variants = {0: model.__call__}
+    for repeats in CALIBRATING:
+        exec(REPEATING.format(repeats=repeats), vars(denoiser))
+        variants[repeats], model.__call__ = model.__call__, variants[0]
+    order, random = list(variants), Random(1)
+    slowdowns: dict[int, list[float]] = {repeats: [] for repeats in CALIBRATING}
+    for _ in range(TURNS):
+        random.shuffle(order)
+        times_s = {}
+        for repeats in order:
+            model.__call__ = variants[repeats]
+            times_s[repeats] = take().series["time"]
+        for repeats in CALIBRATING:
+            slowdowns[repeats].append(log(times_s[repeats] / times_s[0]))
+    model.__call__ = variants[0]
+    few, many = (exp(median(slowdowns[repeats])) - 1 for repeats in CALIBRATING)
+    each = (many - few) / (CALIBRATING[1] - CALIBRATING[0])
+    return few - CALIBRATING[0] * each, each
