@@ -71,7 +71,7 @@ class Round:
                 self.evidence[name] = look(before, np.array(differences), rows)
 
 
-@dataclass
+@dataclass(eq=False)
 class Contest:
     """The cell of a matrix, its samples on both sides, and its rounds.
 

@@ -31,9 +31,11 @@ LEAST_SHARE = 0.05
 """With less of the budget left a pass would load models, and measure next to nothing."""
 FIRST_SLICE_S = 1.0
 """What a cell gets at its first visit; each further one takes twice as long."""
+PATIENCE = 4
+"""Times its share that a cell of long runs gets to come to its first look, without which it can have no verdict."""
 
-Key = tuple[str, str]
-"""The names of a cell and of a series: a row of the table."""
+Key = tuple[Contest, str]
+"""A cell and the name of a series of it: a row of the table."""
 Told = Callable[["Match", Contest], None]
 
 
@@ -77,13 +79,13 @@ class Match:
             self._pass(unsettled, self.left_s)
 
     def verdicts(self) -> dict[Key, Verdict]:
-        """Return the verdict of each row, by the names of its cell and its series."""
+        """Return the verdict of each row."""
         known = [contest.rounds_of(name) for contest, name in self._rows()]
         return self._by_key(judge(known + [[]] * (self._declared - len(known)), self.delta))
 
     def evidence(self, contest: Contest, name: str) -> Evidence:
         """Return what the rounds say of a row: those that reached its verdict, or all if there is none."""
-        row = (contest.name, name)
+        row = (contest, name)
         verdict = self.verdicts()[row]
         places = range(len(contest.rounds))
         agreeing = [place for place in places if self._round(place)[row] == verdict]
@@ -91,7 +93,7 @@ class Match:
 
     def latest(self, contest: Contest, name: str) -> Verdict:
         """Return the verdict of the last round of *contest* on the series *name*, by itself."""
-        return self._round(len(contest.rounds) - 1)[contest.name, name]
+        return self._round(len(contest.rounds) - 1)[contest, name]
 
     def unsettled(self) -> list[Contest]:
         """Return the cells that more rounds could give a verdict."""
@@ -103,20 +105,19 @@ class Match:
         if contest.failed or contest.exact or not contest.declared:
             return False
         major = contest.major
-        return not major or any(verdicts[contest.name, name] == "not enough evidence" for name in major)
+        return not major or any(verdicts[contest, name] == "not enough evidence" for name in major)
 
     def _round(self, place: int) -> dict[Key, Verdict]:
         """Return the verdict of each row in the round at *place*, by itself."""
         known = [contest.evidence(name, place) for contest, name in self._rows()]
         return self._by_key(judge_round(known + [NOTHING] * (self._declared - len(known)), self.delta))
 
-    def _rows(self) -> list[tuple[Contest, str]]:
+    def _rows(self) -> list[Key]:
         return [(contest, name) for contest in self.contests for name in contest.rows]
 
     def _by_key(self, verdicts: Sequence[Verdict]) -> dict[Key, Verdict]:
         """Return those of *verdicts* that are of known rows, which come first."""
-        rows = self._rows()
-        return {(contest.name, name): verdict for (contest, name), verdict in zip(rows, verdicts, strict=False)}
+        return dict(zip(self._rows(), verdicts, strict=False))
 
     def _pass(self, contests: Sequence[Contest], allotted_s: float) -> None:
         """Go through the matrices of *contests*, each with its share of what is *allotted*."""
@@ -125,10 +126,13 @@ class Match:
         for place, group in enumerate(groups):
             ahead = sum(len(later) for later in groups[place:])
             left_s = max(0.0, allotted_s - (_spent_s(contests) - before_s))
-            self._measure(group, left_s * len(group) / ahead)
+            self._measure(group, left_s * len(group) / ahead, PATIENCE * left_s / ahead)
 
-    def _measure(self, contests: list[Contest], allotted_s: float) -> None:
-        """Visit *contests*, all of one matrix; a cell that takes its worker along is not visited again."""
+    def _measure(self, contests: list[Contest], allotted_s: float, most_s: float) -> None:
+        """Visit *contests*, all of one matrix, each for *most_s* to its first look.
+
+        A cell that takes its worker along is not visited again.
+        """
         matrix, waiting, end_s = contests[0].matrix, contests, _spent_s(contests) + allotted_s
         while waiting:
             with Duel(matrix, workload_of(matrix), self.sides) as duel:
@@ -139,15 +143,16 @@ class Match:
                         contest.trouble[failure.side] = failure.status, failure.reason
                         self._tell(self, contest)
                     return
-                waiting = self._rounds(duel, waiting, lambda: end_s - _spent_s(contests))
+                waiting = self._rounds(duel, waiting, lambda: end_s - _spent_s(contests), most_s)
 
-    def _rounds(self, duel: Duel, waiting: list[Contest], left_s: Callable[[], float]) -> list[Contest]:
+    def _rounds(self, duel: Duel, waiting: list[Contest], left_s: Callable[[], float], most_s: float) -> list[Contest]:
         """Return those that are left if a worker has died."""
         slice_s = FIRST_SLICE_S
         while waiting:
             for place, contest in enumerate(waiting):
                 try:
-                    duel.visit(contest, self._declared, self._until(slice_s, left_s() / (len(waiting) - place)))
+                    share_s = max(slice_s, left_s() / (len(waiting) - place))
+                    duel.visit(contest, self._declared, self._until(slice_s, share_s, most_s))
                 except SideFailed as failure:
                     contest.trouble[failure.side] = failure.status, failure.reason
                     self._tell(self, contest)
@@ -158,8 +163,8 @@ class Match:
             waiting = [contest for contest in waiting if left_s() > 0 and self._wants_now(contest)]
         return []
 
-    def _until(self, slice_s: float, share_s: float) -> Until:
-        """End a visit with a verdict; else after *slice_s*, at a look; else when its share of the time is spent."""
+    def _until(self, slice_s: float, share_s: float, most_s: float) -> Until:
+        """End a visit with a verdict; else after *slice_s*, at a look; else when *share_s*, or *most_s*, is spent."""
         begun, looked = time.perf_counter(), -1
         warming_up = True
 
@@ -170,8 +175,8 @@ class Match:
                 begun, warming_up = clock, False
             at_look = pairs in looks.SIZES and pairs != looked
             looked = pairs if at_look else looked
-            if clock >= begun + max(slice_s, share_s):
-                return pairs > 0
+            if clock >= begun + share_s:
+                return pairs >= looks.FIRST_PAIRS or (pairs > 0 and clock >= begun + most_s)
             return at_look and (clock >= begun + slice_s or not self._wants_now(contest))
 
         return over

@@ -85,8 +85,7 @@ class Outcome:
         runs = disturbed = 0
         for contest in match.contests:
             outcome.rows += [
-                _row(contest, name, verdicts[contest.name, name], match.evidence(contest, name))
-                for name in contest.rows
+                _row(contest, name, verdicts[contest, name], match.evidence(contest, name)) for name in contest.rows
             ]
             outcome.facts += [
                 CellFact(contest.matrix, _title(contest), _label(contest, fact), fact.base, fact.head, fact.output)

@@ -13,18 +13,20 @@ from benchmarks.harness.cells import Selection
 from benchmarks.harness.matrices import MATRICES
 from scripts.comparing.arguments import duration
 from scripts.comparing.contest import Contest
-from scripts.comparing.match import Match
+from scripts.comparing.match import Key, Match
 from scripts.progress import say
 from scripts.validate.here import here
-from scripts.verdict.judging import ALPHA, Verdict
+from scripts.verdict.judging import ALPHA, LEAST_ROUNDS, Verdict
 
 SUMMARY = "a commit against itself, measured for real: how often is a row called slower?"
 CELLS = (
-    "matrix=stages,stage=TextEncode;matrix=stages,batch=1,lyric_tokens=128;matrix=stages,duration=30,batch=1,stage=DiTForward;"
-    "stage=DiTStep,duration=30,batch=1,family=turbo;matrix=planner,engine=pt,prompt_tokens=128;"
-    "stage=DecodeStep,engine=pt,batch=1;stage=Constraint,new=nothing;matrix=apis,engine=pt,constrained=True"
+    "matrix=stages,stage=TextEncode;matrix=stages,batch=1,lyric_tokens=128;"
+    "matrix=stages,stage=DiTForward,duration=30,batch=1;stage=DiTStep,duration=30,batch=1,family=turbo;"
+    "matrix=planner,engine=pt,prompt_tokens=128;matrix=planner,engine=pt,prompt_tokens=512;stage=Constraint,new=nothing"
 )
 """Cells of a few milliseconds, of which there can be many runs."""
+COPIES = 6
+"""How often each cell is in a table, in turns with the others: loading models would take most of the time otherwise."""
 MOST_FALSE = 0.005
 """What is claimed of the rows that are called slower."""
 CONFIDENCE = 0.95
@@ -34,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command ``equal``."""
     parser = subparsers.add_parser("equal", help=SUMMARY, description=f"{SUMMARY[0].upper()}{SUMMARY[1:]}")
     parser.add_argument("--rows", type=int, default=1000, help="go on until there are so many (default 1000)")
-    parser.add_argument("--budget", type=duration, default="75s", help="of each table: 75s (default), 10m")
+    parser.add_argument("--budget", type=duration, default="150s", help="of each table: 150s (default), 10m")
     parser.add_argument("--cells", default=CELLS, help="quick, full, or conditions (default: some short ones)")
     parser.set_defaults(run=run)
 
@@ -47,11 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     while counts.total() < arguments.rows:
         match = Match(_contests(arguments.cells), (here("base"), here("head")), arguments.budget, lambda *_: None)
         match.run()
-        verdicts = match.verdicts()
+        verdicts = _looked_at(match)
         counts.update(verdicts.values())
         tables += 1
         wrong += any(verdict in ("slower", "faster") for verdict in verdicts.values())
-        resolutions += [match.evidence(contest, name).smallest for contest in match.contests for name in contest.rows]
+        resolutions += [match.evidence(*row).smallest for row in verdicts]
         say(f"{tables} tables, {counts.total()} rows in {(time.perf_counter() - start) / 60:.0f} min: {dict(counts)}")
     rows, slower = counts.total(), counts["slower"]
     print(f"A commit against itself: {rows} rows in {tables} tables, {(time.perf_counter() - start) / 60:.0f} min")
@@ -67,10 +69,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _contests(cells: str) -> list[Contest]:
-    """Return the chosen cells that have times."""
+    """Return copies of the chosen cells that have times, those of a matrix together."""
     selection = Selection(cells, MATRICES)
-    found = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)]
+    found = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix) * COPIES]
     return [contest for contest in found if contest.declared]
+
+
+def _looked_at(match: Match) -> dict[Key, Verdict]:
+    """Return the verdicts of the rows that may have one: others have too few runs to be wrong about."""
+    return {
+        (contest, name): verdict
+        for (contest, name), verdict in match.verdicts().items()
+        if sum(evidence.pairs > 0 for evidence in contest.rounds_of(name)) >= LEAST_ROUNDS
+    }
 
 
 def most_likely(events: int, trials: int) -> float:

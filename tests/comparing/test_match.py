@@ -61,6 +61,15 @@ def test_every_row_gets_the_verdict_that_is_true(run):
     assert match.left_s > 10  # it ends when all is known
 
 
+def test_long_runs_get_several_shares_to_come_to_a_verdict(run):
+    match, outcome = run(
+        {"120": {"time": 0.06, "sleep": 0.05}}, base={"120": {"time": 0.04, "sleep": 0.05}}, budget_s=3.0
+    )
+
+    assert {row.cell: row.verdict for row in outcome.rows}["120 s · batch 1"] == "slower"
+    assert [one.pairs for one in match.contests[-1].rounds] == [14, 14]  # 1.4 s each, of shares of 0.5 s
+
+
 def test_noise_is_no_evidence_and_no_complaint(run):
     noisy = {duration: {"time": 0.01, "noise": 0.5} for duration in EVEN}
     _, outcome = run(noisy, base=noisy, budget_s=0.001)
