@@ -62,12 +62,11 @@ def test_every_row_gets_the_verdict_that_is_true(run):
 
 
 def test_long_runs_get_several_shares_to_come_to_a_verdict(run):
-    match, outcome = run(
-        {"120": {"time": 0.06, "sleep": 0.05}}, base={"120": {"time": 0.04, "sleep": 0.05}}, budget_s=3.0
-    )
+    base, head = ({"120": {"time": time, "sleep": 0.04}} for time in (0.04, 0.06))
+    match, outcome = run(head, base, budget_s=2.2)
 
     assert {row.cell: row.verdict for row in outcome.rows}["120 s · batch 1"] == "slower"
-    assert [one.pairs for one in match.contests[-1].rounds] == [14, 14]  # 1.4 s each, of shares of 0.5 s
+    assert [one.pairs for one in match.contests[-1].rounds] == [14, 14]  # 1.12 s each, of 1.1 s for all in a round
 
 
 def test_noise_is_no_evidence_and_no_complaint(run):
