@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from math import exp, log
 from random import Random
-from statistics import median
 from typing import Any
+
+import numpy as np
 
 from benchmarks.harness.record import Cell
 from scripts.comparing.catalog import workload_of
 from scripts.validate.here import here
+from scripts.verdict.pairs import pairwise_means
 
 TOUCHED: Cell = {"stage": "DiTForward", "duration": 30, "batch": 1}
 REPEATING = """
@@ -61,6 +63,6 @@ def calibrated() -> tuple[float, float]:
         for repeats in CALIBRATING:
             slowdowns[repeats].append(log(times_s[repeats] / times_s[0]))
     model.__call__ = variants[0]
-    few, many = (exp(median(slowdowns[repeats])) - 1 for repeats in CALIBRATING)
+    few, many = (exp(np.median(pairwise_means(np.array(slowdowns[repeats])))) - 1 for repeats in CALIBRATING)
     each = (many - few) / (CALIBRATING[1] - CALIBRATING[0])
     return few - CALIBRATING[0] * each, each
