@@ -30,15 +30,15 @@ Denoiser.__call__ = _repeating
 """
 """What the commit appends to ``acestep/denoiser.py``: the last product, of one token, *repeats* times a step."""
 CALIBRATING = (30, 300)
-"""Repeats that are measured, and from which those of every slowdown follow."""
+"""Repeats that are measured, and between which each takes as long as any."""
 TURNS = 4000
 
 
-def calibrated() -> tuple[float, float]:
-    """Return which share of a step the repeating takes at all, and which each repeat.
+def each_repeat() -> float:
+    """Return which share of a step each repeat takes.
 
     Plain and repeating steps take turns in this process: between two processes a step differs by half a percent though
-    nothing is repeated, which would be a quarter of what is to be calibrated.
+    nothing is repeated. What repeating takes at all is not told: it is more where other processes use the caches.
     """
     import torch
 
@@ -64,5 +64,4 @@ def calibrated() -> tuple[float, float]:
             slowdowns[repeats].append(log(times_s[repeats] / times_s[0]))
     model.__call__ = variants[0]
     few, many = (exp(np.median(pairwise_means(np.array(slowdowns[repeats])))) - 1 for repeats in CALIBRATING)
-    each = (many - few) / (CALIBRATING[1] - CALIBRATING[0])
-    return few - CALIBRATING[0] * each, each
+    return float(many - few) / (CALIBRATING[1] - CALIBRATING[0])
