@@ -122,7 +122,8 @@ def compare(request: Request) -> int:
     surroundings = Surroundings.open(config, request.scale, request.device)
     builder = Builder(surroundings, root, request.scale, request.device, request.cells)
     sides = builder.side(base), builder.side(head)
-    say(f"Comparing {len(cells)} cells for {request.budget / 60:.3g} minutes.")
+    left_out = "" if request.cells.strip() != "quick" else f" {UNHURRIED} is left out: --cells matrix={UNHURRIED}"
+    say(f"Comparing {len(cells)} cells for {request.budget / 60:.3g} minutes.{left_out}")
     match = Match(cells, sides, request.budget, tell=_tell, delta=request.delta)
     start = time.perf_counter()
     try:

@@ -117,7 +117,7 @@ class Regressions:
         by_revision: dict[int, list[Jump]] = {}
         for jump in self._single_jumps(environment):
             by_revision.setdefault(jump.change.revision, []).append(jump)
-        return [jump for jumps in by_revision.values() for jump in _counting(jumps, family)]
+        return [jump for jumps in by_revision.values() for jump in counting(jumps, family)]
 
     def _single_jumps(self, environment: Environment) -> Iterable[Jump]:
         """The changes of each series by itself."""
@@ -158,7 +158,7 @@ class Regressions:
         return sorted(groups.values(), key=lambda g: (-g.revision, -abs(g.ratio - 1), g.benchmark))
 
 
-def _counting(jumps: Sequence[Jump], family: int) -> list[Jump]:
+def counting(jumps: Sequence[Jump], family: int) -> list[Jump]:
     """Those of the *jumps* of one commit that count, where *family* series jitter."""
     exact = [jump for jump in jumps if jump.series.exact]
     timed = [jump for jump in jumps if not jump.series.exact]

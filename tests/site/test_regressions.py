@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,10 @@ import pytest
 
 from scripts import regressions
 from scripts.site.acknowledged import AcknowledgementError, read_acknowledgements
+from scripts.site.changes import Change
+from scripts.site.history import Series
 from scripts.site.hosts import record_hosts
+from scripts.site.regressions import Jump, counting
 from tests.site.conftest import Build
 from tests.site.project import Measured, Project, acknowledge
 from tests.site.test_publish import payload, published
@@ -243,3 +247,13 @@ def test_results_of_another_branch_alone_are_told(slower: Project, listing: List
     status, _, said = listing(slower)
     assert status == 2
     assert "has no result of a commit on other" in said
+
+
+def test_a_change_that_comes_alone_among_many_series_does_not_count() -> None:
+    times, operators = (Series("b", unit, None, (), {}, None) for unit in ("seconds", "operators"))
+    rare, usual = (Change(1.0, 1.1, 1, 2, (1.0, 1.2), 1 - p, stands=True) for p in (1e-5, 5e-3))
+    sure, doubtful, exact = Jump(times, rare), Jump(times, usual), Jump(operators, replace(usual, probability=1.0))
+
+    assert counting([doubtful], 100) == []
+    assert counting([doubtful, sure, exact], 100) == [exact, sure]
+    assert counting([doubtful] * 10, 100) == [doubtful] * 10
