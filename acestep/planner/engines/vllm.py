@@ -7,6 +7,7 @@ forces are appended to the prompt of a new request, which finds the rest in the 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -160,9 +161,10 @@ class VllmEngine:
                 self._core.sleep()
 
     def close(self) -> None:
-        """End vLLM's engine and free what it holds."""
+        """End vLLM's engine and free what it holds, now: its finalizers compute, which fails while torch traces."""
         self._core.shutdown()
         del self._core, self.model
+        gc.collect()
 
     @contextmanager
     def _drawing(self, draw: Draw | None = None) -> Iterator[int]:
