@@ -15,7 +15,7 @@ from benchmarks.harness.record import Cell, Scalar, Status
 from scripts.comparing.catalog import Series, series_of
 from scripts.site.changes import SAME_OUTPUT
 from scripts.verdict import looks
-from scripts.verdict.judging import NOTHING, Evidence, look
+from scripts.verdict.judging import NOTHING, Evidence, Table, look
 
 OUTPUT = ("fingerprint", "distance")
 """The companions that are about what came out."""
@@ -63,12 +63,12 @@ class Round:
         """The number of pairs measured."""
         return max(map(len, self.differences.values()), default=0)
 
-    def look(self, rows: int) -> None:
-        """Judge every series anew if it has come to a look; *rows* is the size of the table."""
+    def look(self, table: Table) -> None:
+        """Judge every series anew if it has come to a look, as a row of *table*."""
         for name, differences in self.differences.items():
             before = self.evidence.get(name, NOTHING)
             if len(differences) in looks.SIZES and len(differences) > before.pairs:
-                self.evidence[name] = look(before, np.array(differences), rows)
+                self.evidence[name] = look(before, np.array(differences), table)
 
 
 @dataclass(eq=False)

@@ -16,6 +16,7 @@ from benchmarks.harness.workload import Workload
 from scripts.comparing.contest import Contest, Round
 from scripts.comparing.sides import Side
 from scripts.verdict import looks
+from scripts.verdict.judging import Table
 
 BASE, HEAD = 0, 1
 Until = Callable[[Contest], bool]
@@ -62,8 +63,8 @@ class Duel:
                 worker.stay_on(self._core)
         return base["host"], head["host"]
 
-    def visit(self, contest: Contest, rows: int, until: Until) -> None:
-        """Warm the cell up on both sides, and add pairs as long as *until* allows; *rows* is the size of the table.
+    def visit(self, contest: Contest, table: Table, until: Until) -> None:
+        """Warm the cell up on both sides, and add pairs, of rows of *table*, as long as *until* allows.
 
         The first visit begins a round. A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a
         worker is gone.
@@ -76,7 +77,7 @@ class Duel:
             try:
                 while contest.rounds[-1].pairs < looks.SIZES[-1] and not until(contest):
                     self._pair(contest, self._random.choice(ORDERS))
-                    contest.rounds[-1].look(rows)
+                    contest.rounds[-1].look(table)
             except _Trouble as trouble:
                 contest.trouble[trouble.side] = trouble.status, trouble.reason
             finally:

@@ -21,6 +21,7 @@ from scripts.verdict.judging import (
     MOST_ROUNDS,
     NOTHING,
     Evidence,
+    Table,
     Verdict,
     judge,
     judge_round,
@@ -152,7 +153,7 @@ class Match:
             for place, contest in enumerate(waiting):
                 try:
                     share_s = max(slice_s, left_s() / (len(waiting) - place))
-                    duel.visit(contest, self._declared, self._until(slice_s, share_s, most_s))
+                    duel.visit(contest, Table(self._declared, self.delta), self._until(slice_s, share_s, most_s))
                 except SideFailed as failure:
                     contest.trouble[failure.side] = failure.status, failure.reason
                     self._tell(self, contest)

@@ -15,7 +15,7 @@ from scripts.comparing.commits import Commit
 from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, SideFailed
 from scripts.comparing.sides import Builder, Side
-from scripts.verdict.judging import LEAST_ROUNDS, Evidence, together
+from scripts.verdict.judging import LEAST_ROUNDS, Evidence, Table, together
 
 Settled = Callable[[Evidence], bool]
 
@@ -68,7 +68,7 @@ class Prober:
                 end = time.perf_counter() + self.budget_s / LEAST_ROUNDS
                 duel.visit(
                     contest,
-                    rows=1,
+                    Table(),
                     until=lambda met: time.perf_counter() >= end or settled(met.evidence(self.series.name)),
                 )
         except SideFailed as failure:

@@ -27,7 +27,7 @@ from scripts.comparing.sides import Side
 from scripts.progress import say
 from scripts.validate.here import ROOT, here
 from scripts.validate.repeating import CALIBRATING, REPEATING, TOUCHED, each_repeat
-from scripts.verdict.judging import MOST_ROUNDS, NOTHING, Verdict, judge, judge_round, together
+from scripts.verdict.judging import MOST_ROUNDS, NOTHING, Table, Verdict, judge, judge_round, together
 
 SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
 LEVELS = [0.05, 0.02, 0.1, 0.01]
@@ -138,7 +138,7 @@ def _slowdown(sides: tuple[Side, Side]) -> float:
     contest = Contest.of("stages", TOUCHED)
     for _ in range(CALIBRATING_ROUNDS):
         with _duel(sides) as duel:
-            duel.visit(contest, 1, _until(time.perf_counter() + CALIBRATING_S))
+            duel.visit(contest, Table(), _until(time.perf_counter() + CALIBRATING_S))
     return together(contest.rounds_of("time")).ratio - 1
 
 
@@ -166,10 +166,10 @@ def _trial(rounds: Iterator[Duel], level: Level, budget_s: float) -> None:
     touched, *others = contests = [Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS)]
     for duel in rounds:
         start = time.perf_counter()
-        duel.visit(touched, len(contests), _until(start + budget_s / MOST_ROUNDS, len(contests)))
+        duel.visit(touched, Table(len(contests)), _until(start + budget_s / MOST_ROUNDS, len(contests)))
         spent_s = time.perf_counter() - start
         for other in others:
-            duel.visit(other, len(contests), _until(time.perf_counter() + spent_s / 4))
+            duel.visit(other, Table(len(contests)), _until(time.perf_counter() + spent_s / 4))
         level.spent_s += spent_s
         verdict, *untouched = judge([contest.rounds_of("time") for contest in contests])
         if verdict != "not enough evidence":

@@ -21,7 +21,7 @@ ALPHA = 0.01
 LEAST_ROUNDS, MOST_ROUNDS = 2, 4
 """So many rounds, each a pair of processes of its own, have to reach a verdict; and so many there are at most."""
 DELTA = 0.02
-"""Times that differ by less are the same."""
+"""Times that differ by less are the same; see `margin`."""
 POWER = 0.8
 """The smallest change that could have been seen is one that is found with this probability."""
 _CHOICES = comb(MOST_ROUNDS, LEAST_ROUNDS)
@@ -33,8 +33,9 @@ class Evidence:
 
     `ratio` is head over base. `low` to `high` is an interval that is wrong so rarely that two rounds miss the ratio on
     one side with ALPHA / 2, `widest_low` to `widest_high` one for the whole table at once; both are what all looks so
-    far have in common. `p_slower` and `p_faster` are the least over the looks, one-sided, corrected for looking often.
-    `smallest` is the change that two such rounds would have found with probability `POWER`.
+    far have in common. `p_slower` and `p_faster`, of a change within the `margin`, are the least over the looks,
+    one-sided, corrected for looking often. `smallest` is the change that two such rounds would have found with
+    probability `POWER`.
     """
 
     pairs: int = 0
@@ -51,14 +52,30 @@ class Evidence:
 NOTHING = Evidence()
 
 
-def look(before: Evidence, differences: NDArray[np.float64], rows: int) -> Evidence:
-    """Return the evidence of *differences*, all pairs of a row so far, in a table of *rows*; *before* is the last."""
+@dataclass(frozen=True)
+class Table:
+    """What a row is judged in: so many *rows*, and *delta* by which times may differ and be the same."""
+
+    rows: int = 1
+    delta: float = DELTA
+
+
+def margin(delta: float) -> float:
+    """Return the logarithm of the ratio beyond which a row is slower: half of that up to which it is the same.
+
+    Two processes that run the same code differ by 0.6 % (standard deviation), which enough runs tell from nothing.
+    """
+    return log(1 + delta) / 2
+
+
+def look(before: Evidence, differences: NDArray[np.float64], table: Table) -> Evidence:
+    """Return the evidence of *differences*, all pairs of a row of *table* so far; *before* is that of the last look."""
     means = pairwise_means(differences)
-    pairs = len(differences)
+    pairs, least = len(differences), margin(table.delta)
     low, high = interval(means, pairs, looks.per_look(of_one_round(ALPHA)))
-    table_alpha = looks.per_look(of_one_round(ALPHA / rows))
+    table_alpha = looks.per_look(of_one_round(ALPHA / table.rows))
     widest_low, widest_high = interval(means, pairs, table_alpha)
-    slower, faster = one_sided_p(differences)
+    (slower, _), (_, faster) = one_sided_p(differences - least), one_sided_p(differences + least)
     return Evidence(
         pairs,
         exp(float(np.median(means))),
@@ -68,7 +85,7 @@ def look(before: Evidence, differences: NDArray[np.float64], rows: int) -> Evide
         min(before.widest_high, exp(widest_high)),
         min(before.p_slower, looks.over_looks(slower)),
         min(before.p_faster, looks.over_looks(faster)),
-        smallest_change((widest_high - widest_low) / 2, table_alpha, POWER ** (1 / LEAST_ROUNDS)),
+        smallest_change((widest_high - widest_low) / 2, table_alpha, POWER ** (1 / LEAST_ROUNDS), least),
     )
 
 
@@ -76,10 +93,10 @@ def judge(table: Sequence[Sequence[Evidence]], delta: float = DELTA) -> list[Ver
     """Return the verdict of each row of *table*, which holds the evidence of its rounds.
 
     A round says the same if the interval of the whole table lies within 1 / (1 + delta) and 1 + delta, though it may
-    exclude 1. Slower and faster: rejected by Holm's procedure on the p values of two rounds, each direction at half of
-    `ALPHA`. The verdict is that of two rounds at least, and of more than half of those that have one: two processes
-    differ a little though they run the same code, mostly by less than one part in a hundred, now and then by several,
-    so that one pair of them proves nothing.
+    exclude 1. Slower and faster: a change within the `margin` is rejected by Holm's procedure on the p values of two
+    rounds, each direction at half of `ALPHA`. The verdict is that of two rounds at least, and of more than half of
+    those that have one: two processes differ a little though they run the same code, mostly by less than one part in a
+    hundred, now and then by several, so that one pair of them proves nothing.
     """
     open_table = [[NOTHING if _is_same(evidence, delta) else evidence for evidence in rounds] for rounds in table]
     slower = _significant([[evidence.p_slower for evidence in rounds] for rounds in open_table])
@@ -93,6 +110,18 @@ def judge(table: Sequence[Sequence[Evidence]], delta: float = DELTA) -> list[Ver
 def judge_round(table: Sequence[Evidence], delta: float = DELTA) -> list[Verdict]:
     """Return what the verdicts of *table* will be if another round says the same as this one."""
     return judge([[evidence] * LEAST_ROUNDS for evidence in table], delta)
+
+
+def more_needed(evidence: Evidence, delta: float = DELTA) -> float:
+    """Return how many times its pairs a row would need for a verdict if it goes on as it did; infinite if unknown.
+
+    The interval of the whole table narrows with the root of the pairs, until it leaves the `margin` or lies within
+    *delta*.
+    """
+    if evidence.widest_high == float("inf"):
+        return float("inf")
+    half_width, change = log(evidence.widest_high / evidence.widest_low) / 2, abs(log(evidence.ratio))
+    return (half_width / max(change - margin(delta), log(1 + delta) - change)) ** 2
 
 
 def of_one_round(alpha: float) -> float:

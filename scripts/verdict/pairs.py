@@ -53,14 +53,16 @@ def interval(means: NDArray[np.float64], pairs: int, alpha: float) -> tuple[floa
     return float(means[rank - 1]), float(means[-rank])
 
 
-def smallest_change(half_width: float, alpha: float, power: float) -> float:
+def smallest_change(half_width: float, alpha: float, power: float, margin: float = 0.0) -> float:
     """Return the ratio less one that a test at level *alpha*, two-sided, would find with probability *power*.
 
     *half_width* is that of the interval at the same level, on the scale of logarithms: z of alpha standard errors.
-    A change is found for sure enough if it is z of alpha and z of the power away.
+    A change is found for sure enough if it is z of alpha and z of the power away from the *margin*.
     """
     critical = norm.isf(alpha / 2)
-    return exp(half_width * (1 + norm.ppf(power) / critical)) - 1 if half_width < float("inf") else float("inf")
+    if half_width == float("inf"):
+        return half_width
+    return exp(margin + half_width * (1 + norm.ppf(power) / critical)) - 1
 
 
 @lru_cache(maxsize=4096)

@@ -6,11 +6,14 @@ import pytest
 from scripts.verdict import holm, looks
 from scripts.verdict.judging import (
     ALPHA,
+    DELTA,
     NOTHING,
     Evidence,
+    Table,
     judge,
     judge_round,
     look,
+    more_needed,
     of_one_round,
     over_rounds,
     together,
@@ -19,13 +22,15 @@ from scripts.verdict.judging import (
 QUIET = 0.01
 
 
-def _measured(shift: float, pairs: int, noise: float = QUIET, rows: int = 1, seed: int = 3) -> Evidence:
+def _measured(
+    shift: float, pairs: int, noise: float = QUIET, rows: int = 1, seed: int = 3, delta: float = DELTA
+) -> Evidence:
     """The evidence after every look up to *pairs*."""
     differences = np.random.default_rng(seed).normal(shift, noise, pairs)
     evidence = NOTHING
     for size in looks.SIZES:
         if size <= pairs:
-            evidence = look(evidence, differences[:size], rows)
+            evidence = look(evidence, differences[:size], Table(rows, delta))
     return evidence
 
 
@@ -42,7 +47,25 @@ def test_a_change_below_delta_is_the_same_though_it_is_certain():
 
     assert evidence.low > 1
     assert judge_round([evidence]) == ["same"]
-    assert judge_round([evidence], delta=0.005) == ["slower"]
+    assert judge_round([_measured(0.01, 2100, noise=0.005, delta=0.005)], delta=0.005) == ["slower"]
+
+
+def test_what_two_processes_of_equal_code_differ_by_is_not_slower():
+    certain = _measured(0.008, 200, noise=0.01)
+
+    assert certain.low > 1.004
+    assert certain.p_slower == 1.0
+    assert judge_round([certain], delta=0.008) == ["not enough evidence"]
+
+
+def test_what_more_pairs_would_bring_is_known():
+    half, all_of_it = _measured(0.05, 47, noise=0.1), _measured(0.05, 106, noise=0.1)
+
+    assert judge_round([half]) == ["not enough evidence"]
+    assert judge_round([all_of_it]) == ["slower"]
+    assert 1 < more_needed(half) < 106 / 47
+    assert more_needed(_measured(0.0, 200)) < 1
+    assert more_needed(NOTHING) == float("inf")
 
 
 def test_noise_is_no_evidence():
@@ -64,7 +87,7 @@ def test_what_would_have_been_seen_shrinks_with_the_blocks():
 
 def test_rows_of_a_larger_table_need_more_evidence():
     differences = np.random.default_rng(4).normal(0.0085, 0.01, 32)
-    alone, among = look(NOTHING, differences, 1), look(NOTHING, differences, 200)
+    alone, among = look(NOTHING, differences, Table(1, 0.001)), look(NOTHING, differences, Table(200, 0.001))
 
     assert judge_round([alone], delta=0.001) == ["slower"]
     assert judge_round([among] + [NOTHING] * 199, delta=0.001)[0] == "not enough evidence"
@@ -79,7 +102,7 @@ def test_a_table_of_equal_sides_is_wrong_as_rarely_as_promised():
         for rounds in table * 2:
             evidence, differences = NOTHING, rng.standard_t(2, 32) * 0.1
             for size in looks.SIZES[:3]:
-                evidence = look(evidence, differences[:size], 5)
+                evidence = look(evidence, differences[:size], Table(5))
             rounds.append(evidence)
         wrong += any(verdict in ("slower", "faster") for verdict in judge(table))
 
