@@ -177,7 +177,7 @@ def _tell(match: Match, contest: Contest) -> None:
     else:
         name = contest.rows[0]
         verdict = match.latest(contest, name)
-        told = f"round {len(contest.rounds)}, {verdict} ({interval(match.evidence(contest, name))})"
+        told = f"round {len(contest.rounds)}, {verdict} ({interval(contest.evidence(name))})"
     say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
 
 

@@ -14,19 +14,10 @@ from scripts.comparing.catalog import workload_of
 from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, SideFailed, Until
 from scripts.comparing.sides import Side
+from scripts.comparing.standing import Key, Standing, latest_votes, table_of
+from scripts.comparing.worth import worth_it
 from scripts.verdict import looks
-from scripts.verdict.judging import (
-    DELTA,
-    LEAST_ROUNDS,
-    MOST_ROUNDS,
-    NOTHING,
-    Evidence,
-    Table,
-    Verdict,
-    judge,
-    judge_round,
-    together,
-)
+from scripts.verdict.judging import DELTA, LEAST_ROUNDS, MOST_ROUNDS, Verdict
 
 LEAST_SHARE = 0.05
 """With less of the budget left a pass would load models, and measure next to nothing."""
@@ -35,8 +26,6 @@ FIRST_SLICE_S = 1.0
 PATIENCE = 4
 """Times its share that a cell of long runs gets to come to its first look, without which it can have no verdict."""
 
-Key = tuple[Contest, str]
-"""A cell and the name of a series of it: a row of the table."""
 Told = Callable[["Match", Contest], None]
 
 
@@ -57,11 +46,10 @@ class Match:
     ) -> None:
         self.contests = list(contests)
         self.sides = sides
-        self.delta = delta
+        self.table = table_of(contests, delta)
         self._tell = tell
         self.host: Mapping[str, Scalar] = {}
         self.budget_s = budget_s
-        self._declared = max(1, sum(contest.declared for contest in contests))
 
     @property
     def left_s(self) -> float:
@@ -69,36 +57,28 @@ class Match:
         return self.budget_s - _spent_s(self.contests)
 
     def run(self) -> None:
-        """Measure every cell in two rounds at least, then those without a verdict while there is time."""
+        """Glance at every cell in two rounds, then spend what is left on the cells that are nearest to a verdict."""
         self._pass([contest for contest in self.contests if not contest.declared], 0.0)
-        timed = [contest for contest in self.contests if contest.declared]
-        self._pass(timed, self.budget_s / LEAST_ROUNDS)
-        for _ in range(MOST_ROUNDS - 1):
-            unsettled = self.unsettled()
-            if not unsettled or self.left_s <= LEAST_SHARE * self.budget_s:
+        for rounds in range(LEAST_ROUNDS, 0, -1):
+            timed = [contest for contest in self.contests if contest.declared and not contest.failed]
+            self._pass(timed, self.left_s / rounds, glance=True)
+        for _ in range(MOST_ROUNDS - LEAST_ROUNDS):
+            plan = worth_it(self.unsettled(), self.standing(), self.left_s, self.table.delta)
+            if not plan.contests or self.left_s <= LEAST_SHARE * self.budget_s:
                 break
-            self._pass(unsettled, self.left_s)
+            self._pass(plan.contests, self.left_s / plan.rounds)
 
-    def verdicts(self) -> dict[Key, Verdict]:
-        """Return the verdict of each row."""
-        known = [contest.rounds_of(name) for contest, name in self._rows()]
-        return self._by_key(judge(known + [[]] * (self._declared - len(known)), self.delta))
-
-    def evidence(self, contest: Contest, name: str) -> Evidence:
-        """Return what the rounds say of a row: those that reached its verdict, or all if there is none."""
-        row = (contest, name)
-        verdict = self.verdicts()[row]
-        places = range(len(contest.rounds))
-        agreeing = [place for place in places if self._round(place)[row] == verdict]
-        return together([contest.rounds_of(name)[place] for place in agreeing or places])
+    def standing(self) -> Standing:
+        """Return what is known of every row and every stage."""
+        return Standing.of(self.contests, self.table)
 
     def latest(self, contest: Contest, name: str) -> Verdict:
         """Return the verdict of the last round of *contest* on the series *name*, by itself."""
-        return self._round(len(contest.rounds) - 1)[contest, name]
+        return latest_votes(self.contests, len(contest.rounds) - 1, self.table)[contest, name]
 
     def unsettled(self) -> list[Contest]:
         """Return the cells that more rounds could give a verdict."""
-        verdicts = self.verdicts()
+        verdicts = {row: judged.verdict for row, judged in self.standing().rows.items()}
         return [contest for contest in self.contests if self._wants(contest, verdicts)]
 
     def _wants(self, contest: Contest, verdicts: Mapping[Key, Verdict]) -> bool:
@@ -108,26 +88,18 @@ class Match:
         major = contest.major
         return not major or any(verdicts[contest, name] == "not enough evidence" for name in major)
 
-    def _round(self, place: int) -> dict[Key, Verdict]:
-        """Return the verdict of each row in the round at *place*, by itself."""
-        known = [contest.evidence(name, place) for contest, name in self._rows()]
-        return self._by_key(judge_round(known + [NOTHING] * (self._declared - len(known)), self.delta))
+    def _pass(self, contests: Sequence[Contest], allotted_s: float, *, glance: bool = False) -> None:
+        """Go through the matrices of *contests*, each with its share of what is *allotted*.
 
-    def _rows(self) -> list[Key]:
-        return [(contest, name) for contest in self.contests for name in contest.rows]
-
-    def _by_key(self, verdicts: Sequence[Verdict]) -> dict[Key, Verdict]:
-        """Return those of *verdicts* that are of known rows, which come first."""
-        return dict(zip(self._rows(), verdicts, strict=False))
-
-    def _pass(self, contests: Sequence[Contest], allotted_s: float) -> None:
-        """Go through the matrices of *contests*, each with its share of what is *allotted*."""
+        In a *glance* a cell gets a second, or what its first look takes, if there is so much.
+        """
         groups = [list(group) for _, group in groupby(contests, key=lambda contest: contest.matrix)]
         before_s = _spent_s(contests)
         for place, group in enumerate(groups):
             ahead = sum(len(later) for later in groups[place:])
             left_s = max(0.0, allotted_s - (_spent_s(contests) - before_s))
-            self._measure(group, left_s * len(group) / ahead, PATIENCE * left_s / ahead)
+            share_s = 0.0 if glance else left_s * len(group) / ahead
+            self._measure(group, share_s, PATIENCE * left_s / ahead)
 
     def _measure(self, contests: list[Contest], allotted_s: float, most_s: float) -> None:
         """Visit *contests*, all of one matrix, each for *most_s* to its first look.
@@ -153,7 +125,7 @@ class Match:
             for place, contest in enumerate(waiting):
                 try:
                     share_s = max(slice_s, left_s() / (len(waiting) - place))
-                    duel.visit(contest, Table(self._declared, self.delta), self._until(slice_s, share_s, most_s))
+                    duel.visit(contest, self.table, self._until(slice_s, share_s, most_s))
                 except SideFailed as failure:
                     contest.trouble[failure.side] = failure.status, failure.reason
                     self._tell(self, contest)
@@ -186,7 +158,7 @@ class Match:
         """Say whether the present round of *contest* could do with more pairs."""
         if not contest.rounds or looks.next_size(contest.rounds[-1].pairs) is None:
             return False
-        return self._wants(contest, self._round(len(contest.rounds) - 1))
+        return self._wants(contest, latest_votes(self.contests, len(contest.rounds) - 1, self.table))
 
 
 def _spent_s(contests: Sequence[Contest]) -> float:

@@ -11,6 +11,7 @@ from benchmarks.harness.record import Scalar
 from scripts.comparing.contest import Contest, Fact
 from scripts.comparing.duel import BASE, HEAD
 from scripts.comparing.match import Match
+from scripts.comparing.standing import Judged, Stage
 from scripts.site.missing import cell_text
 from scripts.site.names import owner_label, series_label
 from scripts.verdict.judging import Evidence, Verdict
@@ -45,6 +46,16 @@ class Row:
 
 
 @dataclass(frozen=True)
+class StageRow:
+    """A stage of a generation, in all cells that measure it together."""
+
+    stage: str
+    cells: int
+    verdict: Verdict
+    evidence: Evidence
+
+
+@dataclass(frozen=True)
 class CellFact:
     """What differs in one cell, whatever the clock says."""
 
@@ -72,6 +83,7 @@ class Outcome:
     """Everything that a reader of a comparison wants to know."""
 
     rows: list[Row] = field(default_factory=list)
+    stages: list[StageRow] = field(default_factory=list)
     facts: list[CellFact] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     exact_cells: int = 0
@@ -80,13 +92,11 @@ class Outcome:
     @classmethod
     def of(cls, match: Match) -> Outcome:
         """Read *match* when it is over."""
-        verdicts = match.verdicts()
-        outcome = cls()
+        standing = match.standing()
+        outcome = cls(stages=[_stage_row(stage) for stage in standing.stages if stage.judged.evidence.pairs])
         runs = disturbed = 0
         for contest in match.contests:
-            outcome.rows += [
-                _row(contest, name, verdicts[contest, name], match.evidence(contest, name)) for name in contest.rows
-            ]
+            outcome.rows += [_row(contest, name, standing.rows[contest, name]) for name in contest.rows]
             outcome.facts += [
                 CellFact(contest.matrix, _title(contest), _label(contest, fact), fact.base, fact.head, fact.output)
                 for fact in contest.facts
@@ -95,6 +105,7 @@ class Outcome:
             outcome.exact_cells += contest.exact
             runs, disturbed = runs + 2 * contest.pairs, disturbed + contest.disturbed
         outcome.rows.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.ratio - 1)))
+        outcome.stages.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.evidence.ratio - 1)))
         outcome.disturbed = disturbed / runs if runs else 0.0
         return outcome
 
@@ -105,11 +116,11 @@ class Outcome:
 
     @property
     def status(self) -> Status:
-        """The exit status: 1 if a row is slower, 2 if nothing or not everything could be measured, else 0.
+        """The exit status: 1 if a row or a stage is slower, 2 if nothing or not everything could be measured, else 0.
 
         A cell that a side skips for want of something is not a failure, but for one that only head cannot run.
         """
-        if self.counts["slower"]:
+        if self.counts["slower"] or any(row.verdict == "slower" for row in self.stages):
             return 1
         measured = bool(self.rows) or self.exact_cells > 0
         return 0 if measured and not any(self._counts_as_failure(trouble) for trouble in self.troubles) else 2
@@ -121,7 +132,11 @@ class Outcome:
         return not trouble.skipped or (trouble.side == "head" and not base_too)
 
 
-def _row(contest: Contest, name: str, verdict: Verdict, evidence: Evidence) -> Row:
+def _stage_row(stage: Stage) -> StageRow:
+    return StageRow(stage.name, stage.cells, stage.judged.verdict, stage.judged.evidence)
+
+
+def _row(contest: Contest, name: str, judged: Judged) -> Row:
     series = contest.series[name]
     work = tuple(_label(contest, fact) for fact in contest.facts if not fact.output)
     return Row(
@@ -130,10 +145,10 @@ def _row(contest: Contest, name: str, verdict: Verdict, evidence: Evidence) -> R
         series.label,
         _text(contest),
         series.stage,
-        verdict,
+        judged.verdict,
         contest.time_s(BASE, name),
         contest.time_s(HEAD, name),
-        evidence,
+        judged.evidence,
         contest.pairs,
         work,
     )

@@ -9,10 +9,11 @@ from dataclasses import asdict
 from typing import Any
 
 from scripts.comparing.commits import Commit
-from scripts.comparing.outcome import ORDER, CellFact, Outcome, Row
+from scripts.comparing.outcome import ORDER, CellFact, Outcome, Row, StageRow
 from scripts.site.values import finite
 from scripts.verdict.judging import ALPHA, Evidence
 
+_STAGE_HEADINGS = ("verdict", "stage, all cells", "cells", "change", "interval", "seen from", "pairs")
 _HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", "seen from", "pairs")
 
 
@@ -23,17 +24,15 @@ class Report:
         self._outcome, self._base, self._head, self._facts, self._delta = outcome, base, head, facts, delta
 
     def text(self) -> str:
-        """The table, columns aligned; then facts, troubles and the counts."""
-        table = [_HEADINGS, *(self._cells(row) for row in self._outcome.rows)]
-        widths = [max(len(line[column]) for line in table) for column in range(len(_HEADINGS))]
-        heading, *rows = (_line(cells, widths) for cells in table)
-        told = [heading, "-" * (sum(widths) + 2 * (len(widths) - 1)), *rows] if rows else []
+        """The stages and the rows, columns aligned; then facts, troubles and the counts."""
+        told = _aligned(_STAGE_HEADINGS, [_stage_cells(row) for row in self._outcome.stages], names=2)
+        told += _aligned(_HEADINGS, [self._cells(row) for row in self._outcome.rows], names=3)
         told += self._facts_told("  ") + self._troubles_told("  ")
         sides = [f"base  {self._named(self._base)}", f"head  {self._named(self._head)}"]
-        return "\n".join([*sides, self._circumstances(), "", *told, "", self._summary()])
+        return "\n".join([*sides, self._circumstances(), *told, "", self._summary()])
 
     def markdown(self) -> str:
-        """A summary, the rows that matter, and the rest folded."""
+        """A summary, the stages and rows that matter, and the rest folded."""
         matter = [row for row in self._outcome.rows if row.verdict in ("slower", "faster")]
         rest = [row for row in self._outcome.rows if row.verdict not in ("slower", "faster")]
         lines = [
@@ -43,11 +42,13 @@ class Report:
             self._circumstances(),
             "",
         ]
-        lines += self._markdown_table(matter) if matter else []
+        stages = [_stage_cells(row) for row in self._outcome.stages]
+        lines += _markdown_table(_STAGE_HEADINGS, stages, names=2) if stages else []
+        lines += self._markdown_rows(matter) if matter else []
         told = self._facts_told("- ") + self._troubles_told("- ")
         lines += [*told, ""] if told else []
         if rest:
-            lines += ["<details><summary>The other rows</summary>", "", *self._markdown_table(rest), "</details>", ""]
+            lines += ["<details><summary>The other rows</summary>", "", *self._markdown_rows(rest), "</details>", ""]
         return "\n".join(lines)
 
     def json(self) -> str:
@@ -63,6 +64,7 @@ class Report:
                 "counts": dict(self._outcome.counts),
                 "status": self._outcome.status,
                 "disturbed": self._outcome.disturbed,
+                "stages": [asdict(row) | {"evidence": _finite(row.evidence)} for row in self._outcome.stages],
                 "rows": [_plain(row) for row in self._outcome.rows],
                 "facts": [asdict(fact) for fact in self._outcome.facts],
                 "troubles": [asdict(trouble) for trouble in self._outcome.troubles],
@@ -82,20 +84,13 @@ class Report:
         return f"{told}; {_duration(float(str(self._facts['spent_s'])))}{disturbed}"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
-        evidence = row.evidence
-        seen = f"{evidence.smallest:.1%}" if math.isfinite(evidence.smallest) else "?"
         series = f"{row.series} *" if row.other_work else row.series
         base, head = seconds(row.base_s), seconds(row.head_s)
-        return row.verdict, series, row.cell, base, head, change(row.ratio), interval(evidence), seen, str(row.pairs)
+        measured = interval(row.evidence), _seen_from(row.evidence), str(row.pairs)
+        return row.verdict, series, row.cell, base, head, change(row.ratio), *measured
 
-    def _markdown_table(self, rows: list[Row]) -> list[str]:
-        head = [f"| {' | '.join(_HEADINGS)} |", "|" + "---|" * 3 + "--:|" * (len(_HEADINGS) - 3)]
-        marks = {"slower": "🔴 slower", "faster": "🟢 faster"}
-        body = []
-        for row in rows:
-            verdict, *cells = self._cells(row)
-            body.append(f"| {' | '.join([marks.get(verdict, verdict), *cells])} |")
-        return [*head, *body, ""]
+    def _markdown_rows(self, rows: list[Row]) -> list[str]:
+        return _markdown_table(_HEADINGS, [self._cells(row) for row in rows], names=3)
 
     def _facts_told(self, bullet: str) -> list[str]:
         facts = self._outcome.facts
@@ -116,7 +111,12 @@ class Report:
 
     def _summary(self) -> str:
         counts = self._outcome.counts
-        told = [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
+        told = [
+            f"{row.stage} {row.verdict} in {row.cells} cells together"
+            for row in self._outcome.stages
+            if row.verdict in ("slower", "faster")
+        ]
+        told += [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
         if counts["same"]:
             told[-1] += f" (within {self._delta:.0%})"
         if self._outcome.exact_cells:
@@ -149,10 +149,37 @@ def _duration(value: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    names, figures = 3, zip(cells[3:], widths[3:], strict=True)
+def _stage_cells(row: StageRow) -> tuple[str, ...]:
+    evidence = row.evidence
+    measured = change(evidence.ratio), interval(evidence), _seen_from(evidence), str(evidence.pairs)
+    return row.verdict, row.stage, str(row.cells), *measured
+
+
+def _seen_from(evidence: Evidence) -> str:
+    return f"{evidence.smallest:.1%}" if math.isfinite(evidence.smallest) else "?"
+
+
+def _aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    """A table behind an empty line, its first columns, *names*, to the left and figures to the right; maybe none."""
+    if not rows:
+        return []
+    table = [headings, *rows]
+    widths = [max(len(line[column]) for line in table) for column in range(len(headings))]
+    heading, *lines = (_line(cells, widths, names) for cells in table)
+    return ["", heading, "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines]
+
+
+def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    marks = {"slower": "🔴 slower", "faster": "🟢 faster"}
+    head = [f"| {' | '.join(headings)} |", "|" + "---|" * names + "--:|" * (len(headings) - names)]
+    body = [f"| {' | '.join([marks.get(verdict, verdict), *cells])} |" for verdict, *cells in rows]
+    return [*head, *body, ""]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
     left = [text.ljust(width) for text, width in zip(cells[:names], widths[:names], strict=True)]
-    return "  ".join([*left, *(text.rjust(width) for text, width in figures)]).rstrip()
+    right = [text.rjust(width) for text, width in zip(cells[names:], widths[names:], strict=True)]
+    return "  ".join([*left, *right]).rstrip()
 
 
 def _by_cell(facts: Sequence[CellFact]) -> list[str]:
@@ -177,8 +204,9 @@ def number(value: object) -> str:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    evidence = {
-        name: finite(value) if isinstance(value, float) else value for name, value in vars(row.evidence).items()
-    }
-    evidence["ratio"] = None if math.isnan(row.evidence.ratio) else row.evidence.ratio
-    return {**asdict(row), "ratio": row.ratio, "evidence": evidence}
+    return {**asdict(row), "ratio": row.ratio, "evidence": _finite(row.evidence)}
+
+
+def _finite(evidence: Evidence) -> dict[str, Any]:
+    numbers = {name: finite(value) if isinstance(value, float) else value for name, value in vars(evidence).items()}
+    return numbers | {"ratio": None if math.isnan(evidence.ratio) else evidence.ratio}

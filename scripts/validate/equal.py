@@ -13,7 +13,8 @@ from benchmarks.harness.cells import Selection
 from benchmarks.harness.matrices import MATRICES
 from scripts.comparing.arguments import duration
 from scripts.comparing.contest import Contest
-from scripts.comparing.match import Key, Match
+from scripts.comparing.match import Match
+from scripts.comparing.standing import Judged
 from scripts.progress import say
 from scripts.validate.here import here
 from scripts.verdict.judging import ALPHA, LEAST_ROUNDS, Verdict
@@ -49,11 +50,11 @@ def run(arguments: argparse.Namespace) -> int:
     while counts.total() < arguments.rows:
         match = Match(_contests(arguments.cells), (here("base"), here("head")), arguments.budget, lambda *_: None)
         match.run()
-        verdicts = _looked_at(match)
-        counts.update(verdicts.values())
+        judged = _looked_at(match)
+        counts.update(one.verdict for one in judged)
         tables += 1
-        wrong += any(verdict in ("slower", "faster") for verdict in verdicts.values())
-        resolutions += [match.evidence(*row).smallest for row in verdicts]
+        wrong += any(one.verdict in ("slower", "faster") for one in judged)
+        resolutions += [one.evidence.smallest for one in judged]
         say(f"{tables} tables, {counts.total()} rows in {(time.perf_counter() - start) / 60:.0f} min: {dict(counts)}")
     rows, slower = counts.total(), counts["slower"]
     print(f"A commit against itself: {rows} rows in {tables} tables, {(time.perf_counter() - start) / 60:.0f} min")
@@ -75,13 +76,15 @@ def _contests(cells: str) -> list[Contest]:
     return [contest for contest in found if contest.declared]
 
 
-def _looked_at(match: Match) -> dict[Key, Verdict]:
-    """Return the verdicts of the rows that may have one: others have too few runs to be wrong about."""
-    return {
-        (contest, name): verdict
-        for (contest, name), verdict in match.verdicts().items()
+def _looked_at(match: Match) -> list[Judged]:
+    """Return the rows and stages that may have a verdict: others have too few runs to be wrong about."""
+    standing = match.standing()
+    rows = [
+        judged
+        for (contest, name), judged in standing.rows.items()
         if sum(evidence.pairs > 0 for evidence in contest.rounds_of(name)) >= LEAST_ROUNDS
-    }
+    ]
+    return rows + [stage.judged for stage in standing.stages if stage.judged.evidence.pairs]
 
 
 def most_likely(events: int, trials: int) -> float:

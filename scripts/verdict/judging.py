@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scripts.verdict import holm, looks
 from scripts.verdict.pairs import interval, one_sided_p, pairwise_means, smallest_change
+from scripts.verdict.pooling import Pool
 
 Verdict = Literal["slower", "faster", "same", "not enough evidence"]
 ALPHA = 0.01
@@ -85,6 +86,27 @@ def look(before: Evidence, differences: NDArray[np.float64], table: Table) -> Ev
         min(before.widest_high, exp(widest_high)),
         min(before.p_slower, looks.over_looks(slower)),
         min(before.p_faster, looks.over_looks(faster)),
+        smallest_change((widest_high - widest_low) / 2, table_alpha, POWER ** (1 / LEAST_ROUNDS), least),
+    )
+
+
+def look_together(cells: Sequence[NDArray[np.float64]], table: Table) -> Evidence:
+    """Return the evidence of a stage, a row of *table*: the differences of its *cells*, as many of each.
+
+    There is one look, at numbers fixed beforehand.
+    """
+    pool, least, table_alpha = Pool(cells), margin(table.delta), of_one_round(ALPHA / table.rows)
+    low, high = pool.interval(of_one_round(ALPHA))
+    widest_low, widest_high = pool.interval(table_alpha)
+    return Evidence(
+        sum(map(len, cells)),
+        exp(float(np.median(pool.means))),
+        exp(low),
+        exp(high),
+        exp(widest_low),
+        exp(widest_high),
+        pool.p_greater(least),
+        pool.p_less(-least),
         smallest_change((widest_high - widest_low) / 2, table_alpha, POWER ** (1 / LEAST_ROUNDS), least),
     )
 

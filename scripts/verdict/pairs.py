@@ -72,13 +72,13 @@ def _critical_rank(pairs: int, tail: float) -> int:
     Then the r-th smallest and the r-th largest pairwise mean bound the interval; 0 if there is none.
     """
     if pairs <= COUNTED_PAIRS:
-        return int(np.searchsorted(np.cumsum(_signed_rank_pmf(pairs)), tail, side="right"))
+        return int(np.searchsorted(np.cumsum(signed_rank_pmf(pairs)), tail, side="right"))
     mean, deviation = pairs * (pairs + 1) / 4, sqrt(pairs * (pairs + 1) * (2 * pairs + 1) / 24)
     return int(max(0, np.floor(mean - norm.isf(tail) * deviation + 0.5)))
 
 
 @lru_cache(maxsize=64)
-def _signed_rank_pmf(pairs: int) -> NDArray[np.float64]:
+def signed_rank_pmf(pairs: int) -> NDArray[np.float64]:
     """Return the probability of each value of the signed-rank statistic: sums of subsets of 1 to *pairs*."""
     ways = np.ones(1)
     for rank in range(1, pairs + 1):
