@@ -6,7 +6,7 @@ Each verdict has to be reached twice, by separate pairs of processes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 
 from benchmarks.harness.record import Scalar
@@ -58,15 +58,15 @@ class Match:
 
     def run(self) -> None:
         """Glance at every cell in two rounds, then spend what is left on the cells that are nearest to a verdict."""
-        self._pass([contest for contest in self.contests if not contest.declared], 0.0)
+        self._pass({contest: 1.0 for contest in self.contests if not contest.declared}, 0.0)
         for rounds in range(LEAST_ROUNDS, 0, -1):
             timed = [contest for contest in self.contests if contest.declared and not contest.failed]
-            self._pass(timed, self.left_s / rounds, glance=True)
+            self._pass(dict.fromkeys(timed, 1.0), self.left_s / rounds, glance=True)
         for _ in range(MOST_ROUNDS - LEAST_ROUNDS):
             plan = worth_it(self.unsettled(), self.standing(), self.left_s, self.table.delta)
-            if not plan.contests or self.left_s <= LEAST_SHARE * self.budget_s:
+            if not plan.seconds or self.left_s <= LEAST_SHARE * self.budget_s:
                 break
-            self._pass(plan.contests, self.left_s / plan.rounds)
+            self._pass(plan.seconds, self.left_s / plan.rounds)
 
     def standing(self) -> Standing:
         """Return what is known of every row and every stage."""
@@ -88,18 +88,18 @@ class Match:
         major = contest.major
         return not major or any(verdicts[contest, name] == "not enough evidence" for name in major)
 
-    def _pass(self, contests: Sequence[Contest], allotted_s: float, *, glance: bool = False) -> None:
-        """Go through the matrices of *contests*, each with its share of what is *allotted*.
+    def _pass(self, worth: Mapping[Contest, float], allotted_s: float, *, glance: bool = False) -> None:
+        """Go through the matrices, each with its share of what is *allotted*, by what its cells are *worth*.
 
         In a *glance* a cell gets a second, or what its first look takes, if there is so much.
         """
-        groups = [list(group) for _, group in groupby(contests, key=lambda contest: contest.matrix)]
-        before_s = _spent_s(contests)
+        groups = [list(group) for _, group in groupby(worth, key=lambda contest: contest.matrix)]
+        before_s = _spent_s(worth)
         for place, group in enumerate(groups):
-            ahead = sum(len(later) for later in groups[place:])
-            left_s = max(0.0, allotted_s - (_spent_s(contests) - before_s))
-            share_s = 0.0 if glance else left_s * len(group) / ahead
-            self._measure(group, share_s, PATIENCE * left_s / ahead)
+            ahead = sum(worth[contest] for later in groups[place:] for contest in later)
+            left_s = max(0.0, allotted_s - (_spent_s(worth) - before_s))
+            share_s = left_s * sum(worth[contest] for contest in group) / ahead
+            self._measure(group, 0.0 if glance else share_s, PATIENCE * share_s / len(group))
 
     def _measure(self, contests: list[Contest], allotted_s: float, most_s: float) -> None:
         """Visit *contests*, all of one matrix, each for *most_s* to its first look.
@@ -161,5 +161,5 @@ class Match:
         return self._wants(contest, latest_votes(self.contests, len(contest.rounds) - 1, self.table))
 
 
-def _spent_s(contests: Sequence[Contest]) -> float:
+def _spent_s(contests: Iterable[Contest]) -> float:
     return sum(contest.spent_s for contest in contests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
@@ -13,9 +13,9 @@ from scripts.verdict.judging import LEAST_ROUNDS, margin, more_needed
 
 @dataclass(frozen=True)
 class Plan:
-    """Cells to be measured in so many further rounds."""
+    """The seconds that each cell is worth, in so many further rounds."""
 
-    contests: Sequence[Contest]
+    seconds: Mapping[Contest, float]
     rounds: int
 
 
@@ -33,20 +33,16 @@ class _Cost:
 
 
 def worth_it(contests: Sequence[Contest], standing: Standing, left_s: float, delta: float) -> Plan:
-    """Return those of *contests* whose next verdict can be had in *left_s*, and how many rounds that takes.
-
-    If there is none, the one that is nearest.
-    """
+    """Return those of *contests* whose next verdicts can be had in *left_s* altogether; if none can, the nearest."""
     costs = {contest: _cost(contest, standing, delta) for contest in contests}
     order = sorted(contests, key=lambda contest: costs[contest])
-    chosen, spent_s = list[Contest](), 0.0
+    chosen: dict[Contest, float] = {}
     for contest in order:
-        if spent_s + costs[contest].seconds <= left_s:
-            chosen.append(contest)
-            spent_s += costs[contest].seconds
-    chosen = chosen or order[:1]
-    in_turn = [contest for contest in contests if contest in chosen]
-    return Plan(in_turn, max((costs[contest].rounds for contest in chosen), default=0))
+        if sum(chosen.values()) + costs[contest].seconds <= left_s:
+            chosen[contest] = costs[contest].seconds
+    chosen = chosen or dict.fromkeys(order[:1], left_s)
+    seconds = {contest: chosen[contest] for contest in contests if contest in chosen}
+    return Plan(seconds, max((costs[contest].rounds for contest in chosen), default=0))
 
 
 def _cost(contest: Contest, standing: Standing, delta: float) -> _Cost:
@@ -54,13 +50,12 @@ def _cost(contest: Contest, standing: Standing, delta: float) -> _Cost:
     same_work = all(fact.output for fact in contest.facts)
     costs = []
     for name in contest.major:
-        judged = standing.rows[contest, name]
-        if judged.verdict == "not enough evidence":
-            evidence = contest.evidence(name)
+        judged, evidence = standing.rows[contest, name], contest.evidence(name)
+        if judged.verdict == "not enough evidence" and evidence.pairs:
             round_s = contest.spent_s * evidence.pairs / contest.pairs
             rounds = _missing(judged)
             more = more_needed(evidence, delta) if rounds == LEAST_ROUNDS else 1.0
-            looks_same = evidence.pairs > 0 and abs(log(evidence.ratio)) < (margin(delta) + log(1 + delta)) / 2
+            looks_same = abs(log(evidence.ratio)) < (margin(delta) + log(1 + delta)) / 2
             costs.append(_Cost(same_work, looks_same, rounds * round_s * max(1.0, more), rounds))
     return min(costs, default=_Cost(same_work, True, float("inf"), LEAST_ROUNDS))
 

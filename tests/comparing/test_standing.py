@@ -111,7 +111,7 @@ def planned(left_s: float, *cells: dict, other_work: tuple[int, ...] = ()) -> li
         contest.told = [{"FLOP": 1}, {"FLOP": 2 if place in other_work else 1}]
     plan = worth_it(found, Standing.of(found, table), left_s, DELTA)
     assert plan.rounds == 2
-    return [found.index(contest) for contest in plan.contests]
+    return [found.index(contest) for contest in plan.seconds]
 
 
 def test_what_looks_changed_gets_time_before_what_looks_the_same():
@@ -136,9 +136,13 @@ def test_what_would_take_too_long_leaves_its_time_to_others():
     assert planned(100.0, noisy, CHANGED, other_work=(0,)) == [1]
 
 
+def test_what_never_came_to_a_look_comes_last():
+    assert planned(5.0, CHANGED | {"pairs": 13}, CHANGED) == [1]
+
+
 def test_what_half_has_a_verdict_needs_one_more_round():
     found, table = measured([0.02], noise=0.2)
     measure(found[0], table, 0.3)
 
     assert worth_it(found, Standing.of(found, table), 10.0, DELTA).rounds == 1
-    assert worth_it([], Standing.of(found, table), 10.0, DELTA).contests == []
+    assert worth_it([], Standing.of(found, table), 10.0, DELTA).seconds == {}
