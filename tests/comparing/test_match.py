@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,10 @@ from scripts.comparing.catalog import UnknownSeriesError, series_named, series_o
 from scripts.comparing.commits import Commit
 from scripts.comparing.contest import Contest
 from scripts.comparing.match import Match
-from scripts.comparing.outcome import Outcome
+from scripts.comparing.outcome import Outcome, StageRow
 from scripts.comparing.report import Report, seconds
 from scripts.comparing.sides import Side
+from scripts.verdict.judging import Evidence
 from tests.comparing.racers import Racers
 
 CELLS = [{"stage": "DiTForward", "duration": duration, "batch": 1} for duration in (30, 60, 120)]
@@ -131,6 +133,29 @@ def test_the_report_has_the_same_rows_in_each_form(run):
     assert [row["verdict"] for row in told["rows"]] == [row.verdict for row in outcome.rows]
     assert told["status"] == 1
     assert told["head"]["subject"] == "Subject of HEAD"
+
+
+def test_a_stage_that_is_slower_everywhere_is_told_before_its_cells(run):
+    slower = {duration: {"time": 1.1 * does["time"]} for duration, does in EVEN.items()}
+    match, outcome = run(slower, budget_s=20.0)
+    facts = {"scale": "tiny", "device": "cpu", "machine": "here", "spent_s": 61.0}
+    report = Report(outcome, *(side.commit for side in match.sides), facts, 0.02)
+
+    (stage,) = outcome.stages
+    assert (stage.stage, stage.cells, stage.verdict) == ("DiT", 3, "slower")
+    assert stage.evidence.ratio == pytest.approx(1.1, abs=0.02)
+    assert report.text().index("stage, all cells") < report.text().index("DiT forward, alone")
+    for text in (report.text(), report.markdown()):
+        assert "DiT slower in 3 cells together" in text
+    assert "| 🔴 slower | DiT | 3 |" in report.markdown()
+    assert json.loads(report.json())["stages"][0]["evidence"]["ratio"] == stage.evidence.ratio
+
+
+def test_a_slower_stage_is_a_failure_though_no_row_is_known_to_be():
+    slower = StageRow("DiT", 3, "slower", Evidence(42, 1.05))
+
+    assert Outcome(stages=[slower]).status == 1
+    assert Outcome(stages=[replace(slower, verdict="not enough evidence")], exact_cells=1).status == 0
 
 
 @pytest.mark.parametrize(

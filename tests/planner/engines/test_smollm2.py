@@ -72,20 +72,27 @@ def engine(request: pytest.FixtureRequest, smollm2: Path) -> Iterator[Engine]:
     found.close()
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_greedy_text_is_that_of_transformers(
-    engine: Engine, model: LlamaForCausalLM, smollm2: Path, question: str
-) -> None:
+@pytest.fixture(scope="module", params=QUESTIONS)
+def answered(request: pytest.FixtureRequest, model: LlamaForCausalLM, smollm2: Path) -> tuple[list[int], list[int]]:
+    """A prompt, and what transformers makes of it."""
     vocabulary = Vocabulary(smollm2)
-    prompt = vocabulary.encode((f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n",))
+    prompt = vocabulary.encode((f"<|im_start|>user\n{request.param}<|im_end|>\n<|im_start|>assistant\n",))
     generate: Any = model.generate
-    expected = generate(
+    answer = generate(
         torch.tensor([prompt]),
         attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
         max_new_tokens=TOKENS,
         do_sample=False,
         pad_token_id=vocabulary.end,
     )
+    return prompt, answer[0, len(prompt) :].tolist()
+
+
+def test_greedy_text_is_that_of_transformers(
+    answered: tuple[list[int], list[int]], engine: Engine, smollm2: Path
+) -> None:
+    prompt, expected = answered
+    vocabulary = Vocabulary(smollm2)
     run = engine.write_text(text_request(vocabulary, prompt, limit=TOKENS))
-    assert vocabulary.decode(run.tokens) == vocabulary.decode(expected[0, len(prompt) :].tolist())
+    assert vocabulary.decode(run.tokens) == vocabulary.decode(expected)
     assert len(run.tokens) > 10
