@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 
 _STEPS = {
     "Creating environments": "making asv's environment (once; installing torch takes a few minutes)",
@@ -20,6 +21,9 @@ _STEPS = {
 _FINISHED = re.compile(r"\[\d+/\d+\] (\S+ \S+) (.*), about [^,]*$")
 _COMMIT = re.compile(r"For \S+ commit ([0-9a-f]{8})")
 POLL_S = 0.5
+UNSEEN = {"tiers": 0.05}
+"""How much of an average cell those of a matrix take that has not been measured yet, where that is known: they run
+no model."""
 
 
 class Follower:
@@ -27,11 +31,11 @@ class Follower:
 
     Args:
         commits: subjects of the commits that are measured, by hash.
-        cells: number of cells of each commit.
+        cells: number of cells of each commit, by matrix.
         journal: folder in which the benchmarks keep progress.jsonl.
     """
 
-    def __init__(self, commits: Mapping[str, str], cells: int, journal: Path) -> None:
+    def __init__(self, commits: Mapping[str, str], cells: Mapping[str, int], journal: Path) -> None:
         self._subjects = {commit[:8]: subject for commit, subject in commits.items()}
         self._cells = cells
         self._progress = journal / "progress.jsonl"
@@ -39,8 +43,7 @@ class Follower:
         self._start = time.monotonic()
         self._last_event = self._start
         self._commits_begun = 0
-        self._cells_done = 0
-        self._seconds: dict[str, float] = {}
+        self._taken_s: dict[str, list[float]] = {matrix: [] for matrix in cells}
         self._said: set[str] = set()
 
     def line(self, text: str) -> None:
@@ -80,18 +83,21 @@ class Follower:
             return
         name, outcome = finished.groups()
         now = time.monotonic()
-        self._seconds[name] = now - self._last_event
+        self._taken_s.setdefault(name.partition(" ")[0], []).append(now - self._last_event)
         self._last_event = now
-        self._cells_done += 1
-        total = self._cells * len(self._subjects)
-        self._say(f"  {self._cells_done}/{total} {name} {outcome}{self._estimate(total)}")
+        done, total = sum(map(len, self._taken_s.values())), sum(self._cells.values()) * len(self._subjects)
+        self._say(f"  {done}/{total} {name} {outcome}{self._estimate()}")
 
-    def _estimate(self, total: int) -> str:
-        """The time left if each cell takes as long as at the last commit, and a new one as long as the average."""
-        if len(self._seconds) < 2:
+    def _estimate(self) -> str:
+        """The time left if each cell takes as long as those of its matrix so far, or as any if there is none of it."""
+        taken_s = [one for cells in self._taken_s.values() for one in cells]
+        if len(taken_s) < 2:
             return ""
-        average_s = sum(self._seconds.values()) / len(self._seconds)
-        left_s = average_s * (total - self._cells_done)
+        left_s = 0.0
+        for matrix, cells in self._cells.items():
+            known = self._taken_s[matrix]
+            each_s = fmean(known) if known else fmean(taken_s) * UNSEEN.get(matrix, 1.0)
+            left_s += each_s * (cells * len(self._subjects) - len(known))
         return f"  (about {left_s / 60:.0f} min left)" if left_s >= 90 else f"  (about {left_s:.0f} s left)"
 
     def _say(self, text: str) -> None:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def track(request: Request, root: Path) -> int:
     """
     start = time.monotonic()
     selection = Selection(Settings.from_environment(request.environment).cells, MATRICES)
-    cells = sum(len(selection.of(matrix)) for matrix in MATRICES)
+    cells = {matrix.name: len(selection.of(matrix)) for matrix in MATRICES}
     require_history(root)
     if not request.allow_dirty:
         require_clean(root)
@@ -132,10 +132,10 @@ def _chosen(request: Request, line: list[str], tracked: Tracked) -> list[str]:
     return line[: request.commits]
 
 
-def _measure(request: Request, root: Path, config: str, commits: list[str], cells: int) -> int:
+def _measure(request: Request, root: Path, config: str, commits: list[str], cells: Mapping[str, int]) -> int:
     print(
-        f"Measuring {_count(len(commits), 'commit')}, {_count(cells, 'cell')} each ({request.cells}), scale "
-        f"{request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
+        f"Measuring {_count(len(commits), 'commit')}, {_count(sum(cells.values()), 'cell')} each ({request.cells}), "
+        f"scale {request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
         flush=True,
     )
     subprocess.run(

@@ -148,7 +148,7 @@ def test_new_commits_are_those_after_the_last_that_has_results(tmp_path: Path) -
 def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "progress.jsonl"
     log.write_text(json.dumps({"unix": 0, "text": "an earlier run"}) + "\n")
-    follower = Follower({"a" * 40: "First", "b" * 40: "Second"}, 2, tmp_path)
+    follower = Follower({"a" * 40: "First", "b" * 40: "Second"}, {"generate": 2}, tmp_path)
     follower.line("· Creating environments")
     follower.line("·· Creating environments of some kind")
     follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
@@ -166,8 +166,26 @@ def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.C
     assert len(said) == 4
 
 
+def test_the_time_left_is_that_of_the_matrices_to_come(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter((0.0, 0.0, 0.0, 60.0, 60.0, 180.0, 180.0, 181.0, 181.0))
+    monkeypatch.setattr("scripts.follow.time.monotonic", lambda: next(clock))
+    follower = Follower({"a" * 40: "First"}, {"generate": 3, "stages": 1, "tiers": 100}, tmp_path)
+    follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
+    for name in ("generate duration=1", "generate duration=2", "tiers stage=Resolve"):
+        text = f"[1/2] {name} ok, 9 samples in 1.0 s, about 3 s left"
+        with (tmp_path / "progress.jsonl").open("a") as file:
+            file.write(json.dumps({"unix": 0, "text": text}) + "\n")
+        follower.poll()
+    two, three = capsys.readouterr().out.splitlines()[-2:]
+
+    assert two.endswith("(about 10 min left)")  # 90 s for generate and for stages, and 100 times 4.5 s
+    assert three.endswith("(about 4 min left)")  # 90 s, 60 s on average for stages, 99 s
+
+
 def test_run_is_logged_and_its_summary_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    follower = Follower({"a" * 40: "First"}, 1, tmp_path)
+    follower = Follower({"a" * 40: "First"}, {"generate": 1}, tmp_path)
     log = tmp_path / "logs" / "run.log"
     command = ["sh", "-c", "cat; echo; echo 'Measuring took 70 % of 10 s'; exit 3"]
     assert run_followed(command, "commits", follower, log, tmp_path, os.environ) == 3
@@ -184,7 +202,7 @@ def test_an_interrupted_run_takes_its_child_along(tmp_path: Path) -> None:
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored\n"
         "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "command = ['sh', '-c', 'trap \"touch ended; exit 1\" INT; while :; do sleep 0.1; done']\n"
-        "run_followed(command, '', Follower({}, 1, root), root / 'log', root, os.environ)\n"
+        "run_followed(command, '', Follower({}, {}, root), root / 'log', root, os.environ)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=track.ROOT, capture_output=True, timeout=60, check=False
