@@ -110,7 +110,8 @@ def _rounds_of(cells: Sequence[Key], table: Table) -> list[Evidence]:
     """Return the evidence of each round, from the first pairs of the *cells* that have them."""
     rounds = []
     for place in range(max(len(contest.rounds) for contest, _ in cells)):
-        measured = [contest.rounds[place].differences[name] for contest, name in cells if place < len(contest.rounds)]
-        enough = [np.array(found[: looks.FIRST_PAIRS]) for found in measured if len(found) >= looks.FIRST_PAIRS]
+        reached = [(contest.rounds[place], name) for contest, name in cells if place < len(contest.rounds)]
+        measured = [one.differences.get(name, [])[: looks.FIRST_PAIRS] for one, name in reached]
+        enough = [np.array(found) for found in measured if len(found) == looks.FIRST_PAIRS]
         rounds.append(look_together(enough, table) if len(enough) >= LEAST_CELLS else NOTHING)
     return rounds

@@ -74,6 +74,14 @@ def test_cells_without_a_first_look_say_nothing_of_their_stage():
     assert Standing.of(found, table).stages[0].judged.evidence.pairs == 0
 
 
+def test_a_round_that_failed_at_once_says_nothing():
+    found, table = measured([0.2] * 3)
+    found[0].rounds.append(Round())
+
+    assert Standing.of(found, table).stages[0].judged.votes[2] == "not enough evidence"
+    assert Standing.of(found, table).rows[found[0], "time"].verdict == "slower"
+
+
 def test_a_stage_of_one_cell_is_no_more_than_its_row():
     found, table = measured([0.2])
 
