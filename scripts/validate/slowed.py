@@ -26,14 +26,12 @@ from scripts.comparing.duel import Duel, Until
 from scripts.comparing.sides import Side
 from scripts.progress import say
 from scripts.validate.here import ROOT, here
-from scripts.validate.repeating import CALIBRATING, REPEATING, TOUCHED, each_repeat
+from scripts.validate.repeating import REPEATING, TOUCHED, each_repeat
 from scripts.verdict.judging import MOST_ROUNDS, NOTHING, Table, Verdict, judge, judge_round, together
 
 SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
 LEVELS = [0.05, 0.02, 0.1, 0.01]
 """What is claimed comes first."""
-CALIBRATING_ROUNDS, CALIBRATING_S = 8, 10.0
-"""Pairs of processes that tell how much longer a step takes with the fewer repeats, and for how long each measures."""
 CLAIMS = {0.05: 0.95, 0.02: 0.8}
 """The share of trials that has to find the slowdown."""
 OTHERS: tuple[Cell, ...] = (
@@ -78,9 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="acestep-validate-") as scratch:
         clone = Clone(Path(scratch))
         each = each_repeat()
-        once = _slowdown((clone.plain, clone.slowed(CALIBRATING[0]))) - CALIBRATING[0] * each
-        say(f"Repeating takes {once:.2%} of a step, and {each:.3%} for each repeat.")
-        levels = [Level(size, max(1, round((size - once) / each))) for size in arguments.slowdowns]
+        say(f"Each repeat takes {each:.3%} of a step.")
+        levels = [Level(size, max(1, round(size / each))) for size in arguments.slowdowns]
         for level in levels:
             _try(clone, level, arguments.trials, arguments.budget)
             say(f"{level.size:.0%}: {level.found:.0%} found in {level.spent_s / 60:.1f} min")
@@ -131,15 +128,6 @@ class Clone:
 
     def _git(self, folder: Path, *arguments: str) -> None:
         subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
-
-
-def _slowdown(sides: tuple[Side, Side]) -> float:
-    """Return by how much the touched stage is slower, from pairs of processes that each measure for the same time."""
-    contest = Contest.of("stages", TOUCHED)
-    for _ in range(CALIBRATING_ROUNDS):
-        with _duel(sides) as duel:
-            duel.visit(contest, Table(), _until(time.perf_counter() + CALIBRATING_S))
-    return together(contest.rounds_of("time")).ratio - 1
 
 
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
