@@ -8,6 +8,7 @@ from scripts.comparing.duel import Duel
 from scripts.validate.equal import most_likely
 from scripts.validate.repeating import TOUCHED
 from scripts.validate.slowed import CLAIMS, Clone, Level, _table
+from scripts.verdict.judging import Table
 
 
 def test_a_slowed_commit_does_the_work_so_often_again(tmp_path):
@@ -15,7 +16,7 @@ def test_a_slowed_commit_does_the_work_so_often_again(tmp_path):
     contest = Contest.of("stages", TOUCHED)
     with Duel("stages", workload_of("stages"), (clone.plain, clone.slowed(7))) as duel:
         duel.load()
-        duel.visit(contest, 1, until=lambda _contest: True)
+        duel.visit(contest, Table(), until=lambda _contest: True)
 
     base, head = contest.told
     assert head["operators"] - base["operators"] >= 7
