@@ -62,11 +62,12 @@ class Table:
 
 
 def margin(delta: float) -> float:
-    """Return the logarithm of the ratio beyond which a row is slower: half of that up to which it is the same.
+    """Return the logarithm of the ratio beyond which a row is slower: a quarter of that up to which it is the same.
 
-    Two processes that run the same code differ by 0.6 % (standard deviation), which enough runs tell from nothing.
+    Two processes that run the same code differ by 0.6 % (standard deviation), which enough runs tell from nothing. A
+    row that differs by less than the mean of both bounds is found to be the same before it is found to be slower.
     """
-    return log(1 + delta) / 2
+    return log(1 + delta) / 4
 
 
 def look(before: Evidence, differences: NDArray[np.float64], table: Table) -> Evidence:
