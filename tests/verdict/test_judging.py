@@ -59,11 +59,11 @@ def test_what_two_processes_of_equal_code_differ_by_is_not_slower():
 
 
 def test_what_more_pairs_would_bring_is_known():
-    half, all_of_it = _measured(0.05, 47, noise=0.1), _measured(0.05, 106, noise=0.1)
+    half, all_of_it = _measured(0.05, 32, noise=0.1), _measured(0.05, 106, noise=0.1)
 
     assert judge_round([half]) == ["not enough evidence"]
     assert judge_round([all_of_it]) == ["slower"]
-    assert 1 < more_needed(half) < 106 / 47
+    assert 1 < more_needed(half) < 106 / 32
     assert more_needed(_measured(0.0, 200)) < 1
     assert more_needed(NOTHING) == float("inf")
 
