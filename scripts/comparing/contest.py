@@ -115,11 +115,9 @@ class Contest:
         """Whether a side could not be measured, by its own fault or for want of what the cell needs."""
         return any(self.trouble)
 
-    def evidence(self, name: str, place: int = -1) -> Evidence:
-        """Return what a round, the last one unless told, says of the series *name*."""
-        return (
-            self.rounds[place].evidence.get(name, NOTHING) if -len(self.rounds) <= place < len(self.rounds) else NOTHING
-        )
+    def evidence(self, name: str) -> Evidence:
+        """Return what the last round says of the series *name*."""
+        return self.rounds[-1].evidence.get(name, NOTHING) if self.rounds else NOTHING
 
     def rounds_of(self, name: str) -> list[Evidence]:
         """Return what each round says of the series *name*."""
