@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Literal
 
+from benchmarks.harness.expected import is_expected
 from benchmarks.harness.host import pinned_threads
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Workload
@@ -97,7 +98,8 @@ class WorkerProcess:
             "file": getsourcefile(workload) or "",
             "name": workload.__qualname__,
         }
-        self.send({"matrix": matrix, "workload": reference, "settings": asdict(settings), "by": by})
+        order = {"matrix": matrix, "workload": reference, "settings": asdict(settings), "by": by}
+        self.send({**order, "expected": is_expected(matrix, settings)})
 
     def __enter__(self) -> WorkerProcess:
         return self

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from benchmarks.harness.cells import key
 from benchmarks.harness.device import tensor_bytes
+from benchmarks.harness.expected import Expecting
 from benchmarks.harness.host import describe, pinned_threads
 from benchmarks.harness.measure import classify, measure_cell
 from benchmarks.harness.reference import kept, name_of
@@ -34,7 +35,7 @@ def main() -> None:
     lines = _read_lines()
     order = json.loads(lines.get())
     settings = Settings(**order["settings"])
-    workload, state, answer = _load(order["workload"], settings)
+    workload, state, answer = _load(order["workload"], settings, order["expected"])
     _send(answers, answer)
     if workload is None:
         threading.Event().wait()  # there is nothing to do until the parent ends this process
@@ -67,11 +68,13 @@ def _read_lines() -> SimpleQueue[str]:
     return lines
 
 
-def _load(reference: dict[str, str], settings: Settings) -> tuple[Workload | None, Any, dict[str, Any]]:
+def _load(reference: dict[str, str], settings: Settings, expected: bool) -> tuple[Workload | None, Any, dict[str, Any]]:
     """Create the workload and load its models; the answer says how long that took, or why it failed."""
     start = time.perf_counter()
     try:
         workload: Workload = find_workload(**reference)()
+        if expected:
+            workload = Expecting(workload)
         state = workload.load(settings)
         _pin_threads(pinned_threads(settings))
         host = {**describe(settings), **workload.facts(state)}

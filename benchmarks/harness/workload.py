@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +14,15 @@ from benchmarks.harness.settings import Settings
 
 
 class Unsupported(Exception):
-    """The commit under measurement is older than what a cell needs: n/a, not a failure."""
+    """The commit under measurement lacks a feature that a cell needs.
+
+    The cell is n/a at a commit that is older than the feature, and has failed at one that is expected to have it; see
+    `expected`.
+    """
+
+
+class Unavailable(Unsupported):
+    """The machine, the environment or the checkpoints lack what a cell needs: n/a, whatever the commit."""
 
 
 class CellFailed(Exception):
@@ -67,18 +76,29 @@ class Workload(Protocol):
 
 
 def require(module: str, *names: str) -> Any:
-    """Return `module.names[0]` (a list if there are several); Unsupported if the commit has no such name.
+    """Return `module.names[0]` (a list if there are several) of the package under measurement.
 
-    Only a missing part of `acestep` itself counts: a missing dependency is a failure.
+    Raises Unsupported if the package has no such module or name. A package that is not installed, a missing dependency,
+    and a module of the package that its own code asks for in vain are failures: their ModuleNotFoundError passes.
     """
     try:
         found = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("acestep"):
+        if not _lacks(module, error):
             raise
         raise Unsupported(f"this commit has no module {error.name}") from error
     values = [require_attribute(found, name) for name in names]
     return values[0] if len(values) == 1 else values
+
+
+def _lacks(module: str, error: ModuleNotFoundError) -> bool:
+    """Return whether *error* says that *module* itself, or a parent package below the top one, does not exist."""
+    package = module.partition(".")[0]
+    missing = error.name or ""
+    if missing == package or not f"{module}.".startswith(f"{missing}."):
+        return False
+    asking = {frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return not any(name == package or name.startswith(f"{package}.") for name in asking)
 
 
 def require_attribute(owner: object, name: str) -> Any:
@@ -86,6 +106,8 @@ def require_attribute(owner: object, name: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError as error:
+        if error.obj is not None and (error.obj is not owner or error.name != name):
+            raise  # a property of the owner has failed
         label = getattr(owner, "__name__", type(owner).__name__)
         raise Unsupported(f"{label} has no {name} at this commit") from error
 

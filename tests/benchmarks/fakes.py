@@ -8,9 +8,9 @@ from pathlib import Path
 
 from benchmarks.harness.cells import Matrix, grid
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, Unsupported
+from benchmarks.harness.workload import Sample, Unavailable, Unsupported
 
-DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "stop", "fine")
+DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "stop", "fine", "elsewhere")
 MATRIX = Matrix("fake", tuple(grid({"deed": DEEDS})), quick=({"deed": "ok"}, {"deed": "fine"}))
 
 
@@ -65,6 +65,9 @@ class Deeds:
 
     def _skip(self, _state):
         raise Unsupported("this commit has no skip")
+
+    def _elsewhere(self, _state):
+        raise Unavailable("there is no such device here")
 
     def _hang(self, _state):
         time.sleep(60)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, SCALES, Settings
-from benchmarks.harness.workload import Unsupported, require, require_keywords
+from benchmarks.harness.workload import Unavailable, require, require_keywords
 
 TURBO = ("turbo",)
 
@@ -16,7 +16,7 @@ def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
     """Return the checkpoints folder of the scale, built first if it is a synthetic one.
 
     *dits* are families of diffusion models; only where they are others than turbo alone, they may be missing
-    (Unsupported) and there need be no planner.
+    (Unavailable) and there need be no planner.
     """
     given = settings.scale not in SCALES
     if dits == TURBO:
@@ -27,7 +27,7 @@ def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
         return Path(cached(settings.scale, planners=(), dits=dits))
     missing = [dit_folder(family) for family in dits if not Path(settings.scale, dit_folder(family)).is_dir()]
     if missing:
-        raise Unsupported(f"{settings.scale} has no {', '.join(missing)}")
+        raise Unavailable(f"{settings.scale} has no {', '.join(missing)}")
     return Path(settings.scale)
 
 
@@ -53,11 +53,11 @@ def load_dit(settings: Settings, root: Path, folder: str = DIT_FOLDER, **options
 def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
     """Return an LLMHandler initialised on *engine*; RuntimeError with its report if it cannot load.
 
-    Unsupported where the commit, the checkpoints or the environment do not have what it takes.
+    Unsupported where the commit, Unavailable where the checkpoints or the environment do not have what it takes.
     """
     handler = require("acestep.llm_inference", "LLMHandler")()
     if not (root / LM_FOLDER).is_dir():
-        raise Unsupported(f"{root} has no {LM_FOLDER}")
+        raise Unavailable(f"{root} has no {LM_FOLDER}")
     if engine != "pt":
         require_engine(engine, settings.device)
     report, loaded = handler.initialize(str(root), LM_FOLDER, backend=engine, device=settings.device)
@@ -67,10 +67,10 @@ def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
 
 
 def require_engine(name: str, device: str) -> None:
-    """Raise Unsupported, with the package's own sentence, if commit or environment have no such engine for *device*."""
+    """Raise Unavailable, with the package's own sentence, if the environment has no such engine for *device*."""
     choose = require("acestep.planner.engines", "choose")
     require_keywords(choose, "device")
     try:
         choose(name, device=device)
     except ValueError as error:
-        raise Unsupported(str(error)) from error
+        raise Unavailable(str(error)) from error

@@ -26,7 +26,7 @@ class Handlers:
 
     dit: Any
     lm: Any
-    lm_missing: str
+    lm_missing: Unsupported | None
     device: str
 
 
@@ -42,9 +42,9 @@ class Music:
         root = checkpoints(settings)
         dit = load_dit(settings, root)
         try:
-            return Handlers(dit, load_lm(settings, root), "", settings.device)
+            return Handlers(dit, load_lm(settings, root), None, settings.device)
         except Unsupported as error:
-            return Handlers(dit, None, str(error), settings.device)
+            return Handlers(dit, None, error, settings.device)
 
     def facts(self, state: Handlers) -> Mapping[str, Scalar]:
         """Return number format and planner engine."""
@@ -57,8 +57,8 @@ class Music:
 
     def prepare(self, state: Handlers, cell: Cell) -> TakeSample:
         """Return a function that generates, checks and measures one piece; Unsupported without a planner."""
-        if cell["thinking"] and state.lm is None:
-            raise Unsupported(state.lm_missing)
+        if cell["thinking"] and state.lm_missing is not None:
+            raise state.lm_missing
         return partial(_sample, state, asked_for(cell, turbo=state.dit.is_turbo_model()))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.harness.device import module_bytes, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require, require_keywords
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, require, require_keywords
 from benchmarks.harness.workloads import generation
 from benchmarks.harness.workloads.memory import with_memory
 from benchmarks.harness.workloads.models import checkpoints, load_dit
@@ -62,7 +62,7 @@ def load_with(settings: Settings, root: Path, cell: Cell) -> Any:
     """Return an AceStepHandler loaded with the options of *cell*; CellFailed if one of them has no effect."""
     quantization = None if cell["quantization"] == "none" else cell["quantization"]
     if quantization is not None and settings.device == "mps":
-        raise Unsupported("nothing quantized runs on mps")
+        raise Unavailable("nothing quantized runs on mps")
     values = (*OFFLOADS[str(cell["offload"])], quantization, bool(cell["compile"]))
     options: dict[str, Any] = dict(zip(KEYWORDS, values, strict=True))
     dit = load_dit(settings, root, **options)

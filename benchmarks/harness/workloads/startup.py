@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.harness.device import observe, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import LM_FOLDER, Settings
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, Unsupported, require
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
 from benchmarks.harness.workloads.options import load_with
 
@@ -38,7 +38,7 @@ def _prepare_grammar(settings: Settings, root: Path) -> Load:  # noqa: ARG001 - 
 
 def _vocabulary(root: Path) -> Any:
     if not (root / LM_FOLDER).is_dir():
-        raise Unsupported(f"{root} has no {LM_FOLDER}")
+        raise Unavailable(f"{root} has no {LM_FOLDER}")
     return require("acestep.planner.vocabulary", "Vocabulary")(root / LM_FOLDER)
 
 
@@ -134,7 +134,7 @@ def _load_in_fork(load: Callable[[], dict[str, float]]) -> Sample:
 def in_fork(call: Callable[[], Any]) -> Any:
     """Return what *call*, run in a copy of this process, returns as JSON.
 
-    Raises Unsupported if *call* does, and CellFailed if it raises anything else or dies.
+    Raises Unsupported or Unavailable if *call* does, and CellFailed if it raises anything else or dies.
 
     This process itself must stay as it is after importing: threads or a CUDA context do not survive a fork.
     """
@@ -146,12 +146,14 @@ def in_fork(call: Callable[[], Any]) -> Any:
     with os.fdopen(read_end) as answer:
         told = answer.read()
     os.waitpid(child, 0)
-    result, missing, error = json.loads(told) if told else (None, None, "the loading process died")
-    if missing:
-        raise Unsupported(missing)
-    if error:
-        raise CellFailed(error)
+    result, kind, reason = json.loads(told) if told else (None, CellFailed.__name__, "the loading process died")
+    if kind is not None:
+        raise _KINDS[kind](reason)
     return result
+
+
+_KINDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (Unsupported, Unavailable, CellFailed)}
+"""What `in_fork` raises, by the name that the copy of the process tells."""
 
 
 def _answer(write_end: int, call: Callable[[], Any]) -> None:
@@ -159,9 +161,9 @@ def _answer(write_end: int, call: Callable[[], Any]) -> None:
     try:
         told = [call(), None, None]
     except Unsupported as error:
-        told = [None, str(error), None]
+        told = [None, type(error).__name__, str(error)]
     except Exception as error:  # noqa: BLE001 - the parent process raises it again
-        told = [None, None, f"{type(error).__name__}: {error}"]
+        told = [None, CellFailed.__name__, f"{type(error).__name__}: {error}"]
     with os.fdopen(write_end, "w") as answer:
         answer.write(json.dumps(told))
     os._exit(0)

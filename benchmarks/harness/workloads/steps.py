@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, require
 from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.generation import FIRST_SEED
 
@@ -47,7 +47,7 @@ def decode_step(engines: Engines, cell: Cell) -> partial[Sample]:
         request = _codes_request(_prompt(PROMPT_TOKENS), guidance, batch=batch, count=STEPS)
         write = _codes(engines.engine(str(cell["engine"])), request)
     elif batch > 1 or guidance:
-        raise Unsupported("the planner writes text for one sample at a time, without guidance")
+        raise Unavailable("the planner writes text for one sample at a time, without guidance")
     else:
         write = _text(engines.engine(str(cell["engine"])))
     return partial(_sample, engines.settings.device, write, batch=batch, count=STEPS)
