@@ -8,23 +8,30 @@ from __future__ import annotations
 import atexit
 import functools
 import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asv.commands.find import Find
 from asv.commands.publish import Publish
+from asv.commands.rm import Rm
 from asv.commands.run import Run
+from asv.commands.setup import Setup
+from asv.commands.update import Update
 from asv.console import log
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
-from scripts.site import assets, checks, feed, from_disk, ledger, navigation, page
+from scripts.preflight import RefusalError
+from scripts.running.guard import guarded
+from scripts.running.hooks import Hooks
+from scripts.running.lock import WAIT, exclusive, locked_folder
+from scripts.site import assets, checks, from_disk, ledger
 from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
-from scripts.site.history import read_environments
-from scripts.site.hosts import record_hosts
-from scripts.site.payload import Payload
-from scripts.site.regressions import Regressions
 
 
 class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no types
@@ -62,70 +69,75 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
     @classmethod
     def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:
         """Called by asv last of all."""
-        html_dir = Path(conf.html_dir)
-        environments = read_environments(conf, repo, benchmarks, revisions)
-        regressions = Regressions(conf, repo, revisions)
-        worse = [group for environment in environments for group in regressions.regressions(environment)]
-        feed.write_regressions(conf, benchmarks, revisions, graphs.get_params(), worse)
-        for warning in regressions.warnings():
-            log.warning(warning)
-        journal = ledger.journal_folder(Path.cwd())
-        payload = Payload(conf, repo, benchmarks, revisions, environments, regressions, journal)
-        text = page.render(payload.build(SelfContainedPages.unavailable))
-        (html_dir / "overview.html").write_text(text, encoding="utf-8")
-        navigation.link_overview(html_dir / "index.html")
+        from scripts.site.overview import write_overview  # it takes seconds to import, which only publishing needs
+
+        write_overview(conf, repo, benchmarks, graphs, revisions, SelfContainedPages.unavailable)
 
 
 def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
-    _wrap(Publish, before=_before_publish, after=_after_publish)
-    _wrap(Run, before=_before_run, after=_record_hosts)
-    atexit.register(_report_time_spent, time.time(), os.getpid(), ledger.journal_folder(Path.cwd()))
+    hooks = Hooks()
+    hooks.install(ledger.journal_folder(Path.cwd()))
+    for command in (Run, Find):
+        _wrap(command, partial(_measuring, hooks))
+    for command in (Setup, Rm, Update):
+        _wrap(command, _alone)
+    _wrap(Publish, _publishing)
 
 
-def _before_run(conf: Any) -> None:
+@contextmanager
+def _measuring(hooks: Hooks, conf: Any, options: dict[str, Any]) -> Iterator[None]:
+    """Check what asv would find out late, and leave nothing running, whichever way asv ends."""
+    hooks.begin(options)
     checks.require_settings(conf)
     checks.require_writable(conf.results_dir, "results_dir")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asv then ends what it has started
+    guarded()
+    atexit.register(_report_time_spent, time.time(), os.getpid())  # below asv's own last line
+    with _alone(conf, options):
+        yield
 
 
-def _before_publish(conf: Any) -> None:
+@contextmanager
+def _alone(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    """Hold the lock over environments, results and journal."""
+    try:
+        with exclusive(locked_folder(conf), wait=os.environ.get(WAIT) == "1", remedy=f"the variable {WAIT}=1"):
+            yield
+    except RefusalError as refusal:
+        raise UserError(str(refusal)) from refusal
+
+
+@contextmanager
+def _publishing(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    """Check what asv would find out late, and complete its pages."""
     checks.require_writable(conf.html_dir, "html_dir")
     checks.require_history(conf)
     try:
         read_acknowledgements(Path(conf.benchmark_dir, FILE))
     except AcknowledgementError as error:
         raise UserError(str(error)) from error
-    _record_hosts(conf)
-
-
-def _record_hosts(conf: Any) -> None:
-    record_hosts(conf.results_dir, ledger.journal_folder(Path.cwd()))
-
-
-def _after_publish(conf: Any) -> None:
+    yield
     from_disk.write_data(Path(conf.html_dir))
     log.info(f"Overview: {Path(conf.html_dir, 'overview.html').resolve()}")
 
 
-def _wrap(command: Any, before: Callable[[Any], None], after: Callable[[Any], None] = lambda _conf: None) -> None:
-    """Call *before* and *after* around the ``run`` of an asv command, which has no hook of its own for that."""
+def _wrap(command: Any, around: Callable[[Any, dict[str, Any]], AbstractContextManager[None]]) -> None:
+    """Run an asv command within *around*: asv has no hook of its own for that."""
     original = command.run
 
     @functools.wraps(original)
     def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
-        before(conf)
-        with checks.write_errors_named():
-            status = original(conf, *args, **kwargs)
-            after(conf)
-        return status
+        with checks.write_errors_named(), around(conf, kwargs):
+            return original(conf, *args, **kwargs)
 
     command.run = staticmethod(run)
 
 
-def _report_time_spent(started_unix: float, process: int, folder: Path) -> None:
+def _report_time_spent(started_unix: float, process: int) -> None:
     if os.getpid() != process:
         return
-    now = time.time()
-    line = ledger.summary(ledger.read_ledger(folder, started_unix), now - started_unix)
+    lines = ledger.read_ledger(ledger.journal_folder(Path.cwd()), started_unix)
+    line = ledger.summary(lines, time.time() - started_unix)
     if line:
         print(line, flush=True)

@@ -1,7 +1,7 @@
 """Measure the last commits and publish their history: ``python -m scripts.track``.
 
-Runs asv (its environments, its storage, its site) with progress and an estimate of the time left. Commits that were
-measured before with the same cells, scale and device are not measured again.
+Runs asv (its environments, its storage, its site) with progress and an estimate of the time left. What is measured
+is read from asv's results alone: a cell that has a number, or a reason for having none, is not measured again.
 """
 
 from __future__ import annotations
@@ -12,19 +12,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from asv.util import load_json, write_json
 
-from benchmarks.harness.cells import Selection
-from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
 from scripts.follow import Follower, run_followed
 from scripts.preflight import RefusalError, git, require_clean, require_history, require_room
+from scripts.running.cells import Place, chosen_places
+from scripts.running.commits import Commits
+from scripts.running.guard import guarded
+from scripts.running.lock import exclusive
 
 ROOT = Path(__file__).resolve().parents[1]
+FAILED = 2
 LOCAL_CONFIG = "asv.local.json"
 """asv.conf.json with the branch, scale and device of this run."""
 
@@ -39,11 +42,8 @@ class Request:
     scale: str
     device: str
     allow_dirty: bool
-
-    @property
-    def label(self) -> str:
-        """Tells measurements apart that must not stand in for each other."""
-        return f"{self.cells} {self.scale} {self.device}"
+    retry: bool
+    wait: bool
 
     @property
     def environment(self) -> dict[str, str]:
@@ -59,14 +59,14 @@ class Request:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns its exit status: 0 done, 1 asv failed, 2 refused, 130 interrupted."""
+    """Run the command; returns its exit status: 0 done, 2 refused, or something failed, 130 interrupted."""
     request = _parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, as with Ctrl-C
     try:
         return track(request, ROOT)
     except (RefusalError, SettingsError) as refusal:
         print(f"scripts/track: {refusal}", file=sys.stderr)
-        return 2
+        return FAILED
     except KeyboardInterrupt:
         print("\nInterrupted. What was measured is kept; run the same command to go on.", file=sys.stderr)
         return 130
@@ -76,12 +76,16 @@ def _parse(argv: list[str] | None) -> Request:
     parser = argparse.ArgumentParser(prog="scripts/track", description="Measure the last commits, publish the site.")
     parser.add_argument("--commits", type=int, default=3, metavar="N", help="how many, counted from HEAD (default 3)")
     parser.add_argument(
-        "--new", action="store_true", help="all after the last one that has results; without any, as many as --commits"
+        "--new",
+        action="store_true",
+        help="all after the first one that has results, gaps included; without any, as many as --commits",
     )
     parser.add_argument("--cells", default="quick", help="quick (default), full, or conditions: duration=30,batch=1")
     parser.add_argument("--scale", default="tiny", help="tiny (default), full, or the path of a checkpoints folder")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
     parser.add_argument("--allow-dirty", action="store_true", help="measure although tracked files are changed")
+    parser.add_argument("--retry", action="store_true", help="measure the cells that failed before once more")
+    parser.add_argument("--wait", action="store_true", help="if another command measures here, wait until it has ended")
     arguments = parser.parse_args(argv)
     if arguments.commits < 1:
         parser.error(f"--commits is {arguments.commits}, expected at least 1")
@@ -92,25 +96,88 @@ def track(request: Request, root: Path) -> int:
     """Measure what *request* asks for in the repository *root* and publish; returns an exit status.
 
     Raises:
-        RefusalError: the repository, the disk or the options do not allow it.
+        RefusalError: the repository, the disk or the options do not allow it, or another command measures here.
     """
     start = time.monotonic()
-    selection = Selection(Settings.from_environment(request.environment).cells, MATRICES)
-    cells = {matrix.name: len(selection.of(matrix)) for matrix in MATRICES}
+    places = chosen_places(Settings.from_environment(request.environment).cells)
     require_history(root)
     if not request.allow_dirty:
         require_clean(root)
     require_room(root / ".asv")
-    tracked = Tracked(root / ".asv")
-    commits = _chosen(request, git(root, "rev-list", "--first-parent", "HEAD").split(), tracked)
-    missing = [commit for commit in commits if not tracked.has(commit, request.label)]
-    config = _configure(request, root)
-    status = 0
-    if missing:
-        status = _measure(request, root, config, missing, cells)
-        tracked.add(missing, request.label)
-    else:
-        print("Nothing is new: all these commits were measured before.", flush=True)
+    guarded()
+    with exclusive(root / ".asv", wait=request.wait):
+        os.chdir(root)
+        config = _configure(request, root)
+        stored = Commits.open(root / config)
+        commits = _chosen(request, git(root, "rev-list", "--first-parent", "HEAD").split(), stored)
+        missing = [commit for commit in commits if _undone(stored, commit, places, request)]
+        if missing:
+            _measure(request, root, config, missing, places)
+        else:
+            print("Nothing is new: all these commits were measured before.", flush=True)
+        complete = _tell_failures(root, stored, commits, places)
+        published = _publish(request, root, config)
+    if published:
+        return FAILED
+    _tell_where(root / ".asv" / "html", time.monotonic() - start)
+    return 0 if complete else FAILED
+
+
+def _chosen(request: Request, line: list[str], stored: Commits) -> list[str]:
+    """Return those commits of *line*, which begins with the newest, that *request* asks for, oldest first."""
+    count = request.commits
+    if request.new:
+        count = next((len(line) - at for at, commit in enumerate(reversed(line)) if stored.has_numbers(commit)), count)
+    return line[:count][::-1]
+
+
+def _undone(stored: Commits, commit: str, places: set[Place], request: Request) -> bool:
+    """Whether something is left to be measured at *commit*."""
+    return bool(stored.unknown(commit, places)) or (request.retry and bool(stored.failed(commit, places)))
+
+
+def _measure(request: Request, root: Path, config: str, commits: list[str], places: set[Place]) -> None:
+    print(
+        f"Measuring {_count(len(commits), 'commit')}, {_count(len(places), 'cell')} each ({request.cells}), "
+        f"scale {request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
+        flush=True,
+    )
+    cells = Counter(matrix for matrix, _ in places)
+    follower = Follower({commit: _subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
+    skip = "--skip-existing-successful" if request.retry else "--skip-existing"
+    command = _asv("run", config, "--record-samples", skip, "HASHFILE:-")
+    run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
+
+
+def _tell_failures(root: Path, stored: Commits, commits: list[str], places: set[Place]) -> bool:
+    """Say of each commit what failed, or could not be measured; return whether nothing did."""
+    complete = True
+    for commit in commits:
+        failed, unknown = stored.failed(commit, places), stored.unknown(commit, places)
+        build_failure = stored.build_failure(commit)
+        if unknown:
+            told = (
+                f"could not be built: {build_failure}"
+                if build_failure
+                else f"{_count(len(unknown), 'cell')} not measured"
+            )
+        elif failed:
+            (matrix, cell), reason = next(iter(failed.items()))
+            told = f"{_count(len(failed), 'cell')} failed, such as {matrix} {cell}: {reason}"
+        else:
+            continue
+        complete = False
+        print(f"{commit[:8]} {_subject(root, commit)}: {told}", file=sys.stderr)
+    if not complete:
+        print(
+            "What was not measured is tried again by the same command, what failed by scripts/track --retry; "
+            ".asv/run.log holds asv's own words.",
+            file=sys.stderr,
+        )
+    return complete
+
+
+def _publish(request: Request, root: Path, config: str) -> int:
     published = subprocess.run(
         _asv("publish", config), cwd=root, env=request.environment, capture_output=True, text=True, check=False
     )
@@ -119,34 +186,7 @@ def track(request: Request, root: Path) -> int:
         return published.returncode
     notices = [line for line in published.stdout.splitlines() if "network" in line]
     print("\n".join(notices), end="\n" if notices else "")
-    _tell_where(root / ".asv" / "html", time.monotonic() - start)
-    return status
-
-
-def _chosen(request: Request, line: list[str], tracked: Tracked) -> list[str]:
-    """Return those commits of *line*, newest first, that *request* asks for."""
-    if request.new:
-        newest = next((place for place, commit in enumerate(line) if tracked.stored(commit)), None)
-        if newest is not None:
-            return line[:newest]
-    return line[: request.commits]
-
-
-def _measure(request: Request, root: Path, config: str, commits: list[str], cells: Mapping[str, int]) -> int:
-    print(
-        f"Measuring {_count(len(commits), 'commit')}, {_count(sum(cells.values()), 'cell')} each ({request.cells}), "
-        f"scale {request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
-        flush=True,
-    )
-    subprocess.run(
-        _asv("machine", config, "--yes"), cwd=root, env=request.environment, check=True, stdout=subprocess.DEVNULL
-    )
-    follower = Follower({commit: _subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
-    command = _asv("run", config, "--record-samples", "HASHFILE:-")
-    status = run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
-    if status:
-        print(f"asv run ended with status {status}; .asv/run.log says why.", file=sys.stderr)
-    return status
+    return 0
 
 
 def _asv(command: str, config: str, *arguments: str) -> list[str]:
@@ -173,30 +213,6 @@ def _configure(request: Request, root: Path) -> str:
     }
     write_json(str(root / LOCAL_CONFIG), config)
     return LOCAL_CONFIG
-
-
-class Tracked:
-    """Which commits were measured with which cells, scale and device; a commit without results does not count."""
-
-    def __init__(self, folder: Path) -> None:
-        self._file = folder / "tracked.json"
-        self._results = folder / "results"
-        self._labels: dict[str, list[str]] = load_json(str(self._file)) if self._file.is_file() else {}
-
-    def has(self, commit: str, label: str) -> bool:
-        """Whether *commit* has results that were measured under *label*."""
-        return label in self._labels.get(commit, []) and self.stored(commit)
-
-    def add(self, commits: Iterable[str], label: str) -> None:
-        """Remember those of *commits* that have results now."""
-        for commit in commits:
-            if self.stored(commit):
-                self._labels[commit] = sorted({*self._labels.get(commit, []), label})
-        write_json(str(self._file), self._labels)
-
-    def stored(self, commit: str) -> bool:
-        """Whether *commit* has results, whatever they were measured under."""
-        return any(self._results.glob(f"*/{commit[:8]}-*.json"))
 
 
 def _tell_where(html: Path, elapsed_s: float) -> None:

@@ -10,6 +10,7 @@ from benchmarks.harness.cells import key
 from benchmarks.harness.files import read_lines, write_lines
 from benchmarks.harness.record import Record
 from benchmarks.harness.settings import Settings
+from benchmarks.harness.stored import Saved
 
 LONGEST_NAME = 128
 """asv, too, replaces the name of an environment in a file's name when it gets as long as this."""
@@ -18,16 +19,18 @@ LONGEST_NAME = 128
 class Journal:
     """The records of one commit, environment and matrix, one a line, after a line with the definition.
 
-    What an earlier run left counts only under the same definition, and only if it is newer than *saved_unix*,
-    the moment of asv's last results: a run that asv completed is measured anew when somebody asks for it
-    again. What has no samples is tried again. A working tree has no name, so nothing of it is taken up again.
+    What an earlier run left counts only under the same definition, and only if it is newer than what asv has *saved*
+    of the same cell: a cell that asv has taken over is measured anew when somebody asks for it again. What has
+    no samples is tried again. A working tree has no name, so nothing of it is taken up again.
     """
 
-    def __init__(self, settings: Settings, matrix: str, definition: str, saved_unix: float) -> None:
+    def __init__(self, settings: Settings, matrix: str, definition: str, saved: Saved) -> None:
         self._path = Path(settings.journal) / _file_name(settings, matrix)
         self._header = {"definition": definition, "commit": settings.commit}
         left = self._read() if settings.commit else []
-        useful = [record for record in left if record.status == "ok" and record.ended_unix > saved_unix]
+        useful = [
+            record for record in left if record.status == "ok" and record.ended_unix > saved.unix(key(record.cell))
+        ]
         self.records = {key(record.cell): record for record in useful}
         kept = [record.to_dict() for record in self.records.values()]
         write_lines(self._path, [self._header, *kept], "w")

@@ -14,7 +14,7 @@ from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.progress import Ledger, Progress
 from benchmarks.harness.record import Cell, Record
 from benchmarks.harness.settings import Settings, SettingsError
-from benchmarks.harness.stored import last_saved_unix
+from benchmarks.harness.stored import saved
 from benchmarks.harness.workers import Workers
 from benchmarks.harness.workload import Workload
 
@@ -48,7 +48,7 @@ def measure_matrix(
 def _measure(matrix: Matrix, workload: type[Workload], settings: Settings, cells: list[Cell]) -> dict[str, Record]:
     """Return the records of *cells*: from the journal, or measured now and then in the journal."""
     ledger = Ledger(settings, matrix.name)
-    journal = Journal(settings, matrix.name, definition(settings), last_saved_unix(settings, matrix.name))
+    journal = Journal(settings, matrix.name, definition(settings), saved(settings, matrix.name))
     records = dict(journal.records)
     missing = [cell for cell in cells if key(cell) not in records]
     progress = Progress(matrix.name, missing, workload().weight, Path(settings.journal))

@@ -5,28 +5,59 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.files import read_lines
 from benchmarks.harness.settings import Settings
 
 _RESULTS_DIR = re.compile(r'"results_dir"\s*:\s*"([^"]+)"')
 
 
-def last_saved_unix(settings: Settings, matrix: str) -> float:
-    """Return when asv took over the records of *matrix* that it saved last for this commit and environment.
+COMPANION = ".hosts.jsonl"
+"""The suffix of the file beside a result file of asv that tells what became of each cell, a line a matrix."""
 
-    Seconds since the epoch, 0.0 if it has saved none: records that are older are in asv's files. Results
-    without a number in them do not count, there is nothing in them to be kept.
+
+@dataclass(frozen=True)
+class Saved:
+    """When the records of a matrix that asv has saved ended, in seconds since the epoch.
+
+    `cells` holds that of each cell; of a cell that is not there `otherwise` is known: 0.0, as nothing of it is saved,
+    unless the results are older than their companions.
     """
-    times = [
-        _started(data, matrix)
-        for path in _candidates(settings)
-        if (data := _load(path)) is not None
-        and data.get("commit_hash") == settings.commit
-        and data.get("env_name") == settings.environment
-    ]
-    return max(times, default=0.0)
+
+    cells: Mapping[str, float]
+    otherwise: float = 0.0
+
+    def unix(self, cell: str) -> float:
+        """Return when the saved record of *cell* ended; 0.0 if none is saved."""
+        return self.cells.get(cell, self.otherwise)
+
+
+def saved(settings: Settings, matrix: str) -> Saved:
+    """Return what asv has saved of *matrix* for this commit and environment, on this machine.
+
+    Results without a number in them do not count, there is nothing in them to be kept.
+    """
+    cells: dict[str, float] = {}
+    times = [0.0]
+    for path in _candidates(settings):
+        data = _load(path)
+        if data is None or (data.get("commit_hash"), data.get("env_name")) != (settings.commit, settings.environment):
+            continue
+        outcomes = _outcomes(path.with_suffix(COMPANION), matrix)
+        if outcomes is None:
+            times.append(_started(data, matrix))
+        else:
+            cells |= {cell: max(outcome["unix"], cells.get(cell, 0.0)) for cell, outcome in outcomes.items()}
+    return Saved(cells, max(times))
+
+
+def _outcomes(companion: Path, matrix: str) -> Mapping[str, Any] | None:
+    """Return what became of the cells of *matrix*; None if the companion does not tell."""
+    return next((line.get("cells") for line in read_lines(companion) if line.get("matrix") == matrix), None)
 
 
 def _candidates(settings: Settings) -> list[Path]:

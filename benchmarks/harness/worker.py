@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -56,12 +57,17 @@ def main() -> None:
 
 
 def _read_lines() -> SimpleQueue[str]:
-    """Read standard input in a thread that ends the process, at work or not, when the parent is gone."""
+    """Read standard input in a thread that ends the process, at work or not, when the parent is gone.
+
+    With it ends what it has started, which is in its group: the parent had it lead one.
+    """
     lines: SimpleQueue[str] = SimpleQueue()
 
     def read() -> None:
         for line in sys.stdin:
             lines.put(line)
+        if os.getpgrp() == os.getpid():
+            os.killpg(os.getpid(), signal.SIGKILL)
         os._exit(0)
 
     threading.Thread(target=read, daemon=True).start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from scripts.site.changes import Change
@@ -23,7 +22,7 @@ _MACHINE_FACTS = ("cpu", "num_cpu", "ram", "os", "arch")
 
 
 class Payload:
-    """Builds the page's data from what was read, what of it regressed, and the benchmarks' *journal* folder."""
+    """Builds the page's data from what was read, and what of it regressed."""
 
     def __init__(
         self,
@@ -33,10 +32,8 @@ class Payload:
         revisions: Mapping[str, int],
         environments: Sequence[Environment],
         regressions: Regressions,
-        journal: Path,
     ) -> None:
         self._conf = conf
-        self._journal = journal
         self._benchmarks = benchmarks
         self._environments = environments
         self._regressions = regressions
@@ -72,7 +69,7 @@ class Payload:
     def _environment(self, environment: Environment) -> Json:
         revisions = environment.revisions
         varying = varying_parameters(self._environments)
-        reasons = Reasons(self._journal, environment.latest)
+        reasons = Reasons(self._conf.results_dir, environment.latest)
         index = {id(series): number for number, series in enumerate(environment.series)}
         worse = [self._group(group, index) for group in self._regressions.regressions(environment)]
         return {

@@ -10,7 +10,7 @@ from asv.results import Results
 from asv.runner import BenchmarkResult
 
 from benchmarks.harness.matrix import measure_matrix
-from benchmarks.harness.stored import last_saved_unix
+from benchmarks.harness.stored import saved
 from tests.benchmarks.fakes import MATRIX, Deeds, prepared, settings_in
 
 MACHINE = "here"
@@ -71,7 +71,7 @@ def test_an_environment_with_a_long_name_is_found_as_well(tmp_path):
     name = "virtualenv-" + "-".join(f"package{number}1.0" for number in range(20))
     save(tmp_path, environment=name, started_unix=1234.0)
 
-    assert last_saved_unix(settings_in(tmp_path, "ok", environment=name), "fake") == 1234.0
+    assert saved(settings_in(tmp_path, "ok", environment=name), "fake").unix("deed=ok") == 1234.0
 
 
 def test_a_file_that_is_cut_off_saves_nothing(tmp_path):
@@ -79,4 +79,4 @@ def test_a_file_that_is_cut_off_saves_nothing(tmp_path):
     (path,) = (tmp_path / ".asv" / "results" / MACHINE).glob("*.json")
     path.write_text(path.read_text()[:-20])
 
-    assert last_saved_unix(settings_in(tmp_path, "ok"), "fake") == 0.0
+    assert saved(settings_in(tmp_path, "ok"), "fake").unix("deed=ok") == 0.0

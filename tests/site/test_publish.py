@@ -108,12 +108,11 @@ def test_improvements_outputs_work_and_failures_are_told_apart(build: Build) -> 
         Measured("Break a cell", factors={"dit": 0.7}, output=2, tokens=3, failing=[failing]),
     ]
     project = build(history)
-    journal = project.root / ".asv" / "journal"
-    journal.mkdir()
     [result] = (project.results / "bench-1").glob(f"{project.commits[-1][:8]}-*.json")
-    cell = dict(zip(("duration", "batch", "thinking", "steps"), failing, strict=True))
-    record = {"matrix": "generate", "cell": cell, "status": "oom", "reason": "out of memory in the VAE"}
-    (journal / f"{result.stem}-generate.jsonl").write_text('{"definition": ""}\n' + json.dumps(record) + "\n")
+    cell = "duration={},batch={},thinking={},steps={}".format(*failing)
+    outcome = {"status": "oom", "reason": "out of memory in the VAE", "unix": 1.0}
+    line = {"matrix": "generate", "host": {}, "cells": {cell: outcome}}
+    result.with_suffix(".hosts.jsonl").write_text(json.dumps(line) + "\n")
     published(project)
     [environment] = payload(project)["environments"]
 

@@ -14,7 +14,6 @@ from scripts import regressions
 from scripts.site.acknowledged import AcknowledgementError, read_acknowledgements
 from scripts.site.changes import Change
 from scripts.site.history import Series
-from scripts.site.hosts import record_hosts
 from scripts.site.regressions import Jump, counting
 from tests.site.conftest import Build
 from tests.site.project import Measured, Project, acknowledge
@@ -155,19 +154,16 @@ def test_more_work_is_exact_and_another_output_is_no_regression(build: Build, li
     assert "probability exact, open" in listing(project)[1]
 
 
-def write_journal(project: Project, torch: list[str]) -> None:
-    """A journal as the benchmarks leave it, with one torch a commit."""
-    journal = project.root / ".asv" / "journal"
-    journal.mkdir()
+def write_hosts(project: Project, torch: list[str]) -> None:
+    """Write what a run leaves beside the results, with one torch a commit."""
     for commit, version in zip(project.commits, torch, strict=True):
         [result] = (project.results / "bench-1").glob(f"{commit[:8]}-*.json")
-        for matrix in ("generate", "stages"):
-            record = {"matrix": matrix, "cell": {}, "status": "ok", "host": {"torch": version, "commit": commit}}
-            (journal / f"{result.stem}-{matrix}.jsonl").write_text('{"definition": ""}\n' + json.dumps(record) + "\n")
+        lines = [{"matrix": matrix, "host": {"torch": version, "commit": commit}} for matrix in ("generate", "stages")]
+        result.with_suffix(".hosts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def test_a_commit_is_not_blamed_for_another_torch(slower: Project, listing: Listing) -> None:
-    write_journal(slower, ["2.12.0", "2.12.0", "2.13.0", "2.13.0"])
+    write_hosts(slower, ["2.12.0", "2.12.0", "2.13.0", "2.13.0"])
     environment = {"HOME": str(slower.root)}
     published(slower, **environment)
     assert series(slower, "regressions") == set()
@@ -212,23 +208,6 @@ def test_asvs_settings_of_regressions_are_obeyed(slower: Project, listing: Listi
     conf = json.loads((slower.root / "asv.conf.json").read_text())
     (slower.root / "asv.conf.json").write_text(json.dumps({**conf, **setting}))
     assert listing(slower)[:2] == (0, "No regression is open.\n")
-
-
-def test_hosts_are_those_of_this_machine_and_written_once(
-    slower: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    write_journal(slower, ["2.13.0"] * 4)
-    (tmp_path / ".asv-machine.json").write_text('{"version": 1, "other": {}}')
-    record_hosts(str(slower.results), slower.root / ".asv" / "journal")
-    assert list(slower.results.rglob("*.hosts.jsonl")) == []
-    (tmp_path / ".asv-machine.json").write_text('{"version": 1, "bench-1": {}}')
-    record_hosts(str(slower.results), slower.root / ".asv" / "journal")
-    written = list(slower.results.rglob("*.hosts.jsonl"))
-    assert len(written) == 4
-    before = written[0].stat().st_mtime_ns
-    record_hosts(str(slower.results), slower.root / ".asv" / "journal")
-    assert written[0].stat().st_mtime_ns == before
 
 
 def test_without_anything_to_read_the_remedy_is_told(build: Build, listing: Listing, tmp_path: Path) -> None:
