@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = "stage=Resolve,vram_gb=4;stage=Resolve,vram_gb=8"
 BATCH = "tiers.Resolve.track_max_batch"
+TRACK = """
+import sys
+from pathlib import Path
+from scripts import track
+track.ROOT = Path.cwd()
+sys.exit(track.main(sys.argv[1:]))
+"""
 INSTALL = """
 import shutil, sys, sysconfig
 target = sysconfig.get_path("purelib") + "/acestep"
@@ -32,7 +40,9 @@ from types import SimpleNamespace
 GPU_TIER_LABELS = {{"tier1": "small", "tier2": "large"}}
 
 def get_gpu_config(gigabytes):
-    while os.path.exists(os.environ.get("HISTORY_HOLD", "")):
+    with open(os.environ["HISTORY_FOLDER"] + "/asked", "a") as asked:
+        asked.write("{batch} " + str(int(gigabytes)) + "\\n")
+    while os.path.exists(os.environ["HISTORY_FOLDER"] + "/hold-" + str(int(gigabytes))):
         time.sleep(0.05)
     {line}
     return SimpleNamespace(
@@ -45,7 +55,10 @@ def get_gpu_config(gigabytes):
 
 @dataclass
 class History:
-    """A repository whose commits allow another largest batch each, 1 and up, on every GPU."""
+    """A repository whose commits allow another largest batch each, 1 and up, on every GPU.
+
+    The package notes what it is asked.
+    """
 
     root: Path
     commits: list[str] = field(default_factory=list)
@@ -54,10 +67,26 @@ class History:
     def results(self) -> Path:
         return self.root / ".asv" / "results"
 
-    @property
-    def hold(self) -> Path:
-        """While this file is there, no cell comes to its end."""
-        return self.root / ".asv" / "hold"
+    def hold(self, gigabytes: int) -> Path:
+        """Keep the cell of so many *gigabytes* from coming to its end while the file is there that this returns."""
+        path = self.root / f"hold-{gigabytes}"
+        path.touch()
+        return path
+
+    def asked(self) -> list[str]:
+        """What the package was asked so far, in order: the batch that its commit allows, and the gigabytes."""
+        path = self.root / "asked"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def running(self) -> list[str]:
+        """The commands of all processes that work for this history."""
+        mark = f"HISTORY_FOLDER={self.root}\0".encode()
+        found = []
+        for folder in Path("/proc").iterdir():
+            with suppress(OSError):
+                if folder.name.isdigit() and mark in (folder / "environ").read_bytes():
+                    found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        return [command for command in found if command]
 
     def git(self, *arguments: str) -> str:
         command = ["git", "-c", "user.name=Ädå", "-c", "user.email=ada@example.org", *arguments]
@@ -82,14 +111,16 @@ class History:
             "HOME": str(self.root / "home"),
             "PYTHONPATH": str(ROOT),
             "ACESTEP_BENCH_CELLS": CELLS,
-            "HISTORY_HOLD": str(self.hold),
+            "HISTORY_FOLDER": str(self.root),
             **variables,
         }
 
-    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
-        """Start asv as a user does."""
+    def start(self, *command: str, **variables: str) -> subprocess.Popen[str]:
+        """Start ``asv``, or ``track``, as a user does."""
+        module, *arguments = command
+        program = ["-c", TRACK] if module == "track" else ["-m", module]
         return subprocess.Popen(
-            [sys.executable, "-m", "asv", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=self.root,
             env=self.environment(**variables),
             stdout=subprocess.PIPE,
@@ -97,12 +128,20 @@ class History:
             text=True,
         )
 
-    def asv(self, *arguments: str, status: int = 0, **variables: str) -> str:
-        """Run asv and return what it prints; it has to end with *status*."""
-        process = self.start(*arguments, **variables)
-        said, _ = process.communicate(timeout=120)
+    def run(self, *command: str, status: int = 0, **variables: str) -> str:
+        """Run ``asv`` or ``track`` and return what it prints; it has to end with *status*."""
+        process = self.start(*command, **variables)
+        said, _ = process.communicate(timeout=300)
         assert process.returncode == status, said
         return said
+
+    def asv(self, *arguments: str, status: int = 0, **variables: str) -> str:
+        """Run asv."""
+        return self.run("asv", *arguments, status=status, **variables)
+
+    def track(self, *arguments: str, status: int = 0) -> str:
+        """Run scripts/track."""
+        return self.run("track", "--cells", CELLS, *arguments, status=status)
 
     def stored(self, commit: str, benchmark: str = BATCH) -> dict[int, float | None]:
         """The numbers that asv has of *commit*, by gigabytes; NaN where it has none."""
@@ -118,27 +157,12 @@ class History:
         """Those of `stored` that are numbers."""
         return {size: v for size, v in self.stored(commit, benchmark).items() if v is not None and not math.isnan(v)}
 
-    def measured(self) -> list[str]:
-        """The cells that the harness has measured so far, in order: `COMMIT vram_gb`, commits in eight digits."""
-        lines = []
-        for path in sorted(
-            (self.root / ".asv" / "journal").glob("*-tiers.jsonl"), key=lambda path: path.stat().st_mtime
-        ):
-            lines += [
-                f"{path.name[:8]} {json.loads(line)['cell']['vram_gb']}" for line in path.read_text().splitlines()[1:]
-            ]
-        return lines
-
-    def runs(self) -> int:
-        """How many cells the harness has measured so far, whether they are kept or not."""
-        ledger = self.root / ".asv" / "journal" / "ledger.jsonl"
-        return sum(json.loads(line)["cells"] for line in ledger.read_text().splitlines()) if ledger.exists() else 0
-
     def forget(self) -> None:
         """Remove everything that was measured."""
         for name in ("results", "journal", "html"):
             shutil.rmtree(self.root / ".asv" / name, ignore_errors=True)
-        self.hold.unlink(missing_ok=True)
+        for path in (*self.root.glob("hold-*"), self.root / "asked"):
+            path.unlink(missing_ok=True)
 
 
 def build_history(root: Path, commits: int) -> History:
@@ -147,7 +171,7 @@ def build_history(root: Path, commits: int) -> History:
     history = History(root)
     history.git("init", "-q", "-b", "main")
     (root / "install.py").write_text(INSTALL)
-    (root / ".gitignore").write_text(".asv\nhome\n")
+    (root / ".gitignore").write_text(".asv\nhome\nhold-*\nasked\nasv.local.json\n")
     conf: dict[str, Any] = {
         "version": 1, "project": "acestep", "repo": ".", "branches": ["main"], "environment_type": "linked",
         "plugins": [".tests.benchmarks.linked_environment", ".scripts.asv_plugin"], "launch_method": "forkserver",
