@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 from pathlib import Path
 
+from benchmarks.harness import variables
 from benchmarks.harness.record import Scalar
 from benchmarks.harness.settings import Settings
 
@@ -39,10 +41,7 @@ def shared_core(settings: Settings) -> int | None:
 def describe(settings: Settings) -> dict[str, Scalar]:
     """Return machine, system, commit and, once torch is loaded, its version, device, driver and threads."""
     return {
-        "machine": platform.node(),
-        "os": f"{platform.system()} {platform.release()}",
-        "cpu": _cpu_name(),
-        "cores": usable_cores(),
+        **machine_facts(settings),
         "python": platform.python_version(),
         "commit": settings.commit or "working tree",
         "environment": settings.environment,
@@ -50,6 +49,43 @@ def describe(settings: Settings) -> dict[str, Scalar]:
         "device": settings.device,
         **_torch_facts(settings.device),
     }
+
+
+def machine_facts(settings: Settings) -> dict[str, Scalar]:
+    """Return what tells this machine, as it runs now, from another one, and from itself before it was restarted.
+
+    `kernel` is the build of the system's kernel, `affinity` the numbers of the usable cores, `variables` those of the
+    user's shell that workers keep.
+    """
+    return {
+        "machine": platform.node(),
+        "os": f"{platform.system()} {platform.release()}",
+        "kernel": platform.version(),
+        "boot": _boot(),
+        "cpu": _cpu_name(),
+        "cores": usable_cores(),
+        "affinity": _affinity(),
+        "threads": pinned_threads(settings),
+        "variables": variables.recorded(os.environ),
+    }
+
+
+def _boot() -> str:
+    """Return what differs after every start of the system: an id, or the time of it; empty if neither is known."""
+    boot_id = Path("/proc/sys/kernel/random/boot_id")
+    if boot_id.exists():
+        return boot_id.read_text().strip()
+    try:
+        return f"{importlib.import_module('psutil').boot_time():.0f}"
+    except ImportError:
+        return ""
+
+
+def _affinity() -> str:
+    """Return the numbers of the usable cores, such as `0-3,8`; empty where the system does not tell."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("Cpus_allowed_list:")), "")
 
 
 def _cpu_name() -> str:

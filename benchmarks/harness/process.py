@@ -17,6 +17,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Literal
 
+from benchmarks.harness import variables
 from benchmarks.harness.expected import is_expected
 from benchmarks.harness.host import pinned_threads
 from benchmarks.harness.settings import Settings
@@ -162,15 +163,19 @@ class WorkerProcess:
 
 
 def worker_environment(settings: Settings, scratch: str) -> dict[str, str]:
-    """Return this process's environment with threads, hashing and temporary files pinned, downloads forbidden."""
+    """Return the environment of a worker: threads, hashing and temporary files pinned, downloads forbidden.
+
+    The rest is this process's, without what would change the measured package (see `variables`).
+    """
     threads = str(pinned_threads(settings))
     return {
-        **os.environ,
+        **variables.for_worker(os.environ, settings.environment),
         **(_KEEP_MEMORY if settings.scale == "tiny" else {}),
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "TMPDIR": scratch,
         "PYTHONHASHSEED": "0",
+        "PYTHONUNBUFFERED": "1",  # or the last words of a worker that is killed are lost
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "ACESTEP_DISABLE_TQDM": "1",

@@ -11,6 +11,8 @@ SCALES = ("tiny", "full")
 DEVICES = ("cpu", "cuda", "mps")
 DIT_FOLDER = "acestep-v15-turbo"
 LM_FOLDER = "acestep-5Hz-lm-0.6B"
+SAVED_VARIABLE = "ACESTEP_BENCH_SAVED"
+"""Environment variable by which asv's plugin says whether asv saves the results: yes or no."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -24,7 +26,8 @@ class Settings:
 
     `scale` is "tiny", "full" or a checkpoints folder; `cells` a selection (see `cells.Selection`); `commit`
     the full hash, or "" for a working tree; `environment` asv's name of it; `conf_dir` the folder of
-    asv.conf.json; `journal` the folder of the journal.
+    asv.conf.json; `journal` the folder of the journal; `saved` whether asv saves the results, so that the journal
+    may keep them too.
     """
 
     scale: str
@@ -34,6 +37,7 @@ class Settings:
     environment: str
     conf_dir: str
     journal: str
+    saved: bool = True
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -47,6 +51,7 @@ class Settings:
             environment=environ.get("ASV_ENV_NAME", "none"),
             conf_dir=conf_dir,
             journal=environ.get("ACESTEP_BENCH_JOURNAL") or str(Path(conf_dir) / ".asv" / "journal"),
+            saved=_saved(environ.get(SAVED_VARIABLE, "yes")),
         )
 
 
@@ -71,3 +76,9 @@ def _device(device: str) -> str:
     if device not in DEVICES:
         raise SettingsError(f"ACESTEP_BENCH_DEVICE={device!r} is no device: give {', '.join(DEVICES)}.")
     return device
+
+
+def _saved(answer: str) -> bool:
+    if answer not in ("yes", "no"):
+        raise SettingsError(f"{SAVED_VARIABLE}={answer!r} is no answer: give yes or no.")
+    return answer == "yes"

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.running.records import Companion
 
-FACTS = ("os", "cpu", "cores", "python", "torch", "threads", "device_name", "cuda", "driver")
+FACTS = ("os", "cpu", "cores", "python", "torch", "threads", "device_name", "cuda", "driver", "variables")
 """What a commit of this repository cannot change about where it is measured."""
 
 Facts = Mapping[str, Any]

@@ -23,6 +23,11 @@ def test_asv_says_where_it_stands(tmp_path):
     assert elsewhere.journal == "/elsewhere"
 
 
+def test_results_are_saved_unless_asv_says_no():
+    assert Settings.from_environment({}).saved
+    assert not Settings.from_environment({"ACESTEP_BENCH_SAVED": "no"}).saved
+
+
 def test_a_checkpoints_folder_is_a_scale(tmp_path):
     (tmp_path / "acestep-v15-turbo").mkdir()
     (tmp_path / "acestep-v15-turbo" / "config.json").touch()
@@ -36,6 +41,7 @@ def test_a_checkpoints_folder_is_a_scale(tmp_path):
         ("ACESTEP_BENCH_SCALE", "huge", "give tiny, full, or the absolute path"),
         ("ACESTEP_BENCH_SCALE", "/", "is not a checkpoints folder: it has no acestep-v15-turbo/config.json"),
         ("ACESTEP_BENCH_DEVICE", "tpu", "give cpu, cuda, mps"),
+        ("ACESTEP_BENCH_SAVED", "perhaps", "give yes or no"),
     ],
 )
 def test_what_is_unknown_is_refused_with_the_choices(variable, value, told):

@@ -1,0 +1,41 @@
+"""Tells the benchmarks whether asv saves the results of a command: if not, they keep none of their records either."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from asv.environment import ExistingEnvironment, get_environments
+
+from benchmarks.harness.settings import SAVED_VARIABLE
+
+
+def is_saved(command: str, conf: Any, arguments: Mapping[str, Any]) -> bool:
+    """Return whether the ``run`` of an asv *command*, called with *arguments*, keeps what it measures.
+
+    ``asv run`` keeps nothing with ``--dry-run``, nor of an existing environment without ``--set-commit-hash``; what it
+    measures with ``--quick`` is not meant to be kept. ``asv find`` keeps nothing with ``--skip-save``, ``asv profile``
+    nothing at all.
+    """
+    if command == "Profile" or any(arguments.get(name) for name in ("dry_run", "quick", "skip_save")):
+        return False
+    if command != "Run" or arguments.get("set_commit_hash") is not None:
+        return True
+    environments = get_environments(conf, arguments.get("env_spec"), verbose=False)
+    return not any(isinstance(environment, ExistingEnvironment) for environment in environments)
+
+
+@contextmanager
+def told_to_benchmarks(saved: bool) -> Iterator[None]:
+    """Have the environment say, inside the block, whether results are saved."""
+    before = os.environ.get(SAVED_VARIABLE)
+    os.environ[SAVED_VARIABLE] = "yes" if saved else "no"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAVED_VARIABLE]
+        else:
+            os.environ[SAVED_VARIABLE] = before
