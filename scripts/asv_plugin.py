@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import inspect
 import os
 import signal
 import time
@@ -16,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asv.commands.asv_profiling import Profile
 from asv.commands.find import Find
 from asv.commands.publish import Publish
 from asv.commands.rm import Rm
@@ -26,10 +28,12 @@ from asv.console import log
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
+from scripts.build_clock import BuildClock
 from scripts.preflight import RefusalError
 from scripts.running.guard import guarded
 from scripts.running.hooks import Hooks
 from scripts.running.lock import WAIT, exclusive, locked_folder
+from scripts.saving import is_saved, told_to_benchmarks
 from scripts.site import assets, checks, from_disk, ledger
 from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
 
@@ -78,22 +82,26 @@ def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
     hooks = Hooks()
     hooks.install(ledger.journal_folder(Path.cwd()))
+    builds = BuildClock()
+    builds.attach()
     for command in (Run, Find):
-        _wrap(command, partial(_measuring, hooks))
+        _tell_whether_saved(command)
+        _wrap(command, partial(_measuring, hooks, builds))
     for command in (Setup, Rm, Update):
         _wrap(command, _alone)
+    _wrap(Profile, _refusing)
     _wrap(Publish, _publishing)
 
 
 @contextmanager
-def _measuring(hooks: Hooks, conf: Any, options: dict[str, Any]) -> Iterator[None]:
+def _measuring(hooks: Hooks, builds: BuildClock, conf: Any, options: dict[str, Any]) -> Iterator[None]:
     """Check what asv would find out late, and leave nothing running, whichever way asv ends."""
     hooks.begin(options)
     checks.require_settings(conf)
     checks.require_writable(conf.results_dir, "results_dir")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asv then ends what it has started
     guarded()
-    atexit.register(_report_time_spent, time.time(), os.getpid())  # below asv's own last line
+    atexit.register(_report_time_spent, time.time(), os.getpid(), builds)  # below asv's own last line
     with _alone(conf, options):
         yield
 
@@ -106,6 +114,15 @@ def _alone(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
             yield
     except RefusalError as refusal:
         raise UserError(str(refusal)) from refusal
+
+
+@contextmanager
+def _refusing(_conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    raise UserError(
+        "asv's profiler would see the reading of records. Where the time of a generation goes is told by "
+        "scripts/profile_inference.py."
+    )
+    yield
 
 
 @contextmanager
@@ -134,10 +151,24 @@ def _wrap(command: Any, around: Callable[[Any, dict[str, Any]], AbstractContextM
     command.run = staticmethod(run)
 
 
-def _report_time_spent(started_unix: float, process: int) -> None:
+def _tell_whether_saved(command: Any) -> None:
+    """Have the benchmarks know, while *command* runs, whether asv saves what they measure."""
+    original = command.run
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
+        arguments = signature.bind(conf, *args, **kwargs).arguments
+        with told_to_benchmarks(is_saved(command.__name__, conf, arguments)):
+            return original(conf, *args, **kwargs)
+
+    command.run = staticmethod(run)
+
+
+def _report_time_spent(started_unix: float, process: int, builds: BuildClock) -> None:
     if os.getpid() != process:
         return
     lines = ledger.read_ledger(ledger.journal_folder(Path.cwd()), started_unix)
-    line = ledger.summary(lines, time.time() - started_unix)
+    line = ledger.summary(lines, time.time() - started_unix, builds.seconds)
     if line:
         print(line, flush=True)

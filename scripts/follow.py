@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 _STEPS = {
     "Creating environments": "making asv's environment (once; installing torch takes a few minutes)",
@@ -18,7 +19,6 @@ _STEPS = {
     "Building": "building the package",
     "Discovering benchmarks": "looking for benchmarks",
 }
-_FINISHED = re.compile(r"\[\d+/\d+\] (\S+ \S+) (.*), about [^,]*$")
 _COMMIT = re.compile(r"For \S+ commit ([0-9a-f]{8})")
 POLL_S = 0.5
 UNSEEN = {"tiers": 0.05}
@@ -67,7 +67,7 @@ class Follower:
                 if not row.endswith("\n"):
                     break
                 self._offset += len(row.encode())
-                self._cell(json.loads(row)["text"])
+                self._reported(json.loads(row))
 
     def _begin(self, commit: str) -> None:
         self._commits_begun += 1
@@ -76,17 +76,16 @@ class Follower:
         subject = self._subjects.get(commit, "")
         self._say(f"commit {self._commits_begun}/{len(self._subjects)} {commit} {subject}")
 
-    def _cell(self, text: str) -> None:
-        finished = _FINISHED.match(text)
-        if not finished:
-            self._say(f"  {text}")
+    def _reported(self, row: Mapping[str, Any]) -> None:
+        """Say what *row* of progress.jsonl reports: the end of a cell, or a line of text."""
+        if "cell" not in row:
+            self._say(f"  {row['text']}")
             return
-        name, outcome = finished.groups()
         now = time.monotonic()
-        self._taken_s.setdefault(name.partition(" ")[0], []).append(now - self._last_event)
+        self._taken_s.setdefault(row["matrix"], []).append(now - self._last_event)
         self._last_event = now
         done, total = sum(map(len, self._taken_s.values())), sum(self._cells.values()) * len(self._subjects)
-        self._say(f"  {done}/{total} {name} {outcome}{self._estimate()}")
+        self._say(f"  {done}/{total} {row['matrix']} {row['cell']} {row['outcome']}{self._estimate()}")
 
     def _estimate(self) -> str:
         """The time left if each cell takes as long as those of its matrix so far, or as any if there is none of it."""

@@ -16,10 +16,9 @@ def is_saved(command: str, conf: Any, arguments: Mapping[str, Any]) -> bool:
     """Return whether the ``run`` of an asv *command*, called with *arguments*, keeps what it measures.
 
     ``asv run`` keeps nothing with ``--dry-run``, nor of an existing environment without ``--set-commit-hash``; what it
-    measures with ``--quick`` is not meant to be kept. ``asv find`` keeps nothing with ``--skip-save``, ``asv profile``
-    nothing at all.
+    measures with ``--quick`` is not meant to be kept. ``asv find`` keeps nothing with ``--skip-save``.
     """
-    if command == "Profile" or any(arguments.get(name) for name in ("dry_run", "quick", "skip_save")):
+    if any(arguments.get(name) for name in ("dry_run", "quick", "skip_save")):
         return False
     if command != "Run" or arguments.get("set_commit_hash") is not None:
         return True

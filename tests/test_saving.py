@@ -31,7 +31,6 @@ def conf() -> Any:
         ("Run", {"env_spec": ["existing"], "set_commit_hash": "c0ffee", "dry_run": True}, False),
         ("Find", {"skip_save": False}, True),
         ("Find", {"skip_save": True}, False),
-        ("Profile", {}, False),
     ],
 )
 def test_what_asv_keeps(conf: Any, command: str, arguments: dict[str, Any], saved: bool) -> None:

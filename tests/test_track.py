@@ -145,6 +145,12 @@ def test_new_commits_are_those_after_the_last_that_has_results(tmp_path: Path) -
     assert track._chosen(request(commits=2), line, tracked) == line[:2]
 
 
+def reported(matrix: str, cell: str) -> str:
+    """A line of progress.jsonl; the text is for people alone."""
+    outcome = {"outcome": "ok, 9 samples in 1.0 s", "done": 1, "total": 2}
+    return json.dumps({"unix": 0, "text": "some words", "matrix": matrix, "cell": cell, **outcome}) + "\n"
+
+
 def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "progress.jsonl"
     log.write_text(json.dumps({"unix": 0, "text": "an earlier run"}) + "\n")
@@ -154,8 +160,7 @@ def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.C
     follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
     with log.open("a") as file:
         for cell in (1, 2):
-            text = f"[{cell}/2] generate duration={cell} ok, 9 samples in 1.0 s, about 3 s left"
-            file.write(json.dumps({"unix": 0, "text": text}) + "\n")
+            file.write(reported("generate", f"duration={cell}"))
         file.write('{"unix": 0, "te')  # a line that is being written
     follower.poll()
     said = [line[8:] for line in capsys.readouterr().out.splitlines()]
@@ -173,10 +178,9 @@ def test_the_time_left_is_that_of_the_matrices_to_come(
     monkeypatch.setattr("scripts.follow.time.monotonic", lambda: next(clock))
     follower = Follower({"a" * 40: "First"}, {"generate": 3, "stages": 1, "tiers": 100}, tmp_path)
     follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
-    for name in ("generate duration=1", "generate duration=2", "tiers stage=Resolve"):
-        text = f"[1/2] {name} ok, 9 samples in 1.0 s, about 3 s left"
+    for matrix, cell in (("generate", "duration=1"), ("generate", "duration=2"), ("tiers", "stage=Resolve")):
         with (tmp_path / "progress.jsonl").open("a") as file:
-            file.write(json.dumps({"unix": 0, "text": text}) + "\n")
+            file.write(reported(matrix, cell))
         follower.poll()
     two, three = capsys.readouterr().out.splitlines()[-2:]
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from benchmarks.harness.contention import read_waits, waited_s
 from benchmarks.harness.profiled import profiled
 
 Result = TypeVar("Result")
@@ -16,11 +17,15 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Region(Generic[Result]):
-    """What a call returned, the seconds it took, and with CUDA the peak of all tensors in bytes."""
+    """What a call returned, the seconds it took, with CUDA the peak of all tensors in bytes, and its run-queue wait.
+
+    `wait_s` is None where that is unknown.
+    """
 
     result: Result
     time_s: float
     peak_bytes: int | None
+    wait_s: float | None
 
 
 def observe(device: str, call: Callable[[], Result]) -> Region[Result]:
@@ -30,13 +35,14 @@ def observe(device: str, call: Callable[[], Result]) -> Region[Result]:
         import torch
 
         torch.cuda.reset_peak_memory_stats()
-    start = time.perf_counter()
+    waits, start = read_waits(), time.perf_counter()
     result = call()
     synchronize(device)
     time_s = time.perf_counter() - start
+    wait_s = waited_s(waits, read_waits())
     if device != "cuda":
-        return Region(result, time_s, None)
-    return Region(result, time_s, torch.cuda.max_memory_allocated())
+        return Region(result, time_s, None, wait_s)
+    return Region(result, time_s, torch.cuda.max_memory_allocated(), wait_s)
 
 
 def synchronize(device: str) -> None:

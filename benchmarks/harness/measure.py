@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from benchmarks.harness.calm import Watched, calmest, watch
 from benchmarks.harness.compiled import Graphs
+from benchmarks.harness.contention import is_contended
 from benchmarks.harness.exact import Warm, exact_of, without_garbage_collector
-from benchmarks.harness.record import Cell, Record, Scalar, Status
+from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar, Status
 from benchmarks.harness.reference import Entry
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, Workload
 
@@ -21,10 +21,7 @@ LEAST_SAMPLES = 10
 """With 6 against 6, asv's test can never find a difference; with 10 it finds what stands out of the noise."""
 TARGET_S = 1.0
 MOST_SAMPLES = 30
-"""A cell of milliseconds gets more samples, until they fill TARGET_S or are this many.
-
-Where other programs disturb samples, up to twice as many as needed are taken, and the calmest are kept.
-"""
+"""A cell of milliseconds gets more samples, until they fill TARGET_S or are this many."""
 
 
 class CellTimeout(Exception):
@@ -39,60 +36,99 @@ def measure_cell(
     loaded_bytes: int | None,
     device: str = "cpu",
     expected: Entry | None = None,
-) -> Record:
-    """Warm up with the very cell, sample it, and return the record; whatever it raises becomes the reason.
+) -> Iterator[tuple[Record, bool]]:
+    """Warm up with the very cell, sample it and count it; whatever it raises becomes the reason.
+
+    The record is yielded with its samples, and once more with its exact metrics: what happens while they are counted
+    does not take the samples along. Beside it stands whether it is the last one.
 
     *loaded_bytes* is what the models take up on a CPU; None leaves memory to the device, which may not tell it.
     *expected* is the output of the cell that is kept for the *device*, if there is one.
     """
+    start = time.perf_counter()
     try:
         before = Graphs.so_far()
         take = workload.prepare(state, cell)
         warmup_s, first = warm_up(take, workload.limit_s)
-        samples, measuring_s = ([first], warmup_s) if first.exact else take_samples(take)
-        series = {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
-        warm = Warm(take, device, first, before)
-        peaks = [] if first.exact or "peak_memory" in series else _peaks(warm, samples, loaded_bytes)
-        return Record(
-            matrix,
-            cell,
-            "ok",
-            samples={**series, "peak_memory": peaks} if peaks else series,
-            work=samples[0].work,
-            exact={} if first.exact else companions(warm, expected),
-            warmup_s=warmup_s,
-            measuring_s=measuring_s,
-            ended_unix=time.time(),
-        )
+        record = _exact_record(matrix, cell, first, warmup_s) if first.exact else _timed_record(matrix, cell, take)
+        record = replace(record, warmup_s=0.0 if first.exact else warmup_s)
     except Exception as error:  # noqa: BLE001 - a failing cell must not take the others with it
         status, reason = classify(error)
-        return Record(matrix, cell, status, reason, ended_unix=time.time())
+        yield _ended(Record(matrix, cell, status, reason), start), True
+        return
+    yield _ended(record, start), first.exact
+    if not first.exact:
+        yield _ended(_counted(record, Warm(take, device, first, before), loaded_bytes, expected), start), True
 
 
-def take_samples(take: TakeSample) -> tuple[list[Sample], float]:
-    """Sample until there are enough; return those that are kept, and the seconds that all of them took.
+def _exact_record(matrix: str, cell: Cell, sample: Sample, taken_s: float) -> Record:
+    """Return the record of a cell whose only sample, taken in *taken_s* seconds, says it all."""
+    return Record(matrix, cell, "ok", samples=_series([sample]), work=sample.work, exact_s=taken_s)
+
+
+def _timed_record(matrix: str, cell: Cell, take: TakeSample) -> Record:
+    """Return the record of a cell with its samples."""
+    samples = take_samples(take)
+    series, peaks = _series(samples), [float(one.peak_bytes) for one in samples if one.peak_bytes is not None]
+    return Record(
+        matrix,
+        cell,
+        "ok",
+        samples={"peak_memory": peaks, **series} if peaks else series,
+        work=samples[0].work,
+        contention=[one.wait_s for one in samples],
+        contended=[is_contended(one.wait_s, one.timed_s) for one in samples],
+        timed_s=_timed_s(samples),
+    )
+
+
+def _counted(record: Record, warm: Warm, loaded_bytes: int | None, expected: Entry | None) -> Record:
+    """Return *record* with its exact metrics, or with the reason why there are none.
+
+    On a CPU the peak of memory is one of them: *loaded_bytes* and what one more run adds.
+    """
+    start, samples = time.perf_counter(), dict(record.samples)
+    exact: Mapping[str, Scalar]
+    try:
+        if loaded_bytes is not None and "peak_memory" not in samples:
+            samples["peak_memory"] = [float(loaded_bytes + (warm.profile.peak_bytes or 0))]
+        exact = exact_of(warm, expected)
+    except Exception as error:  # noqa: BLE001 - it is recorded
+        exact = {UNCOUNTED: classify(error)[1]}
+    return replace(record, samples=samples, exact=exact, exact_s=time.perf_counter() - start)
+
+
+def _ended(record: Record, start: float) -> Record:
+    """Return *record* with the moment, and with the seconds since *start* that it did not account for."""
+    left_s = time.perf_counter() - start - record.spent_s
+    return replace(record, untimed_s=record.untimed_s + max(0.0, left_s), ended_unix=time.time())
+
+
+def _series(samples: list[Sample]) -> dict[str, list[float]]:
+    return {name: [float(sample.series[name]) for sample in samples] for name in samples[0].series}
+
+
+def take_samples(take: TakeSample) -> list[Sample]:
+    """Sample until there are enough, and return all of them in their order.
 
     Raises CellFailed if one did other work than those before it.
     """
-    watched: list[Watched] = []
-    while not enough(watched):
-        watched.append(watch(partial(without_garbage_collector, partial(lightly, take))))
-        check_same_work(watched[0].sample.work, watched[-1].sample.work)
-    return calmest(watched, LEAST_SAMPLES), _timed_s(watched)
+    samples: list[Sample] = []
+    while not enough(samples):
+        samples.append(without_garbage_collector(partial(lightly, take)))
+        check_same_work(samples[0].work, samples[-1].work)
+    return samples
 
 
-def enough(watched: list[Watched]) -> bool:
-    """Say whether these samples are as many as a cell of their length needs, on a machine as calm as this."""
-    if not watched:
+def enough(samples: list[Sample]) -> bool:
+    """Say whether these samples are as many as a cell of their length needs."""
+    if len(samples) < LEAST_SAMPLES:
         return False
-    taken = len(watched)
-    if taken < LEAST_SAMPLES or (_timed_s(watched) < TARGET_S and taken < MOST_SAMPLES):
-        return False
-    return sum(one.calm for one in watched) >= LEAST_SAMPLES or taken >= 2 * LEAST_SAMPLES
+    return _timed_s(samples) >= TARGET_S or len(samples) >= MOST_SAMPLES
 
 
-def _timed_s(watched: list[Watched]) -> float:
-    return sum(one.sample.timed_s for one in watched)
+def _timed_s(samples: list[Sample]) -> float:
+    return sum(one.timed_s for one in samples)
 
 
 def classify(error: Exception) -> tuple[Status, str]:
@@ -131,19 +167,12 @@ def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
     return time.perf_counter() - start, samples[0]
 
 
-def _peaks(warm: Warm, samples: list[Sample], loaded_bytes: int | None) -> list[float]:
-    """Return the peaks of memory in bytes: of each sample where the device tells them, else of one more run."""
-    if loaded_bytes is None:
-        return [float(sample.peak_bytes) for sample in samples if sample.peak_bytes is not None]
-    return [float(loaded_bytes + (warm.profile.peak_bytes or 0))]
-
-
 def companions(warm: Warm, expected: Entry | None) -> dict[str, Scalar]:
     """Return the companions of the times, or the reason why there are none: it must not take the times with it."""
     try:
         return exact_of(warm, expected)
     except Exception as error:  # noqa: BLE001 - it is recorded
-        return {"uncounted": classify(error)[1]}
+        return {UNCOUNTED: classify(error)[1]}
 
 
 def lightly(take: TakeSample) -> Sample:

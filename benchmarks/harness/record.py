@@ -13,6 +13,8 @@ Cell = Mapping[str, Scalar]
 """Parameter names and values of one cell, in the order of the matrix."""
 Status = Literal["ok", "oom", "fail", "timeout", "skip"]
 """`skip`: the commit does not have what the cell needs; asv shows it as n/a. The other three are failures."""
+UNCOUNTED = "uncounted"
+"""In place of the exact metrics: the reason why a cell could not be counted."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +23,15 @@ class Record:
 
     `samples` maps a series to its values, one a sample; a series that makes no sense in this cell is absent.
     `work` is what a sample did (tokens, steps, batch), equal in all of them. `exact` is what else does not differ from
-    run to run, of `exact.EXACT`; or, under `uncounted`, the reason why it is not known. `host` holds machine, versions,
-    device, threads and dtype. Times are in seconds; `ended_unix` is seconds since the epoch.
+    run to run, of `exact.EXACT`; or, under UNCOUNTED, the reason why it is not known. `host` holds machine, versions,
+    device, threads and dtype.
+
+    `contention` is the run-queue wait of each timed sample in seconds, `contended` whether that is too much of its
+    time; None where it is unknown.
+
+    The seconds of the cell are those of the timed regions of its samples (`timed_s`), of runs for exact metrics alone
+    (`exact_s`), of the warm-up (`warmup_s`), and all others (`untimed_s`): preparing, collecting garbage, checking
+    outputs, and all of a cell that failed. None is counted twice. `ended_unix` is seconds since the epoch.
     """
 
     matrix: str
@@ -33,8 +42,12 @@ class Record:
     work: Mapping[str, Scalar] = field(default_factory=dict)
     exact: Mapping[str, Scalar] = field(default_factory=dict)
     host: Mapping[str, Scalar] = field(default_factory=dict)
+    contention: list[float | None] = field(default_factory=list)
+    contended: list[bool | None] = field(default_factory=list)
+    timed_s: float = 0.0
+    exact_s: float = 0.0
     warmup_s: float = 0.0
-    measuring_s: float = 0.0
+    untimed_s: float = 0.0
     ended_unix: float = 0.0
 
     def __post_init__(self) -> None:
@@ -45,6 +58,21 @@ class Record:
                 raise ValueError(f"series {series} has no samples; leave a series out that was not measured")
             if not all(type(value) is float and math.isfinite(value) for value in values):
                 raise ValueError(f"series {series} must hold finite Python floats, has {values}")
+
+    @property
+    def complete(self) -> bool:
+        """Whether the cell has its samples, and its exact metrics if there are any."""
+        return self.status == "ok" and UNCOUNTED not in self.exact
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that the commit can do was not measured."""
+        return self.status in ("oom", "fail", "timeout") or UNCOUNTED in self.exact
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that the cell took, all together."""
+        return self.timed_s + self.exact_s + self.warmup_s + self.untimed_s
 
     def with_host(self, host: Mapping[str, Scalar]) -> Record:
         """Return the same record, measured on *host*."""

@@ -6,13 +6,15 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from benchmarks.harness.cells import Axes, key
 from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrix import WHOLE, Records
-from benchmarks.harness.record import Cell, Record, Scalar
+from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar
 
+_COUNTED = (*EXACT, "peak_memory")
+"""Series that come from runs of their own, after the samples."""
 Tracked = dict[str, Any] | float
 SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
 
@@ -20,8 +22,9 @@ SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
 class FromRecords:
     """Base of the classes that asv runs on the records of a `setup_cache`.
 
-    A cell that was not chosen, or that the commit cannot run, is NaN, which asv shows as n/a; a cell that failed
-    fails, with its reason. `fixed` is what all cells of the class have in common.
+    A cell that was not chosen, or that the commit cannot run, is NaN, which asv shows as n/a; a cell that failed, or
+    whose exact metrics could not be counted, fails, with its reason. `fixed` is what all cells of the class have in
+    common.
     """
 
     version = "1"
@@ -40,8 +43,7 @@ class FromRecords:
         if first and WHOLE in records:
             record = Record.from_dict(records[WHOLE])
         if record is not None and record.status not in ("ok", "skip"):
-            sys.tracebacklimit = 0  # asv prints what is raised here, and the reason says it all
-            raise RuntimeError(f"{record.status}: {record.reason}")
+            _fail(f"{record.status}: {record.reason}")
 
     def record_of(self, records: Records, params: tuple[Scalar, ...]) -> Record | None:
         """Return the record of the cell of *params*; None if the cell was not chosen."""
@@ -98,6 +100,12 @@ def tracks_stage(stages: Mapping[str, Axes], *series: Series) -> Callable[[Track
     return decorate
 
 
+def _fail(reason: str) -> NoReturn:
+    """Raise RuntimeError with *reason* alone, which asv prints."""
+    sys.tracebacklimit = 0
+    raise RuntimeError(reason)
+
+
 def _track_function(series: Series) -> Callable[..., Tracked]:
     def track(self: FromRecords, records: Records, *params: Scalar) -> Tracked:
         record = self.record_of(records, params)
@@ -105,6 +113,8 @@ def _track_function(series: Series) -> Callable[..., Tracked]:
             return math.nan
         if series.name in record.samples:
             return {"samples": record.samples[series.name], "number": 1}
+        if UNCOUNTED in record.exact and series.name in _COUNTED:
+            _fail(f"not counted: {record.exact[UNCOUNTED]}")
         return float(record.exact.get(series.name, math.nan))
 
     track.__name__ = f"track_{series.name}"

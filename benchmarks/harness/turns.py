@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from benchmarks.harness.calm import Watched, watch
 from benchmarks.harness.cells import key
 from benchmarks.harness.compiled import Graphs
+from benchmarks.harness.contention import is_contended
 from benchmarks.harness.exact import Warm, without_garbage_collector
 from benchmarks.harness.measure import check_same_work, classify, companions, lightly, warm_up
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.reference import Entry, name_of
-from benchmarks.harness.workload import Workload
+from benchmarks.harness.workload import Sample, Workload
 
 
 class Turns:
@@ -22,7 +22,8 @@ class Turns:
 
     `{"prepare": cell}` warms a cell up and tells its `work`, the `series` of its first run, and whether it is `exact`,
     that is, nothing would differ in another one. `{"count": true}` tells the `companions` of its times (see
-    `exact.EXACT`), `{"take": n}` a list of `samples`, each with its `series` and its `disturbance` (see `calm`).
+    `exact.EXACT`), `{"take": n}` a list of `samples`, each with its `series` and whether it was `contended`, or None if
+    that is unknown (see `contention`).
     Every answer has a `status` as records have it, and a `reason` where that is not `ok`.
     """
 
@@ -71,11 +72,11 @@ class Turns:
         gc.freeze()  # nor need collecting between samples visit what counting has imported
         return counted
 
-    def _sample(self, warm: Warm) -> Watched:
-        watched = watch(partial(without_garbage_collector, partial(lightly, warm.take)))
-        check_same_work(warm.sample.work, watched.sample.work)
-        return watched
+    def _sample(self, warm: Warm) -> Sample:
+        sample = without_garbage_collector(partial(lightly, warm.take))
+        check_same_work(warm.sample.work, sample.work)
+        return sample
 
 
-def _told(watched: Watched) -> dict[str, Any]:
-    return {"series": dict(watched.sample.series), "disturbance": watched.disturbance}
+def _told(sample: Sample) -> dict[str, Any]:
+    return {"series": dict(sample.series), "contended": is_contended(sample.wait_s, sample.timed_s)}

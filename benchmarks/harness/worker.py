@@ -1,7 +1,8 @@
 """The process that loads the models and measures cells, one after the other, until its input ends.
 
 It talks in lines of JSON: the first one in names workload and settings; the first one out tells how loading went.
-Each further one in is a cell, and out comes its record; or, `by` sample, a question as `turns` answers it.
+Each further one in is a cell, and out comes its record, with samples and then with exact metrics, and whether it is the
+`last` one; or, `by` sample, a question as `turns` answers it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from queue import SimpleQueue
 from typing import IO, Any
 
@@ -52,8 +52,8 @@ def main() -> None:
             _send(answers, turns.answer(question))
             continue
         expected = outputs.get(name_of(order["matrix"], key(question)))
-        record = measure_cell(order["matrix"], workload, state, question, loaded, settings.device, expected)
-        _send(answers, record.to_dict())
+        for record, last in measure_cell(order["matrix"], workload, state, question, loaded, settings.device, expected):
+            _send(answers, {"record": record.to_dict(), "last": last})
 
 
 def _read_lines() -> SimpleQueue[str]:
@@ -75,8 +75,7 @@ def _read_lines() -> SimpleQueue[str]:
 
 
 def _load(reference: dict[str, str], settings: Settings, expected: bool) -> tuple[Workload | None, Any, dict[str, Any]]:
-    """Create the workload and load its models; the answer says how long that took, or why it failed."""
-    start = time.perf_counter()
+    """Create the workload and load its models; the answer says where that was, or why it failed."""
     try:
         workload: Workload = find_workload(**reference)()
         if expected:
@@ -87,7 +86,7 @@ def _load(reference: dict[str, str], settings: Settings, expected: bool) -> tupl
     except Exception as error:  # noqa: BLE001 - the parent records whatever kept the models from loading
         status, reason = classify(error)
         return None, None, {"status": status, "reason": reason}
-    return workload, state, {"status": "ok", "host": host, "loading_s": time.perf_counter() - start}
+    return workload, state, {"status": "ok", "host": host}
 
 
 def find_workload(module: str, file: str, name: str) -> type[Workload]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
+from dataclasses import replace
 
 from benchmarks.harness.cells import Matrix
 from benchmarks.harness.host import describe
 from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
-from benchmarks.harness.record import Cell, Record, Status
+from benchmarks.harness.record import UNCOUNTED, Cell, Record, Status
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Workload
 
@@ -16,7 +17,7 @@ LOADING_LIMIT_S = 1800.0
 
 
 class Workers:
-    """One worker after the other; `loading_s` adds up the seconds in which they loaded models."""
+    """One worker after the other; `loading_s` adds up the seconds in which they started and loaded models."""
 
     def __init__(self, matrix: Matrix, workload: type[Workload], settings: Settings) -> None:
         self._matrix = matrix.name
@@ -29,8 +30,10 @@ class Workers:
         """Yield the record of each of *cells*; if the models cannot be loaded, of all that are left."""
         waiting = list(cells)
         while waiting:
+            start = time.perf_counter()
             with WorkerProcess(self._matrix, self._workload, self._settings) as worker:
                 trouble = self._load(worker)
+                self.loading_s += time.perf_counter() - start
                 if trouble is not None:
                     yield from (self._without_samples(cell, *trouble) for cell in waiting)
                     return
@@ -50,18 +53,25 @@ class Workers:
         if answer["status"] != "ok":
             return answer["status"], answer["reason"]
         self._host = answer["host"]
-        self.loading_s += answer["loading_s"]
         return None
 
     def _ask(self, worker: WorkerProcess, cell: Cell) -> tuple[Record, bool]:
         """Return the cell's record, and whether the worker can go on."""
+        record, start = None, time.perf_counter()
         try:
-            record = Record.from_dict(worker.ask(cell, self._workload.limit_s))
-        except WorkerDied as error:
-            return self._without_samples(cell, "fail", str(error)), False
-        except WorkerTimeout as error:
-            return self._without_samples(cell, "timeout", str(error)), False
-        return record.with_host(self._host), True
+            answer = worker.ask(cell, self._workload.limit_s)
+            record = Record.from_dict(answer["record"])
+            if not answer["last"]:
+                answer = worker.answer(self._workload.limit_s)
+            return Record.from_dict(answer["record"]).with_host(self._host), True
+        except (WorkerDied, WorkerTimeout) as error:
+            spent_s = time.perf_counter() - start
+            if record is not None:
+                counting_s = max(0.0, spent_s - record.spent_s)
+                uncounted = replace(record, exact={UNCOUNTED: f"while counting: {error}"}, exact_s=counting_s)
+                return uncounted.with_host(self._host), False
+            status: Status = "fail" if isinstance(error, WorkerDied) else "timeout"
+            return replace(self._without_samples(cell, status, str(error)), untimed_s=spent_s), False
 
     def _without_samples(self, cell: Cell, status: Status, reason: str) -> Record:
         return Record(self._matrix, cell, status, reason, host=self._host, ended_unix=time.time())

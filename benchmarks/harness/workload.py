@@ -35,7 +35,8 @@ class Sample:
 
     Of an `exact` one nothing would differ in another run, so that there is none. `in_torch` says whether torch, in
     this process, computes what is timed. `output` is what was made, where that depends on nothing but the cell: tensors
-    (see `output.numbers`) or words; no record keeps it.
+    (see `output.numbers`) or words; no record keeps it. `wait_s` is the run-queue wait in the timed region (see
+    `contention`); None where that is unknown.
     """
 
     series: Mapping[str, float]
@@ -45,6 +46,7 @@ class Sample:
     exact: bool = False
     in_torch: bool = True
     output: Any = None
+    wait_s: float | None = None
 
 
 TakeSample = Callable[[], Sample]

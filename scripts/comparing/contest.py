@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.harness.cells import key
-from benchmarks.harness.record import Cell, Scalar, Status
+from benchmarks.harness.record import UNCOUNTED, Cell, Scalar, Status
 from scripts.comparing.catalog import Series, series_of
 from scripts.site.changes import SAME_OUTPUT
 from scripts.verdict import looks
@@ -19,8 +19,6 @@ from scripts.verdict.judging import NOTHING, Evidence, Table, look
 
 OUTPUT = ("fingerprint", "distance")
 """The companions that are about what came out."""
-UNCOUNTED = "uncounted"
-"""In place of the companions: why a side could not count them, which is told even if neither could."""
 MAJOR_SHARE = 0.1
 """A series that takes less than this share of its cell's time is judged, but not measured longer for its own sake."""
 
@@ -40,7 +38,10 @@ class Fact:
 
     @property
     def equal(self) -> bool:
-        """Whether it is none: outputs may differ by rounding, nothing else may."""
+        """Whether it is none: outputs may differ by rounding, nothing else may.
+
+        That something could not be counted is a fact even if it holds for both sides.
+        """
         if self.name == UNCOUNTED:
             return False
         if self.output and isinstance(self.base, float) and isinstance(self.head, float):
@@ -76,7 +77,7 @@ class Contest:
     """The cell of a matrix, its samples on both sides, and its rounds.
 
     `told` is what base and head tell of the cell that does not jitter, `trouble` why a side could not be measured,
-    `spent_s` the seconds that its samples have taken.
+    `spent_s` the seconds that its samples have taken, `contended` whether each run waited for a core (None: unknown).
     """
 
     matrix: str
@@ -88,7 +89,7 @@ class Contest:
     trouble: list[tuple[Status, str] | None] = field(default_factory=lambda: [None, None])
     exact: bool = False
     spent_s: float = 0.0
-    disturbed: int = 0
+    contended: list[bool | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, matrix: str, cell: Cell) -> Contest:

@@ -114,7 +114,7 @@ class Duel:
                 raise _Trouble(side, answer["status"], answer["reason"])
             (sample,) = answer["samples"]
             runs[side] = sample["series"]
-            contest.disturbed += sample["disturbance"] > 0
+            contest.contended.append(sample["contended"])
         contest.add_pair(*runs)
 
     def _answer(self, side: int, question: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:

@@ -80,21 +80,24 @@ class Trouble:
 
 @dataclass
 class Outcome:
-    """Everything that a reader of a comparison wants to know."""
+    """Everything that a reader of a comparison wants to know.
+
+    `contended` is the share of the runs that waited for a core; None if that is unknown.
+    """
 
     rows: list[Row] = field(default_factory=list)
     stages: list[StageRow] = field(default_factory=list)
     facts: list[CellFact] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     exact_cells: int = 0
-    disturbed: float = 0.0
+    contended: float | None = None
 
     @classmethod
     def of(cls, match: Match) -> Outcome:
         """Read *match* when it is over."""
         standing = match.standing()
         outcome = cls(stages=[_stage_row(stage) for stage in standing.stages if stage.judged.evidence.pairs])
-        runs = disturbed = 0
+        runs: list[bool] = []
         for contest in match.contests:
             outcome.rows += [_row(contest, name, standing.rows[contest, name]) for name in contest.rows]
             outcome.facts += [
@@ -103,10 +106,10 @@ class Outcome:
             ]
             outcome.troubles += _troubles(contest)
             outcome.exact_cells += contest.exact
-            runs, disturbed = runs + 2 * contest.pairs, disturbed + contest.disturbed
+            runs += [contended for contended in contest.contended if contended is not None]
         outcome.rows.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.ratio - 1)))
         outcome.stages.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.evidence.ratio - 1)))
-        outcome.disturbed = disturbed / runs if runs else 0.0
+        outcome.contended = sum(runs) / len(runs) if runs else None
         return outcome
 
     @property

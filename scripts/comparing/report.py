@@ -63,7 +63,7 @@ class Report:
                 "delta": self._delta,
                 "counts": dict(self._outcome.counts),
                 "status": self._outcome.status,
-                "disturbed": self._outcome.disturbed,
+                "contended": self._outcome.contended,
                 "stages": [asdict(row) | {"evidence": _finite(row.evidence)} for row in self._outcome.stages],
                 "rows": [_plain(row) for row in self._outcome.rows],
                 "facts": [asdict(fact) for fact in self._outcome.facts],
@@ -78,10 +78,9 @@ class Report:
     def _circumstances(self) -> str:
         facts = self._facts
         told = f"{facts['scale']} on {facts['device']}, {facts['machine']}, torch {facts.get('torch', '?')}"
-        disturbed = (
-            f"; other programs disturbed {self._outcome.disturbed:.0%} of the runs" if self._outcome.rows else ""
-        )
-        return f"{told}; {_duration(float(str(self._facts['spent_s'])))}{disturbed}"
+        contended = self._outcome.contended
+        waited = f"; {contended:.0%} of the runs waited for a core" if contended is not None else ""
+        return f"{told}; {_duration(float(str(self._facts['spent_s'])))}{waited}"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         series = f"{row.series} *" if row.other_work else row.series

@@ -4,22 +4,34 @@ import os
 import signal
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness.cells import Matrix, grid
+from benchmarks.harness.device import observe
+from benchmarks.harness.measure import measure_cell
+from benchmarks.harness.record import Record
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, Unavailable, Unsupported
 
-DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "stop", "fine", "elsewhere")
+DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "stop", "fine", "work", "exact", "elsewhere")
 MATRIX = Matrix("fake", tuple(grid({"deed": DEEDS})), quick=({"deed": "ok"}, {"deed": "fine"}))
 
 
-def settings_in(folder: Path, deeds: str, **changes: str) -> Settings:
+def settings_in(folder: Path, deeds: str, **changes: Any) -> Settings:
     """Settings whose journal is in *folder*, for the space-separated *deeds*."""
     cells = ";".join(f"deed={deed}" for deed in deeds.split())
     plain = {"scale": "tiny", "device": "cpu", "commit": "c0ffee" * 6 + "cafe", "environment": "venv-py3"}
     folders = {"conf_dir": str(folder), "journal": str(folder / "journal")}
     return Settings(cells=cells, **{**plain, **folders, **changes})
+
+
+def record_of(*order: Any, **known: Any) -> Record:
+    """The record of a cell when it is complete, measured in this process."""
+    *_, (record, last) = measure_cell(*order, **known)
+    assert last
+    return record
 
 
 def prepared(folder: Path) -> list[str]:
@@ -75,6 +87,16 @@ class Deeds:
     def _drift(self, _state):
         return Sample({"time": 0.1}, {"calls": time.perf_counter()}, timed_s=0.2)
 
+    def _work(self, _state):
+        """Take 5 ms that are timed and 2 ms that are not."""
+        run = observe("cpu", partial(time.sleep, 0.005))
+        time.sleep(0.002)
+        return Sample({"time": run.time_s}, {}, run.time_s, wait_s=run.wait_s)
+
+    def _exact(self, _state):
+        time.sleep(0.03)
+        return Sample({"peak": 7.0}, {}, timed_s=0.03, exact=True)
+
     def _stop(self, state):
         """Kill the process that asked, the first time."""
         mark = state / f"stopped-by-{os.getpid()}"
@@ -83,6 +105,23 @@ class Deeds:
             os.kill(os.getppid(), signal.SIGKILL)
             time.sleep(60)
         return self._ok(state)
+
+
+class Collapsing(Deeds):
+    """Dies when a run of the cell `raise` is counted."""
+
+    limit_s = 60.0
+
+    def load(self, settings):
+        import torch
+
+        self.is_counted = torch.autograd._profiler_enabled
+        return super().load(settings)
+
+    def _raise(self, _state):
+        if self.is_counted():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return Sample({"time": 0.25}, {}, timed_s=0.2)
 
 
 class WithoutModels(Deeds):

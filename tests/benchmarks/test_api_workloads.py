@@ -7,11 +7,11 @@ import pytest
 from acestep import inference
 from benchmarks.harness.cells import key
 from benchmarks.harness.matrices import APIS, APIS_MATRIX
-from benchmarks.harness.measure import measure_cell
 from benchmarks.harness.workload import CellFailed, Unsupported
 from benchmarks.harness.workloads import apis
 from benchmarks.harness.workloads.apis import Apis
 from benchmarks.harness.workloads.engines import Engines
+from tests.benchmarks.fakes import record_of
 
 UNDERSTAND = {"stage": "Understand", "engine": "pt", "constrained": True, "codes_s": 30}
 
@@ -78,7 +78,7 @@ def test_work_that_changes_between_samples_fails_the_cell(state, monkeypatch):
 
     monkeypatch.setattr(inference, "understand_music", unseeded)
 
-    record = measure_cell("apis", Apis(), state, UNDERSTAND, None)
+    record = record_of("apis", Apis(), state, UNDERSTAND, None)
 
     assert record.status == "fail"
     assert "different work: " in record.reason
@@ -107,6 +107,6 @@ def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, mo
 
     monkeypatch.setattr("acestep.planner.engines.choose", choose)
 
-    record = measure_cell("apis", Apis(), Engines(state.settings), {**UNDERSTAND, "engine": "vllm"}, None)
+    record = record_of("apis", Apis(), Engines(state.settings), {**UNDERSTAND, "engine": "vllm"}, None)
 
     assert (record.status, record.reason) == ("skip", "backend 'vllm' is not on this cpu: pip install it")

@@ -9,11 +9,12 @@ from benchmarks.harness.cells import Matrix
 from benchmarks.harness.compiled import Graphs
 from benchmarks.harness.exact import EXACT, Warm, exact_of
 from benchmarks.harness.matrix import measure_matrix
-from benchmarks.harness.measure import WARMUP_RUNS, measure_cell
+from benchmarks.harness.measure import WARMUP_RUNS
 from benchmarks.harness.reference import entry_of
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample
 from benchmarks.harness.workloads.stages import Stages
+from tests.benchmarks.fakes import record_of
 
 ROWS = 4
 CELLS = (
@@ -60,7 +61,7 @@ def exact(workload, expected=None):
 
 
 def measured(workload, **known):
-    return measure_cell("matrix", workload, None, {"n": 1}, 0, **known)
+    return record_of("matrix", workload, None, {"n": 1}, 0, **known)
 
 
 def test_a_product_is_counted_to_the_last_digit():

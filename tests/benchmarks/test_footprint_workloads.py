@@ -8,11 +8,11 @@ import pytest
 
 from benchmarks.harness import footprint as harness_footprint
 from benchmarks.harness.footprint import Asked, footprint
-from benchmarks.harness.measure import measure_cell
 from benchmarks.harness.record import Record
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workloads.footprint import Footprints
 from benchmarks.harness.workloads.tiers import Tiers
+from tests.benchmarks.fakes import record_of
 
 GIB = 2**30
 DIT, VAE, TEXT = 2 * 2_393_872_518, 2 * 168_586_240, 2 * 595_776_512
@@ -26,7 +26,7 @@ def plain() -> Any:
 
 def measured(workload: Any, cell: dict[str, Any]) -> Record:
     settings = Settings("tiny", "cpu", "", "", "", "", "")
-    record = measure_cell("matrix", workload, workload.load(settings), cell, None)
+    record = record_of("matrix", workload, workload.load(settings), cell, None)
     assert record.status == "ok", record.reason
     return record
 

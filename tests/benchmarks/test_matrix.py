@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks.harness import files
+from benchmarks.harness.host import machine_facts
 from benchmarks.harness.matrix import WHOLE, measure_matrix
-from tests.benchmarks.fakes import MATRIX, Deeds, DiesLoading, TooNew, WithoutModels, prepared, settings_in
+from benchmarks.harness.progress import outcome_of
+from benchmarks.harness.record import Record
+from scripts.site import ledger
+from tests.benchmarks.fakes import MATRIX, Collapsing, Deeds, DiesLoading, TooNew, WithoutModels, prepared, settings_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -78,6 +83,7 @@ def test_one_worker_measures_all_cells_and_says_where(tmp_path):
     assert host["dtype"] == "none"
     assert host["commit"] == settings_in(tmp_path, "ok").commit
     assert {"machine", "os", "cpu", "cores", "python"} <= host.keys()
+    assert {"kernel", "boot", "affinity", "threads", "variables"} <= host.keys()
 
 
 @pytest.mark.parametrize(
@@ -155,6 +161,38 @@ def test_changed_benchmarks_measure_anew(tmp_path, monkeypatch):
     assert prepared(tmp_path) == ["ok", "ok"]
 
 
+def test_a_run_that_asv_does_not_save_neither_reads_nor_writes_the_journal(tmp_path):
+    measure(tmp_path, "ok")
+    kept = journal(tmp_path).read_bytes()
+    records = measure(tmp_path, "ok fine", saved=False)
+
+    assert statuses(records) == {"ok": "ok", "fine": "ok"}
+    assert prepared(tmp_path) == ["ok", "ok", "fine"]
+    assert journal(tmp_path).read_bytes() == kept
+
+
+@pytest.mark.parametrize(
+    "fact", ["machine", "cpu", "os", "kernel", "boot", "affinity", "threads", "cores", "variables"]
+)
+def test_a_record_of_another_machine_or_of_before_it_was_restarted_does_not_count(tmp_path, monkeypatch, fact):
+    measure(tmp_path, "ok")
+    elsewhere = {**machine_facts(settings_in(tmp_path, "ok")), fact: "another"}
+    monkeypatch.setattr("benchmarks.harness.journal.machine_facts", lambda _: elsewhere)
+
+    assert statuses(measure(tmp_path, "ok", WithoutModels)) == {"ok": "fail"}
+
+
+def test_a_record_of_yesterday_does_not_count(tmp_path):
+    measure(tmp_path, "ok fine")
+    header, *lines = (json.loads(line) for line in journal(tmp_path).read_text().splitlines())
+    lines[0]["ended_unix"] -= 24 * 3600
+    lines[1]["ended_unix"] -= 23 * 3600
+    journal(tmp_path).write_text("".join(json.dumps(line) + "\n" for line in (header, *lines)))
+    measure(tmp_path, "ok fine")
+
+    assert prepared(tmp_path) == ["ok", "fine", "ok"]
+
+
 def test_a_working_tree_is_always_measured_anew(tmp_path):
     measure(tmp_path, "ok", commit="")
     measure(tmp_path, "ok", commit="")
@@ -203,16 +241,71 @@ def test_the_ledger_adds_up_what_was_measured_now(tmp_path):
     first, second = (json.loads(line) for line in (tmp_path / "journal" / "ledger.jsonl").read_text().splitlines())
     assert (first["cells"], first["resumed"], first["failed"]) == (1, 0, 0)
     assert (second["cells"], second["resumed"], second["failed"]) == (2, 1, 1)
-    assert second["measuring_s"] == pytest.approx(first["measuring_s"]) == pytest.approx(10 * 0.2)
+    assert second["timed_s"] == pytest.approx(first["timed_s"]) == pytest.approx(10 * 0.2)
     assert second["started_unix"] <= second["ended_unix"]
+
+
+def test_the_parts_of_a_run_are_disjoint_and_add_up_to_all_of_it(tmp_path):
+    start = time.time()
+    records = measure(tmp_path, "work exact raise")
+    elapsed_s = time.time() - start
+    (line,) = ledger.read_ledger(tmp_path / "journal", start)
+    parts = {name: getattr(line, name) for name in ledger.PARTS.values()}
+
+    assert all(seconds > 0 for seconds in parts.values()), parts
+    assert sum(parts.values()) <= elapsed_s + 0.01
+    assert parts["timed_s"] == pytest.approx(sum(records["deed=work"]["samples"]["time"]))
+    assert parts["exact_s"] == pytest.approx(records["deed=exact"]["exact_s"] + records["deed=work"]["exact_s"])
+    told = ledger.summary([line], elapsed_s, building_s=0.0)
+    assert sum(map(int, re.findall(r"(\d+) %", told))) == 100, told
+
+
+def test_the_seconds_of_a_cell_that_takes_its_worker_along_are_counted(tmp_path):
+    measure(tmp_path, "hang")
+    (line,) = ledger.read_ledger(tmp_path / "journal", 0.0)
+
+    assert line.untimed_s >= Deeds.limit_s
+
+
+def test_a_worker_that_dies_while_counting_leaves_its_samples(tmp_path, capsys):
+    records = measure(tmp_path, "raise fine", Collapsing)
+
+    assert statuses(records) == {"raise": "ok", "fine": "ok"}
+    assert records["deed=raise"]["samples"]["time"] == [0.25] * 10
+    assert records["deed=raise"]["host"]["dtype"] == "none"
+    assert "while counting: the worker was killed by SIGKILL" in records["deed=raise"]["exact"]["uncounted"]
+    assert "ok, 10 samples in 2.0 s, not counted: while counting: " in capsys.readouterr().out
+    (line,) = ledger.read_ledger(tmp_path / "journal", 0.0)
+    assert line.failed == 1
+
+    assert statuses(measure(tmp_path, "raise fine", WithoutModels)) == {"raise": "fail", "fine": "ok"}, (
+        "not tried again"
+    )
 
 
 def test_every_finished_cell_is_a_line_of_progress(tmp_path, capsys):
     measure(tmp_path, "ok raise")
 
     printed = capsys.readouterr().out.splitlines()
-    followed = [json.loads(line)["text"] for line in (tmp_path / "journal" / "progress.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / "journal" / "progress.jsonl").read_text().splitlines()]
+    followed = [row["text"] for row in rows]
     assert printed == followed
     assert followed[0] == "fake: 2 cells to measure"
     assert followed[1].startswith("[1/2] fake deed=ok ok, 10 samples in 2.0 s, about ")
     assert followed[2] == "[2/2] fake deed=raise fail: ValueError: nothing will come of nothing, about 0 s left"
+    assert "cell" not in rows[0]
+    assert [rows[1][name] for name in ("matrix", "cell", "outcome", "done", "total")] == [
+        *("fake", "deed=ok", "ok, 10 samples in 2.0 s", 1, 2)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "told"),
+    [
+        ({"contended": [False], "timed_s": 2.0}, "ok, 1 sample in 2.0 s"),
+        ({"contended": [False, True, None], "timed_s": 2.0}, "ok, 3 samples in 2.0 s, 1 of them contended"),
+        ({"exact_s": 0.25, "untimed_s": 0.5}, "ok, exact, in 0.8 s"),
+    ],
+)
+def test_an_outcome_counts_its_samples_or_says_that_it_is_exact(known, told):
+    assert outcome_of(Record("m", {}, "ok", **known)) == told

@@ -1,4 +1,4 @@
-"""How many samples a cell gets, which are kept, and what becomes of errors. No time passes here."""
+"""How many samples a cell gets, where its seconds go, and what becomes of errors. No time passes here."""
 
 import gc
 import math
@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from benchmarks.harness import calm
-from benchmarks.harness.calm import Watched, calmest
+from benchmarks.harness import measure
+from benchmarks.harness.contention import is_contended
 from benchmarks.harness.device import added_tensor_bytes, tensor_bytes
 from benchmarks.harness.measure import MOST_SAMPLES, WARMUP_RUNS, measure_cell
 from benchmarks.harness.workload import CellFailed, Sample, Unsupported
+from tests.benchmarks.fakes import record_of
 
 
 class Scripted:
@@ -34,19 +35,13 @@ class Scripted:
         return Sample({"time": timed_s, "number": float(self.taken)}, {"calls": 1}, timed_s, in_torch=False)
 
     def measure(self):
-        return measure_cell("matrix", self, None, {"n": 1}, None)
-
-
-def others_use(monkeypatch, seconds):
-    """Have *seconds* tell what others have used whenever it is looked at, and the process itself use nothing."""
-    monkeypatch.setattr(calm, "_used_s", lambda: (0.0, seconds()))
+        return record_of("matrix", self, None, {"n": 1}, None)
 
 
 @pytest.fixture(autouse=True)
-def _calm_machine(monkeypatch):
-    monkeypatch.setattr(calm, "_CORES", 1)
-    others_use(monkeypatch, lambda: 0.0)
-    gc.freeze()  # or each sample would collect the garbage of all tests before
+def _no_garbage_of_other_tests():
+    """It would be collected before every sample."""
+    gc.freeze()
     yield
     gc.unfreeze()
 
@@ -56,7 +51,7 @@ def test_short_cells_get_more_samples(timed_s, count):
     record = Scripted(timed_s).measure()
 
     assert len(record.samples["time"]) == count
-    assert record.measuring_s == pytest.approx(count * timed_s)
+    assert record.timed_s == pytest.approx(count * timed_s)
 
 
 def test_the_cell_itself_warms_up_and_the_warm_up_is_no_sample():
@@ -67,42 +62,92 @@ def test_the_cell_itself_warms_up_and_the_warm_up_is_no_sample():
     assert len(record.samples["number"]) < workload.taken
 
 
-def test_samples_that_others_disturbed_are_replaced(monkeypatch):
-    used_s = iter([0.0, 0.4, 0.4, 0.8, 0.8, 1.2])  # before and after each of the first three samples
-    others_use(monkeypatch, lambda: next(used_s, 1.2))
-    workload = Scripted(0.5)
+def test_all_samples_are_kept_in_their_order_and_those_that_waited_for_a_core_are_marked():
+    class Waiting(Scripted):
+        """Waits for a core in two of three samples, and cannot tell in one of these."""
+
+        def take(self):
+            sample = super().take()
+            return replace(sample, wait_s={0: 0.0, 1: 0.011, 2: None}[self.taken % 3])
+
+    workload = Waiting(0.5)
     record = workload.measure()
 
-    assert len(record.samples["time"]) == 10
-    assert record.measuring_s == pytest.approx(13 * 0.5)
-    assert record.samples["number"][0] == workload.taken - 9
+    assert workload.taken == WARMUP_RUNS + 10
+    assert record.samples["number"] == [float(number) for number in range(WARMUP_RUNS + 1, WARMUP_RUNS + 11)]
+    assert record.contention[:3] == [0.011, None, 0.0]
+    assert record.contended[:3] == [True, None, False]
+    assert len(record.contention) == len(record.contended) == 10
 
 
-def test_on_a_busy_machine_twice_as_many_samples_are_taken_and_the_calmest_kept(monkeypatch):
-    busy = iter(number * 0.5 for number in range(1000))
-    others_use(monkeypatch, lambda: next(busy))
-    record = Scripted(0.5).measure()
-
-    assert record.measuring_s == pytest.approx(20 * 0.5)
-    assert len(record.samples["time"]) >= 10
+def test_a_wait_of_two_percent_of_the_timed_seconds_is_not_yet_contention():
+    assert [is_contended(wait_s, 0.5) for wait_s in (0.0, 0.01, 0.0101, None)] == [False, False, True, None]
 
 
-def test_choosing_looks_at_the_others_and_not_at_the_time():
-    taken = [(1.0, 0.9), (3.0, 0.0), (1.0, 0.5), (2.0, 0.1)]
-    samples = [Watched(Sample({}, {}, timed_s), timed_s, others_s) for timed_s, others_s in taken]
+def test_the_seconds_of_a_cell_are_counted_once_each(monkeypatch):
+    """Preparing takes 1 s, every run 2 s of which 0.5 are timed, counting 4 s."""
+    clock = [0.0]
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: clock[0])
 
-    assert [sample.timed_s for sample in calmest(samples, least=2)] == [3.0, 2.0]
-    assert [sample.timed_s for sample in calmest(samples, least=3)] == [3.0, 1.0, 2.0]
+    class Slow(Scripted):
+        def prepare(self, state, cell):
+            clock[0] += 1.0
+            return super().prepare(state, cell)
+
+        def take(self):
+            clock[0] += 2.0
+            return super().take()
+
+    monkeypatch.setattr(measure, "exact_of", lambda *_: clock.__setitem__(0, clock[0] + 4.0) or {})
+    record = Slow(0.5).measure()
+
+    assert (record.warmup_s, record.timed_s, record.exact_s) == (2.0, 10 * 0.5, 4.0)
+    assert record.untimed_s == 1.0 + 10 * 1.5
+    assert record.spent_s == clock[0]
 
 
-@pytest.mark.parametrize(
-    ("own_s", "others_s", "calm_one"),
-    [(1.0, 3.0, True), (1.0, 3.5, False), (3.9, 0.0, True), (3.9, 0.5, False), (0.1, 3.0, True)],
-)
-def test_others_may_use_the_cores_that_a_sample_leaves_to_them(monkeypatch, own_s, others_s, calm_one):
-    monkeypatch.setattr(calm, "_CORES", 4)
+@pytest.mark.parametrize("exact", [True, False])
+def test_an_exact_cell_and_one_that_fails_take_their_seconds_once(monkeypatch, exact):
+    clock = iter(range(100))
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: float(next(clock)))
 
-    assert Watched(Sample({}, {}, 1.0), own_s, others_s).calm is calm_one
+    class Once(Scripted):
+        def take(self):
+            if not exact:
+                raise ValueError("nothing will come of nothing")
+            return replace(super().take(), exact=True)
+
+    record = Once(0.5).measure()
+
+    assert (record.warmup_s, record.timed_s, record.contended) == (0.0, 0.0, [])
+    assert (record.exact_s > 0) is exact
+    assert record.spent_s == next(clock) - 1
+
+
+def test_the_samples_are_there_before_anything_is_counted():
+    class Uncountable(Scripted):
+        def take(self):
+            return replace(super().take(), in_torch=True, output=object())
+
+    steps = list(measure_cell("matrix", Uncountable(0.5), None, {"n": 1}, None))
+
+    assert [last for _, last in steps] == [False, True]
+    assert [len(record.samples["time"]) for record, _ in steps] == [10, 10]
+    assert [(record.complete, record.failed) for record, _ in steps] == [(True, False), (False, True)]
+
+
+def test_a_run_under_the_profiler_that_fails_takes_no_sample_along():
+    class Exhausted(Scripted):
+        def take(self):
+            if torch.autograd._profiler_enabled():
+                raise MemoryError("out of memory")
+            return super().take()
+
+    record = record_of("matrix", Exhausted(0.5), None, {"n": 1}, 7)
+
+    assert (record.status, len(record.samples["time"])) == ("ok", 10)
+    assert record.exact == {"uncounted": "MemoryError: out of memory"}
+    assert "peak_memory" not in record.samples
 
 
 def test_garbage_is_not_collected_inside_a_sample():
@@ -173,7 +218,7 @@ def test_memory_is_what_is_loaded_and_what_a_run_adds():
             del held
             return super().take()
 
-    record = measure_cell("matrix", Allocating(0.5), None, {"n": 1}, 7)
+    record = record_of("matrix", Allocating(0.5), None, {"n": 1}, 7)
 
     assert record.samples["peak_memory"] == [7.0 + 3000 + 2000]
 
@@ -196,7 +241,7 @@ def test_a_workload_may_count_memory_itself():
             return replace(sample, series={**sample.series, "peak_memory": 5.0}, peak_bytes=9)
 
     workload = Counting(1.5)
-    record = measure_cell("matrix", workload, None, {"n": 1}, 7)
+    record = record_of("matrix", workload, None, {"n": 1}, 7)
 
     assert set(record.samples["peak_memory"]) == {5.0}
     assert workload.taken == WARMUP_RUNS + len(record.samples["time"])

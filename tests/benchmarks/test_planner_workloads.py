@@ -6,11 +6,11 @@ import pytest
 
 from benchmarks.harness.cells import key
 from benchmarks.harness.matrices import ENGINES, PLANNER, PLANNER_MATRIX
-from benchmarks.harness.measure import measure_cell
 from benchmarks.harness.workload import CellFailed, Sample, Unsupported
 from benchmarks.harness.workloads import engines
 from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.planner import PARTS, Planner
+from tests.benchmarks.fakes import record_of
 
 TEXT_STEP = {"stage": "DecodeStep", "engine": "pt", "phase": "text", "batch": 1, "guidance": False}
 CODE_STEP = {"stage": "DecodeStep", "engine": "pt", "phase": "codes", "batch": 2, "guidance": True}
@@ -143,7 +143,7 @@ def test_compiling_something_new_really_compiles(state, monkeypatch, new):
 def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, monkeypatch, cell):
     monkeypatch.setattr("acestep.planner.engines.choose", _no_engine)
 
-    record = measure_cell("planner", Planner(), Engines(state.settings), {**cell, "engine": "vllm"}, None)
+    record = record_of("planner", Planner(), Engines(state.settings), {**cell, "engine": "vllm"}, None)
 
     assert (record.status, record.reason) == ("skip", "backend 'vllm' is not on this cpu: pip install it")
 

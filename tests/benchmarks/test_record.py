@@ -24,7 +24,11 @@ records = st.builds(
     exact=facts,
     host=facts,
     warmup_s=finite,
-    measuring_s=finite,
+    contention=st.lists(st.none() | finite),
+    contended=st.lists(st.none() | st.booleans()),
+    timed_s=finite,
+    exact_s=finite,
+    untimed_s=finite,
     ended_unix=finite,
 )
 

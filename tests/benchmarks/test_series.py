@@ -124,7 +124,18 @@ def test_a_companion_of_a_cell_is_one_number_and_none_where_it_was_not_counted()
     assert GenerateMusic().track_operators(counted, 30, 1, False, 8) == 5827.0
     assert GenerateMusic().track_distance(counted, 30, 1, False, 8) == 0.0
     assert math.isnan(GenerateMusic().track_flop(counted, 30, 1, False, 8))
-    assert math.isnan(GenerateMusic().track_operators(records(exact={"uncounted": "why"}), 30, 1, False, 8))
+
+
+def test_exact_metrics_that_could_not_be_counted_have_failed_and_times_have_not():
+    uncounted = records(exact={"uncounted": "RuntimeError: no such operator"})
+    music = GenerateMusic()
+    music.setup(uncounted, 30, 1, False, 8)
+
+    for track in (music.track_operators, music.track_distance, music.track_peak_memory):
+        with pytest.raises(RuntimeError, match="not counted: RuntimeError: no such operator"):
+            track(uncounted, 30, 1, False, 8)
+    assert music.track_wall(uncounted, 30, 1, False, 8)["samples"] == [1.0, 2.0]
+    assert math.isnan(music.track_lm(uncounted, 30, 1, False, 8))
 
 
 def test_a_series_that_the_cell_does_not_have_is_not_available():

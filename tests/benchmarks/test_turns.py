@@ -27,6 +27,18 @@ def test_a_cell_is_prepared_once_and_sampled_at_will(worker, tmp_path):
     assert prepared(tmp_path) == ["ok"]
 
 
+def test_a_sample_says_whether_it_waited_for_a_core(tmp_path):
+    class Waiting(Deeds):
+        def prepare(self, _state, _cell):
+            waits = iter([0.0, 0.0, 0.0, 0.0, 0.1, None])
+            return lambda: Sample({"time": 1.0}, {}, timed_s=0.2, wait_s=next(waits))
+
+    turns = Turns("fake", Waiting(), tmp_path)
+    turns.answer({"prepare": {}})
+
+    assert [sample["contended"] for sample in turns.answer({"take": 3})["samples"]] == [False, True, None]
+
+
 def test_a_failing_cell_tells_why_and_leaves_the_worker_alive(worker):
     failed = worker.ask({"prepare": {"deed": "raise"}}, 30)
     skipped = worker.ask({"prepare": {"deed": "skip"}}, 30)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -149,16 +152,30 @@ def test_environments_are_told_apart_by_what_they_have() -> None:
 
 
 def line(**changes: float) -> LedgerLine:
-    spent = {"measuring_s": 60.0, "warmup_s": 10.0, "loading_s": 5.0, "cells": 4}
+    spent = {"timed_s": 59.0, "exact_s": 12.0, "warmup_s": 10.0, "untimed_s": 4.0, "loading_s": 5.0, "cells": 4}
     return LedgerLine("generate", "c0ffee", "env", started_unix=100.0, **(spent | changes))  # type: ignore[arg-type]
 
 
 def test_the_summary_adds_up_to_the_whole_run() -> None:
-    said = ledger.summary([line(), line(cells=1, failed=1, resumed=3)], elapsed_s=200.0)
+    said = ledger.summary([line(), line(cells=1, failed=1, resumed=3)], elapsed_s=200.0, building_s=5.0)
     assert said == (
-        "Measuring took 60 % of 200 s (warm-up 10 %, loading models 5 %, building and asv 25 %); "
-        "5 cells, 3 more kept from an earlier run, 1 failed."
+        "Measuring took 200 s: timed samples 59 %, exact metrics 12 %, warm-up 10 %, untimed work 4 %, "
+        "loading models 5 %, building 3 %, asv 7 %; 5 cells, 3 more kept from an earlier run, 1 failed."
     )
+
+
+@pytest.mark.parametrize("elapsed_s", [90.0, 91.3, 1117.0, 12345.6])
+def test_shares_are_whole_percents_that_add_up_to_a_hundred(elapsed_s: float) -> None:
+    said = ledger.summary([line()], elapsed_s, building_s=0.3)
+    assert said is not None
+    assert sum(map(int, re.findall(r"(\d+) %", said))) == 100
+
+
+def test_a_ledger_of_an_older_version_is_read(tmp_path: Path) -> None:
+    kept = {"matrix": "tiers", "commit": "c", "environment": "e", "started_unix": 7.0, "measuring_s": 3.0, "cells": 2}
+    (tmp_path / "ledger.jsonl").write_text(json.dumps(kept) + "\n")
+    assert [one.cells for one in ledger.read_ledger(tmp_path, since_unix=5.0)] == [2]
+    assert ledger.read_ledger(tmp_path, since_unix=8.0) == []
 
 
 def test_nothing_is_said_when_nothing_was_to_be_measured() -> None:

@@ -265,7 +265,7 @@ def test_asv_run_ends_with_the_share_spent_measuring(build: Build) -> None:
     suite = project.root / "suite"
     suite.mkdir()
     (suite / "__init__.py").write_text("")
-    line = asdict(LedgerLine("generate", "c", "e", 0.0, measuring_s=0.4, warmup_s=0.1, cells=3, failed=1))
+    line = asdict(LedgerLine("generate", "c", "e", 0.0, timed_s=0.4, warmup_s=0.1, cells=3, failed=1))
     (suite / "nothing.py").write_text(MEASURING.replace("LINE", repr(line)).replace("LEDGER", str(ledger)))
     conf = json.loads((project.root / "asv.conf.json").read_text())
     (project.root / "asv.conf.json").write_text(json.dumps({**conf, "benchmark_dir": "suite"}))
@@ -274,7 +274,7 @@ def test_asv_run_ends_with_the_share_spent_measuring(build: Build) -> None:
     done = project.asv("run", f"--environment=existing:{sys.executable}", commit, HOME=str(project.root))
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
-    assert re.fullmatch(r"Measuring took \d+ % of \d+ s \(.*\); 3 cells, 1 failed\.", last)
+    assert re.fullmatch(r"Measuring took \d+ s: timed samples \d+ %, .*; 3 cells, 1 failed\.", last)
     assert "Measuring took" not in project.asv("publish").stdout, "the same ledger, but nothing measured"
 
 

@@ -85,7 +85,7 @@ def _sample(device: str, call: partial[Any], constrained: bool) -> Sample:
     reported = run.result.extra_outputs
     work = {**counts_of(reported, run.result.error), "understood": bool(run.result.success)}
     series = {**series_of(reported, run.time_s), "lm": float(reported["time_costs"]["total_time"])}
-    return Sample(series, work, run.time_s, output=_words(run.result))
+    return Sample(series, work, run.time_s, output=_words(run.result), wait_s=run.wait_s)
 
 
 def _words(result: Any) -> str:

@@ -8,6 +8,7 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
+from benchmarks.harness.contention import read_waits, waited_s
 from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import LM_FOLDER
 from benchmarks.harness.workload import CellFailed, Sample, require
@@ -70,7 +71,7 @@ def _sample(
     number = next(numbers)
     form = _form(caption, LONGEST_S - number % FORMS if new == "form" else LONGEST_S)
     tokenizer = _like(vocabulary, number)
-    start = perf_counter()
+    waits, start = read_waits(), perf_counter()
     grammar = grammar_class(tokenizer) if new == "tokenizer" else known
     constraint = grammar.constraint(form)
     compiled = perf_counter()
@@ -80,6 +81,7 @@ def _sample(
         constraint.accept(token)
         tokens += 1 + len(constraint.forced())
     end = perf_counter()
+    wait_s = waited_s(waits, read_waits())
     if not constraint.done:
         raise CellFailed("the grammar expects more than was written")
     series = {
@@ -89,4 +91,5 @@ def _sample(
         "chosen_tokens": float(len(chosen)),
         "chosen_share": len(chosen) / tokens,
     }
-    return Sample(series, {"tokens": tokens, "chosen": len(chosen)}, end - start, in_torch=False)
+    work = {"tokens": tokens, "chosen": len(chosen)}
+    return Sample(series, work, end - start, in_torch=False, wait_s=wait_s)

@@ -91,7 +91,7 @@ def as_sample(run: Region[Any], dit: Any, asked: Asked, stages: Mapping[str, str
     check_work(work, asked.work)
     waveforms = _waveforms(run.result)
     series = _series(run.result, waveforms, run.time_s, stages)
-    return Sample(series, work, run.time_s, run.peak_bytes, output=waveforms)
+    return Sample(series, work, run.time_s, run.peak_bytes, output=waveforms, wait_s=run.wait_s)
 
 
 def check_work(work: Mapping[str, Scalar], wanted: Mapping[str, Scalar]) -> None:

@@ -52,4 +52,5 @@ def _sample(device: str, call: partial[dict[str, Any]], *, codes: int) -> Sample
     work = counts_of(reported, error)
     if work["code_tokens"] != codes:
         raise CellFailed(f"the planner wrote {work['code_tokens']} codes instead of {codes}")
-    return Sample(series_of(reported, run.time_s), work, run.time_s, output=words_of(run.result))
+    series = series_of(reported, run.time_s)
+    return Sample(series, work, run.time_s, output=words_of(run.result), wait_s=run.wait_s)

@@ -76,7 +76,8 @@ class Stages:
             with torch.inference_mode():
                 run = observe(state.device, call)
             told = REPORTS[stage](dit, cell, run.result) if stage in REPORTS else {}
+            series, work = {"time": run.time_s, **told}, {**cell, **told}
             output = None if stage in FILES else run.result
-            return Sample({"time": run.time_s, **told}, {**cell, **told}, run.time_s, run.peak_bytes, output=output)
+            return Sample(series, work, run.time_s, run.peak_bytes, output=output, wait_s=run.wait_s)
 
         return with_memory(take, state.device, state.loaded_bytes) if "family" in cell else take

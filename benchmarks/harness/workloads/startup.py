@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness import contention
 from benchmarks.harness.device import observe, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import LM_FOLDER, Settings
@@ -64,10 +65,13 @@ LOADS: dict[str, tuple[str, Prepare]] = {
 
 _IMPORT = """
 import sys, time
-start = time.perf_counter()
-for name in sys.argv[1:]:
+contention = {}
+exec(open(sys.argv[1]).read(), contention)
+waits, start = contention["read_waits"](), time.perf_counter()
+for name in sys.argv[2:]:
     __import__(name)
-print(time.perf_counter() - start, len(sys.modules))
+time_s = time.perf_counter() - start
+print(time_s, contention["waited_s"](waits, contention["read_waits"]()), len(sys.modules))
 """
 
 
@@ -106,29 +110,35 @@ class Startup:
 
 
 def _import(modules: tuple[str, ...]) -> Sample:
-    """Import *modules* in a new interpreter, which takes the time itself."""
-    command = [sys.executable, "-P", "-c", _IMPORT, *modules]
+    """Import *modules* in a new interpreter, which takes the time, and its run-queue wait, itself."""
+    command = [sys.executable, "-P", "-c", _IMPORT, contention.__file__, *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CellFailed(done.stderr.strip().splitlines()[-1])
-    time_s, count = done.stdout.split()[-2:]
-    return Sample({"time": float(time_s)}, {"modules": int(count)}, timed_s=float(time_s), in_torch=False)
+    time_s, wait_s, count = done.stdout.split()[-3:]
+    return Sample(
+        {"time": float(time_s)},
+        {"modules": int(count)},
+        timed_s=float(time_s),
+        in_torch=False,
+        wait_s=None if wait_s == "None" else float(wait_s),
+    )
 
 
-def _load(prepare: Prepare, settings: Settings, root: Path) -> dict[str, float]:
-    """Load and return the time, and the size of the tensors that stay."""
+def _load(prepare: Prepare, settings: Settings, root: Path) -> tuple[dict[str, float], float | None]:
+    """Load and return the time, and the size of the tensors that stay; then the run-queue wait."""
     load = prepare(settings, root)
     before = tensor_bytes()
     region = observe(settings.device, load)
     added = float(tensor_bytes() - before)
     if hasattr(region.result, "unload"):
         region.result.unload()  # ends the processes that an engine may have started
-    return {"time": region.time_s, **({"memory": added} if added else {})}
+    return {"time": region.time_s, **({"memory": added} if added else {})}, region.wait_s
 
 
-def _load_in_fork(load: Callable[[], dict[str, float]]) -> Sample:
-    series = in_fork(load)
-    return Sample(series, {}, timed_s=series["time"], in_torch=False)
+def _load_in_fork(load: Callable[[], tuple[dict[str, float], float | None]]) -> Sample:
+    series, wait_s = in_fork(load)
+    return Sample(series, {}, timed_s=series["time"], in_torch=False, wait_s=wait_s)
 
 
 def in_fork(call: Callable[[], Any]) -> Any:

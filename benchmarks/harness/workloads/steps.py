@@ -109,4 +109,5 @@ def _sample(device: str, write: Callable[[], Written], *, batch: int, count: int
     tokens = count * batch
     series = {"time": run.time_s / count, "tokens": float(tokens), "forwards": float(forwards)}
     words = " ".join(str(token) for row in written for token in row)
-    return Sample(series, {"tokens": tokens, "forwards": forwards}, run.time_s, run.peak_bytes, output=words)
+    work = {"tokens": tokens, "forwards": forwards}
+    return Sample(series, work, run.time_s, run.peak_bytes, output=words, wait_s=run.wait_s)
