@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import atexit
 import functools
-import inspect
 import os
 import signal
 import time
@@ -33,7 +32,7 @@ from scripts.preflight import RefusalError
 from scripts.running.guard import guarded
 from scripts.running.hooks import Hooks
 from scripts.running.lock import WAIT, exclusive, locked_folder
-from scripts.saving import is_saved, told_to_benchmarks
+from scripts.saving import tell_benchmarks
 from scripts.site import assets, checks, from_disk, ledger
 from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
 
@@ -85,7 +84,7 @@ def setup() -> None:
     builds = BuildClock()
     builds.attach()
     for command in (Run, Find):
-        _tell_whether_saved(command)
+        tell_benchmarks(command)
         _wrap(command, partial(_measuring, hooks, builds))
     for command in (Setup, Rm, Update):
         _wrap(command, _alone)
@@ -146,20 +145,6 @@ def _wrap(command: Any, around: Callable[[Any, dict[str, Any]], AbstractContextM
     @functools.wraps(original)
     def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
         with checks.write_errors_named(), around(conf, kwargs):
-            return original(conf, *args, **kwargs)
-
-    command.run = staticmethod(run)
-
-
-def _tell_whether_saved(command: Any) -> None:
-    """Have the benchmarks know, while *command* runs, whether asv saves what they measure."""
-    original = command.run
-    signature = inspect.signature(original)
-
-    @functools.wraps(original)
-    def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
-        arguments = signature.bind(conf, *args, **kwargs).arguments
-        with told_to_benchmarks(is_saved(command.__name__, conf, arguments)):
             return original(conf, *args, **kwargs)
 
     command.run = staticmethod(run)

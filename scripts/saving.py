@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,6 +12,20 @@ from typing import Any
 from asv.environment import ExistingEnvironment, get_environments
 
 from benchmarks.harness.settings import SAVED_VARIABLE
+
+
+def tell_benchmarks(command: Any) -> None:
+    """Have the benchmarks know, while the ``run`` of an asv *command* goes on, whether it keeps what they measure."""
+    original = command.run
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
+        arguments = signature.bind(conf, *args, **kwargs).arguments
+        with told_to_benchmarks(is_saved(command.__name__, conf, arguments)):
+            return original(conf, *args, **kwargs)
+
+    command.run = staticmethod(run)
 
 
 def is_saved(command: str, conf: Any, arguments: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asv.config import Config
 
-from scripts.saving import is_saved, told_to_benchmarks
+from scripts.saving import is_saved, tell_benchmarks, told_to_benchmarks
 
 
 @pytest.fixture
@@ -40,6 +40,20 @@ def test_what_asv_keeps(conf: Any, command: str, arguments: dict[str, Any], save
 def test_a_configuration_may_name_an_existing_environment(conf: Any) -> None:
     conf.environment_type = "existing"
     assert not is_saved("Run", conf, {"env_spec": []})
+
+
+def test_a_command_tells_the_benchmarks_by_whatever_way_it_is_called(conf: Any) -> None:
+    class Find:
+        @classmethod
+        def run(cls, conf: Any, range_spec: str, bench: str, skip_save: bool = False) -> tuple[str, bool, str]:
+            assert conf.project == "some"
+            return f"{range_spec} {bench}", skip_save, os.environ["ACESTEP_BENCH_SAVED"]
+
+    tell_benchmarks(Find)
+
+    assert Find.run(conf, "a..b", "time") == ("a..b time", False, "yes")
+    assert Find.run(conf, "a..b", bench="time", skip_save=True) == ("a..b time", True, "no")
+    assert Find.run(conf, "a..b", "time", True) == ("a..b time", True, "no")
 
 
 def test_the_benchmarks_are_told_and_the_user_s_shell_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from acestep.examples import Example
+from benchmarks.harness.contention import is_contended
 from benchmarks.harness.host import describe
 from benchmarks.harness.measure import classify
 from benchmarks.harness.record import Cell, Record
@@ -104,27 +105,31 @@ class Generations:
 
     def measure(self, configuration: Configuration, repeat: int, *, warmup: bool) -> Record:
         """*repeat* samples, after a run that is not counted; what it raises becomes the record's reason."""
-        warmup_s, start = 0.0, time.perf_counter()
+        start = time.perf_counter()
         try:
             if warmup:
-                warmup_s = self.run(configuration).timed_s
-            start = time.perf_counter()
+                self.run(configuration)
+            warmup_s = time.perf_counter() - start if warmup else 0.0
             samples = [self.run(configuration) for _ in range(repeat)]
         except Exception as error:  # noqa: BLE001 - a failing configuration must not take the others with it
             status, reason = classify(error)
-            return self._record(configuration, status, reason, measuring_s=time.perf_counter() - start)
+            return self._record(configuration, status, reason, untimed_s=time.perf_counter() - start)
         common = set.intersection(*(set(sample.series) for sample in samples))
         series = {
             name: [float(sample.series[name]) for sample in samples] for name in samples[0].series if name in common
         }
+        timed_s = sum(sample.timed_s for sample in samples)
         peaks = [float(sample.peak_bytes) for sample in samples if sample.peak_bytes is not None]
         return self._record(
             configuration,
             "ok",
             samples={**series, "peak_memory": peaks} if peaks else series,
             work=samples[0].work,
+            contention=[sample.wait_s for sample in samples],
+            contended=[is_contended(sample.wait_s, sample.timed_s) for sample in samples],
+            timed_s=timed_s,
             warmup_s=warmup_s,
-            measuring_s=time.perf_counter() - start,
+            untimed_s=max(0.0, time.perf_counter() - start - warmup_s - timed_s),
         )
 
     def _record(self, configuration: Configuration, status: Any, reason: str = "", **rest: Any) -> Record:

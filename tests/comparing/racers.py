@@ -40,6 +40,7 @@ class Racers:
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(does.get("sleep", 0.0))
             time_s = does["time"] * math.exp(does.get("noise", 0.01) * noise.gauss(0, 1))
-            return Sample({"time": time_s, "peak_memory": 5.0}, does.get("work", {}), timed_s=2.0, in_torch=False)
+            series, work, wait_s = {"time": time_s, "peak_memory": 5.0}, does.get("work", {}), does.get("wait")
+            return Sample(series, work, timed_s=2.0, in_torch=False, wait_s=wait_s)
 
         return take

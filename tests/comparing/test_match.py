@@ -119,7 +119,9 @@ def test_other_work_is_named_next_to_its_time(run):
 
 
 def test_the_report_has_the_same_rows_in_each_form(run):
-    match, outcome = run({"30": {"time": 0.011, "work": {"steps": 9}}, "60": "skip"}, budget_s=20.0)
+    base = {duration: {**does, "wait": 0.0} for duration, does in EVEN.items()}
+    head = {"30": {"time": 0.011, "work": {"steps": 9}, "wait": 0.5}, "60": "skip", "120": {"time": 0.04, "wait": 0.5}}
+    match, outcome = run(head, base, budget_s=20.0)
     facts = {"scale": "tiny", "device": "cpu", "machine": "here", "spent_s": 61.0}
     report = Report(outcome, *(side.commit for side in match.sides), facts, 0.02)
 
@@ -128,10 +130,10 @@ def test_the_report_has_the_same_rows_in_each_form(run):
         assert re.search(r"\+(9|10)\.\d%", text)
         assert "DiT forward, 30 s · batch 1: steps none → 9" in text
         assert "DiT forward, 60 s · batch 1, head: this commit has no such stage" in text
-        assert "1 min 01 s" in text
+        assert "1 min 01 s; 50% of the runs waited for a core" in text
     told = json.loads(report.json())
     assert [row["verdict"] for row in told["rows"]] == [row.verdict for row in outcome.rows]
-    assert told["status"] == 1
+    assert (told["status"], told["contended"]) == (1, 0.5)
     assert told["head"]["subject"] == "Subject of HEAD"
 
 
@@ -147,6 +149,7 @@ def test_a_stage_that_is_slower_everywhere_is_told_before_its_cells(run):
     assert report.text().index("stage, all cells") < report.text().index("DiT forward, alone")
     for text in (report.text(), report.markdown()):
         assert "DiT slower in 3 cells together" in text
+        assert "waited for a core" not in text, "nobody knows"
     assert "| 🔴 slower | DiT | 3 |" in report.markdown()
     assert json.loads(report.json())["stages"][0]["evidence"]["ratio"] == stage.evidence.ratio
 

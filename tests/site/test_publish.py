@@ -245,13 +245,14 @@ def test_asv_run_refuses_an_unknown_setting(build: Build, variable: str, value: 
 
 
 MEASURING = """
-import json, pathlib, time
+import json, os, pathlib, time
 
 def setup_cache():
     line = {**LINE, "started_unix": time.time()}
     ledger = pathlib.Path("LEDGER")
-    ledger.parent.mkdir()
+    ledger.parent.mkdir(exist_ok=True)
     ledger.write_text(json.dumps(line))
+    ledger.with_name("saved").write_text(os.environ["ACESTEP_BENCH_SAVED"])
     return 1.0
 
 def track_nothing(value):
@@ -275,7 +276,11 @@ def test_asv_run_ends_with_the_share_spent_measuring(build: Build) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert re.fullmatch(r"Measuring took \d+ s: timed samples \d+ %, .*; 3 cells, 1 failed\.", last)
+    assert sum(map(int, re.findall(r"(\d+) %", last))) == 100
     assert "Measuring took" not in project.asv("publish").stdout, "the same ledger, but nothing measured"
+    assert ledger.with_name("saved").read_text() == "yes"
+    project.asv("run", f"--environment=existing:{sys.executable}", commit, "--dry-run", HOME=str(project.root))
+    assert ledger.with_name("saved").read_text() == "no"
 
 
 def test_a_newest_commit_that_failed_everywhere_is_the_one_with_the_gaps(build: Build) -> None:
