@@ -17,24 +17,29 @@ from pathlib import Path
 from typing import Any
 
 from asv.commands.asv_profiling import Profile
+from asv.commands.compare import Compare
+from asv.commands.continuous import Continuous
 from asv.commands.find import Find
 from asv.commands.publish import Publish
 from asv.commands.rm import Rm
 from asv.commands.run import Run
 from asv.commands.setup import Setup
+from asv.commands.show import Show
 from asv.commands.update import Update
 from asv.console import log
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
 from scripts.build_clock import BuildClock
-from scripts.preflight import RefusalError
-from scripts.running.guard import guarded
+from scripts.git import drop_local_variables
+from scripts.refusal import RefusalError
+from scripts.running.guard import guard_children
 from scripts.running.hooks import Hooks
 from scripts.running.lock import WAIT, exclusive, locked_folder
 from scripts.saving import tell_benchmarks
 from scripts.site import assets, checks, from_disk, ledger
 from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
+from scripts.site.guards import guarded
 
 
 class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no types
@@ -79,6 +84,7 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
 
 def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
+    drop_local_variables()
     hooks = Hooks()
     hooks.install(ledger.journal_folder(Path.cwd()))
     builds = BuildClock()
@@ -88,6 +94,8 @@ def setup() -> None:
         _wrap(command, partial(_measuring, hooks, builds))
     for command in (Setup, Rm, Update):
         _wrap(command, _alone)
+    for command in (Compare, Continuous, Show):
+        _wrap(command, _reading)
     _wrap(Profile, _refusing)
     _wrap(Publish, _publishing)
 
@@ -96,10 +104,11 @@ def setup() -> None:
 def _measuring(hooks: Hooks, builds: BuildClock, conf: Any, options: dict[str, Any]) -> Iterator[None]:
     """Check what asv would find out late, and leave nothing running, whichever way asv ends."""
     hooks.begin(options)
+    checks.follow_branches(conf)
     checks.require_settings(conf)
     checks.require_writable(conf.results_dir, "results_dir")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asv then ends what it has started
-    guarded()
+    guard_children()
     atexit.register(_report_time_spent, time.time(), os.getpid(), builds)  # below asv's own last line
     with _alone(conf, options):
         yield
@@ -116,6 +125,13 @@ def _alone(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
+def _reading(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    """Read the results of the branches that there are."""
+    checks.follow_branches(conf)
+    yield
+
+
+@contextmanager
 def _refusing(_conf: Any, _options: dict[str, Any]) -> Iterator[None]:
     raise UserError(
         "asv's profiler would see the reading of records. Where the time of a generation goes is told by "
@@ -128,6 +144,8 @@ def _refusing(_conf: Any, _options: dict[str, Any]) -> Iterator[None]:
 def _publishing(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
     """Check what asv would find out late, and complete its pages."""
     checks.require_writable(conf.html_dir, "html_dir")
+    checks.require_patterns(conf)
+    checks.follow_branches(conf)
     checks.require_history(conf)
     try:
         read_acknowledgements(Path(conf.benchmark_dir, FILE))
@@ -144,7 +162,7 @@ def _wrap(command: Any, around: Callable[[Any, dict[str, Any]], AbstractContextM
 
     @functools.wraps(original)
     def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
-        with checks.write_errors_named(), around(conf, kwargs):
+        with guarded(), around(conf, kwargs):
             return original(conf, *args, **kwargs)
 
     command.run = staticmethod(run)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import signal
 import sys
 from pathlib import Path
 
 from benchmarks.harness.files import NotWritable
 from benchmarks.harness.matrix import definition
 from benchmarks.harness.settings import Settings, SettingsError
+from scripts.command import run
 from scripts.comparing.arguments import add_measuring_options
 from scripts.comparing.bisection import Bisection, Found, Memory, NothingToFind
 from scripts.comparing.building import Surroundings
@@ -23,24 +23,18 @@ from scripts.comparing.commits import Commit, resolve
 from scripts.comparing.probing import ProbeFailed, Prober
 from scripts.comparing.report import change, number
 from scripts.comparing.sides import Builder
-from scripts.preflight import RefusalError, git, require_history, require_room
+from scripts.git import git
+from scripts.preflight import require_history, require_room
 from scripts.progress import say
-
-FAILED = 2
+from scripts.refusal import RefusalError
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 found, 1 several suspects left, 2 nothing found, 130 interrupted."""
     arguments = _parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the workers, as with Ctrl-C
-    try:
-        return bisect(arguments)
-    except (RefusalError, SettingsError, UnknownSeriesError, ProbeFailed, NothingToFind, NotWritable) as refusal:
-        print(f"scripts.bisect: {refusal}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("\nInterrupted. What was probed is kept; run the same command to go on.", file=sys.stderr)
-        return 130
+    refusals = SettingsError, UnknownSeriesError, ProbeFailed, NothingToFind, NotWritable
+    interrupted = "\nInterrupted. What was probed is kept; run the same command to go on."
+    return run("scripts.bisect", lambda: bisect(arguments), *refusals, interrupted=interrupted)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:

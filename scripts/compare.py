@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from benchmarks.harness.cells import Selection
 from benchmarks.harness.host import describe
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
+from scripts.command import run
 from scripts.comparing.arguments import add_measuring_options, percentage
 from scripts.comparing.building import Surroundings
 from scripts.comparing.commits import WORKING_TREE, resolve
@@ -27,11 +27,11 @@ from scripts.comparing.outcome import Outcome
 from scripts.comparing.report import Report, interval
 from scripts.comparing.sides import Builder
 from scripts.comparing.storing import Store
-from scripts.preflight import RefusalError, require_history, require_room
+from scripts.preflight import require_history, require_room
 from scripts.progress import say
+from scripts.refusal import RefusalError
 from scripts.verdict.judging import DELTA
 
-FAILED = 2
 UNHURRIED = "startup"
 """The matrix whose runs take seconds each: among the quick cells it would use its share of the time up for nothing."""
 
@@ -56,15 +56,8 @@ class Request:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0, 1 if something is slower, 2 not measured, 130 interrupted."""
     request = parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end the workers, as with Ctrl-C
-    try:
-        return compare(request)
-    except (RefusalError, SettingsError) as refusal:
-        print(f"scripts.compare: {refusal}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("\nInterrupted before there was anything to tell.", file=sys.stderr)
-        return 130
+    interrupted = "\nInterrupted before there was anything to tell."
+    return run("scripts.compare", lambda: compare(request), SettingsError, interrupted=interrupted)
 
 
 def parse(argv: list[str] | None) -> Request:

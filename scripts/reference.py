@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
@@ -23,6 +24,7 @@ from benchmarks.harness.workloads.options import Options
 from benchmarks.harness.workloads.planner import Planner
 from benchmarks.harness.workloads.stages import Stages
 from benchmarks.harness.workloads.tasks import Tasks
+from scripts.command import run
 
 SOURCES: tuple[tuple[Matrix, type[Workload]], ...] = (
     (matrices.GENERATE_MATRIX, Music),
@@ -35,8 +37,17 @@ SOURCES: tuple[tuple[Matrix, type[Workload]], ...] = (
 """Matrices whose cells have an output."""
 
 
-def main() -> None:
-    """Write the file."""
+def main() -> int:
+    """Run the command; returns its exit status: 0 written, 2 not, 130 interrupted."""
+    return run("scripts.reference", write, SettingsError)
+
+
+def write() -> int:
+    """Write the file; returns 0.
+
+    Raises:
+        SettingsError: outputs of what was asked for are not kept.
+    """
     settings = replace(Settings.from_environment(), cells="quick")
     if settings.scale not in SCALES:
         raise SettingsError("ACESTEP_BENCH_SCALE: outputs are kept of synthetic checkpoints alone, give tiny or full.")
@@ -45,6 +56,7 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(as_text(kept), encoding="utf-8")
     print(f"{len(kept)} outputs, {path.stat().st_size} bytes: {os.path.relpath(path)}")
+    return 0
 
 
 def outputs(matrix: Matrix, workload: type[Workload], settings: Settings) -> Iterator[tuple[str, Entry]]:
@@ -68,4 +80,4 @@ def as_text(kept: Mapping[str, Entry]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

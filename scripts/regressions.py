@@ -7,40 +7,61 @@ acknowledged in ``benchmarks/acknowledged.toml``.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from asv.benchmarks import Benchmarks
-from asv.config import Config
+from asv.console import log
 from asv.repo import get_repo
 from asv.results import iter_results
 from asv.util import UserError
 
+from scripts import configuration
+from scripts.command import run
+from scripts.git import GitError, git
 from scripts.site import checks, listing
 from scripts.site.acknowledged import AcknowledgementError
 from scripts.site.commits import read_commits
+from scripts.site.guards import guarded
 from scripts.site.history import read_environments
 from scripts.site.listed import Listed, listed
 from scripts.site.regressions import Regressions
+
+NAME = "scripts.regressions"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 nothing is open, 1 something is, 2 the list cannot be made."""
     arguments = _parse(argv)
-    try:
+    return run(NAME, lambda: _list(arguments), UserError, AcknowledgementError)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    """Print the list; returns 1 if something is open, else 0."""
+    with guarded(), _warnings_on_stderr():
         entries, warnings = read_list(Path(arguments.config))
-    except (UserError, AcknowledgementError) as error:
-        print(f"scripts.regressions: {error}", file=sys.stderr)
-        return 2
-    for warning in warnings:
-        print(f"scripts.regressions: {warning}", file=sys.stderr)
+        for warning in warnings:
+            log.warning(warning)
     shown = entries if arguments.all else [entry for entry in entries if entry.state == "open"]
     print(_formatted(arguments.format, shown, warnings))
     return int(any(entry.state == "open" for entry in entries))
+
+
+@contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print what asv and the site warn of to standard error."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter(f"{NAME}: %(message)s"))
+    handler.setLevel(logging.WARNING)
+    logging.getLogger().addHandler(handler)  # asv logs to the root
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -64,16 +85,16 @@ def read_list(config: Path) -> tuple[list[Listed], list[str]]:
     Goes to the folder of *config*, as asv does: its paths are relative to it.
 
     Raises:
-        UserError: there is no configuration, repository or result to read.
+        RefusalError: there is no configuration to read.
+        UserError: there is no repository or result to read, or the configuration has a mistake.
         AcknowledgementError: an acknowledgement cannot be used.
     """
-    if not config.is_file():
-        raise UserError(f"There is no {config}. Run this in the repository, or give asv's file with --config.")
-    os.chdir(config.resolve().parent)
-    conf = Config.load(config.name)
+    conf = configuration.load(config)
+    checks.require_patterns(conf)
     hashes = {result.commit_hash for result in iter_results(conf.results_dir)}
     if not hashes:
         raise UserError(f"{conf.results_dir} has no results yet. Run scripts/track, which measures the last commits.")
+    checks.follow_branches(conf)
     checks.require_history(conf)
     repo = get_repo(conf)
     revisions = repo.get_revisions(hashes)
@@ -87,7 +108,7 @@ def read_list(config: Path) -> tuple[list[Listed], list[str]]:
     groups = [group for environment in environments for group in regressions.regressions(environment)]
     groups.sort(key=lambda group: -group.revision)
     by_revision = {revision: commit for commit, revision in revisions.items()}
-    found = listed(groups, environments, by_revision, read_commits(repo._path, hashes))
+    found = listed(groups, environments, by_revision, read_commits(Path(repo._path), revisions))
     return found, regressions.warnings()
 
 
@@ -105,8 +126,10 @@ def _formatted(name: str | None, entries: Sequence[Listed], warnings: Sequence[s
 
 def _author() -> str:
     """The name that git commits under; empty if it knows none."""
-    asked = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=False)
-    return asked.stdout.strip()
+    try:
+        return git(Path.cwd(), "config", "user.name")
+    except GitError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -19,11 +17,15 @@ from pathlib import Path
 from asv.util import load_json, write_json
 
 from benchmarks.harness.settings import Settings, SettingsError
+from scripts.branches import checked_out
+from scripts.command import run
 from scripts.follow import Follower, run_followed
-from scripts.preflight import RefusalError, git, require_clean, require_history, require_room
+from scripts.git import git, subject
+from scripts.preflight import require_clean, require_history, require_room
+from scripts.publishing import publish
 from scripts.running.cells import Place, chosen_places
 from scripts.running.commits import Commits
-from scripts.running.guard import guarded
+from scripts.running.guard import guard_children
 from scripts.running.lock import exclusive
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -53,7 +55,7 @@ class Request:
             "ACESTEP_BENCH_CELLS": self.cells,
             "ACESTEP_BENCH_SCALE": self.scale,
             "ACESTEP_BENCH_DEVICE": self.device,
-            "PIP_CONSTRAINT": str(ROOT / "lock.txt"),
+            "PIP_CONSTRAINT": (ROOT / "lock.txt").as_uri(),  # pip splits it at spaces, which a path may have
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -61,15 +63,8 @@ class Request:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 2 refused, or something failed, 130 interrupted."""
     request = _parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end what was started, as with Ctrl-C
-    try:
-        return track(request, ROOT)
-    except (RefusalError, SettingsError) as refusal:
-        print(f"scripts/track: {refusal}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("\nInterrupted. What was measured is kept; run the same command to go on.", file=sys.stderr)
-        return 130
+    interrupted = "\nInterrupted. What was measured is kept; run the same command to go on."
+    return run("scripts/track", lambda: track(request, ROOT), SettingsError, interrupted=interrupted)
 
 
 def _parse(argv: list[str] | None) -> Request:
@@ -104,7 +99,7 @@ def track(request: Request, root: Path) -> int:
     if not request.allow_dirty:
         require_clean(root)
     require_room(root / ".asv")
-    guarded()
+    guard_children()
     with exclusive(root / ".asv", wait=request.wait):
         os.chdir(root)
         config = _configure(request, root)
@@ -116,7 +111,7 @@ def track(request: Request, root: Path) -> int:
         else:
             print("Nothing is new: all these commits were measured before.", flush=True)
         complete = _tell_failures(root, stored, commits, places)
-        published = _publish(request, root, config)
+        published = publish(root, config, request.environment)
     if published:
         return FAILED
     _tell_where(root / ".asv" / "html", time.monotonic() - start)
@@ -143,7 +138,7 @@ def _measure(request: Request, root: Path, config: str, commits: list[str], plac
         flush=True,
     )
     cells = Counter(matrix for matrix, _ in places)
-    follower = Follower({commit: _subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
+    follower = Follower({commit: subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
     skip = "--skip-existing-successful" if request.retry else "--skip-existing"
     command = _asv("run", config, "--record-samples", skip, "HASHFILE:-")
     run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
@@ -151,50 +146,33 @@ def _measure(request: Request, root: Path, config: str, commits: list[str], plac
 
 def _tell_failures(root: Path, stored: Commits, commits: list[str], places: set[Place]) -> bool:
     """Say of each commit what failed, or could not be measured; return whether nothing did."""
-    complete = True
-    for commit in commits:
-        failed, unknown = stored.failed(commit, places), stored.unknown(commit, places)
-        build_failure = stored.build_failure(commit)
-        if unknown:
-            told = (
-                f"could not be built: {build_failure}"
-                if build_failure
-                else f"{_count(len(unknown), 'cell')} not measured"
-            )
-        elif failed:
-            (matrix, cell), reason = next(iter(failed.items()))
-            told = f"{_count(len(failed), 'cell')} failed, such as {matrix} {cell}: {reason}"
-        else:
-            continue
-        complete = False
-        print(f"{commit[:8]} {_subject(root, commit)}: {told}", file=sys.stderr)
-    if not complete:
+    told = {commit: failure for commit in commits if (failure := _failure(stored, commit, places))}
+    for commit, failure in told.items():
+        print(f"{commit[:8]} {subject(root, commit)}: {failure}", file=sys.stderr)
+    if told:
         print(
             "What was not measured is tried again by the same command, what failed by scripts/track --retry; "
             ".asv/run.log holds asv's own words.",
             file=sys.stderr,
         )
-    return complete
+    return not told
 
 
-def _publish(request: Request, root: Path, config: str) -> int:
-    published = subprocess.run(
-        _asv("publish", config), cwd=root, env=request.environment, capture_output=True, text=True, check=False
-    )
-    if published.returncode:
-        print(published.stdout + published.stderr, file=sys.stderr)
-        return published.returncode
-    notices = [line for line in published.stdout.splitlines() if "network" in line]
-    print("\n".join(notices), end="\n" if notices else "")
-    return 0
+def _failure(stored: Commits, commit: str, places: set[Place]) -> str:
+    """Return what failed at *commit*, or could not be measured; empty if nothing did."""
+    unknown = stored.unknown(commit, places)
+    if unknown:
+        reason = stored.build_failure(commit)
+        return f"could not be built: {reason}" if reason else f"{_count(len(unknown), 'cell')} not measured"
+    failed = stored.failed(commit, places)
+    if not failed:
+        return ""
+    (matrix, cell), reason = next(iter(failed.items()))
+    return f"{_count(len(failed), 'cell')} failed, such as {matrix} {cell}: {reason}"
 
 
 def _asv(command: str, config: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "asv", command, "--config", config, *arguments]
-
-
-def _subject(root: Path, commit: str) -> str:
-    return git(root, "log", "-1", "--format=%s", commit)
 
 
 def _count(number: int, noun: str) -> str:
@@ -204,7 +182,7 @@ def _count(number: int, noun: str) -> str:
 def _configure(request: Request, root: Path) -> str:
     """Write `LOCAL_CONFIG` for this run; returns its name."""
     config = load_json(str(root / "asv.conf.json"), js_comments=True)
-    branch = git(root, "rev-parse", "--abbrev-ref", "HEAD")
+    branch = checked_out(root)
     if branch not in config["branches"]:
         config["branches"] = [branch]
     config["matrix"]["env_nobuild"] |= {

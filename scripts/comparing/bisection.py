@@ -13,7 +13,7 @@ from benchmarks.harness.record import Scalar
 from scripts.comparing.commits import Commit
 from scripts.comparing.contest import Fact
 from scripts.comparing.probing import ProbeFailed, Prober
-from scripts.preflight import RefusalError
+from scripts.refusal import RefusalError
 from scripts.verdict.halving import State, next_probe, state_of, suspects
 from scripts.verdict.judging import Evidence, judge_round
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asv.config import Config
-from asv.console import log
 from asv.environment import get_environments
 from asv.plugin_manager import plugin_manager
 from asv.repo import get_repo
@@ -17,11 +14,13 @@ from asv.util import ProcessError, UserError
 
 from benchmarks.harness.process import Installed
 from benchmarks.harness.settings import Settings
+from scripts import configuration
 from scripts.comparing.commits import Commit
-from scripts.preflight import RefusalError
+from scripts.refusal import RefusalError
 
 LOCK = Path(__file__).resolve().parents[2] / "lock.txt"
-"""The versions that were tested together; asv's environment gets them."""
+"""The versions that were tested together; asv's environment gets them. pip takes its address: it splits
+PIP_CONSTRAINT at spaces, which a path may have."""
 _SIDES = "sides"
 _INSTALL = [
     "in-dir={env_dir} python -m pip install --quiet --no-deps --upgrade --target {env_dir}/"
@@ -48,13 +47,9 @@ class Surroundings:
             SettingsError: there is no such scale or device.
         """
         Settings.from_environment({"ACESTEP_BENCH_SCALE": scale, "ACESTEP_BENCH_DEVICE": device})
-        if not config.is_file():
-            raise RefusalError(f"There is no {config}. Run this in the repository, or give --config.")
-        os.chdir(config.parent)
-        os.environ.setdefault("PIP_CONSTRAINT", str(LOCK))
-        log.set_level(logging.WARNING)
+        conf = configuration.load(config)
+        os.environ.setdefault("PIP_CONSTRAINT", LOCK.as_uri())
         try:
-            conf = Config.load(str(config))
             for plugin in conf.plugins:
                 plugin_manager.import_plugin(plugin)
             conf.install_command = _INSTALL
@@ -67,6 +62,8 @@ class Surroundings:
             if not environments:
                 raise RefusalError(f"No environment that {config} asks for can be made on this machine.")
             return cls(conf, get_repo(conf), environments[0])
+        except ImportError as error:
+            raise RefusalError(f"{config} names a plugin that cannot be imported: {error}") from error
         except UserError as error:
             raise RefusalError(f"{config}: {error}") from error
 
@@ -82,6 +79,15 @@ class Surroundings:
             if not (folder / "acestep").is_dir():
                 self.environment._set_installed_commit_hash(None)
                 self.environment.install_project(self.conf, self.repo, commit.hash)
-        except (ProcessError, UserError) as error:
+        except ProcessError as error:
+            raise RefusalError(f"{commit.label} could not be built: {error}. {words_of(error)}".rstrip()) from error
+        except UserError as error:
             raise RefusalError(f"{commit.label} could not be built: {error}") from error
         return Installed(self.environment.find_executable("python"), folder)
+
+
+def words_of(error: ProcessError) -> str:
+    """Return what a program that failed says of its failure: the lines that begin with "error", else the last one."""
+    lines = [line.strip() for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
+    named = [line for line in lines if line.lower().startswith(("error", "fatal"))]
+    return " ".join(named or lines[-1:])

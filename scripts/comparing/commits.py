@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.preflight import RefusalError, git
+from scripts.git import GitError, git, subject, told
+from scripts.progress import say
+from scripts.refusal import RefusalError
 
 WORKING_TREE = "."
 
@@ -40,19 +40,17 @@ def resolve(root: Path, name: str) -> Commit:
     """
     if name == WORKING_TREE:
         return Commit(_snapshot(root), name, "uncommitted changes", stored=False)
-    done = subprocess.run(
-        ["git", "-C", str(root), "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
+    option = ["--end-of-options"] if name.startswith("-") else []
+    try:
+        found, words = told(root, "rev-parse", "--verify", *option, f"{name}^{{commit}}")
+    except GitError as error:
         raise RefusalError(
             f"{name!r} is no commit of this repository. Give a branch, a tag or a hash, or . for the working tree; "
-            "git log --oneline shows what there is."
-        )
-    found = done.stdout.strip()
-    return Commit(found, name, git(root, "log", "-1", "--format=%s", found), stored=True)
+            f"git log --oneline shows what there is. git says: {error.words}"
+        ) from error
+    if words:
+        say(f"git says: {words}")
+    return Commit(found, name, subject(root, found), stored=True)
 
 
 def _snapshot(root: Path) -> str:
@@ -65,19 +63,10 @@ def _snapshot(root: Path) -> str:
         current = Path(git(root, "rev-parse", "--absolute-git-dir"), "index")
         if current.is_file():
             shutil.copyfile(current, index)
-        staged = {**os.environ, "GIT_INDEX_FILE": str(index)}
-        _run(root, staged, "add", "--all")
-        tree = _run(root, staged, "write-tree")
+        staged = {"GIT_INDEX_FILE": str(index)}
+        git(root, "add", "--all", variables=staged)
+        tree = git(root, "write-tree", variables=staged)
     date = git(root, "log", "-1", "--format=%cI", "HEAD")
     people = {f"GIT_{role}_{what}": "worktree" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
     dates = {"GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
-    return _run(root, {**os.environ, **people, **dates}, "commit-tree", tree, "-p", "HEAD", "-m", "working tree")
-
-
-def _run(root: Path, environment: dict[str, str], *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(root), *arguments], env=environment, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RefusalError(f"git {arguments[0]} failed on the working tree: {done.stderr.strip()}")
-    return done.stdout.strip()
+    return git(root, "commit-tree", tree, "-p", "HEAD", "-m", "working tree", variables={**people, **dates})

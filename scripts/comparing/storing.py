@@ -18,6 +18,7 @@ from asv.runner import BenchmarkResult
 from scripts.comparing.building import Surroundings
 from scripts.comparing.contest import Contest
 from scripts.comparing.sides import Side
+from scripts.refusal import RefusalError
 
 MOST_SAMPLES = 200
 """Of more samples so many are kept, evenly spread over the comparison."""
@@ -29,7 +30,9 @@ class Store:
     def __init__(self, surroundings: Surroundings, config: Path, commits: Sequence[str]) -> None:
         self._surroundings = surroundings
         name_machine = [sys.executable, "-m", "asv", "machine", "--config", str(config), "--yes"]
-        subprocess.run(name_machine, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        named = subprocess.run(name_machine, check=False, capture_output=True, text=True, errors="replace")
+        if named.returncode:
+            raise RefusalError(f"asv machine ended with status {named.returncode}: {named.stdout}{named.stderr}")
         self._machine = Machine.load()
         self._machine.save(surroundings.conf.results_dir)
         self._benchmarks = Benchmarks.discover(

@@ -19,6 +19,7 @@ from acestep.gpu_config import (
     set_global_gpu_config,
 )
 from benchmarks.harness.settings import Settings
+from scripts.git import GitError, git
 
 COMPILE_VARIABLE = "ACESTEP_COMPILE_MODEL"
 
@@ -172,18 +173,11 @@ def find_checkpoints(arguments: argparse.Namespace) -> Checkpoints:
 
 def commit() -> str:
     """The commit of the code that runs, with ``+`` behind it if files were changed since; "" outside a repository."""
-    import subprocess
-
     folder = Path(__file__).resolve().parents[2]
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=False)
-        return done.stdout.strip() if done.returncode == 0 else ""
-
     try:
-        head = git("rev-parse", "HEAD")
-        return head + ("+" if head and git("status", "--porcelain", "--untracked-files=no") else "")
-    except OSError:
+        head = git(folder, "rev-parse", "HEAD")
+        return head + ("+" if git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+    except GitError:
         return ""
 
 

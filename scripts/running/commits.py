@@ -13,7 +13,7 @@ from asv.plugin_manager import plugin_manager
 from asv.results import Results, get_filename
 from asv.util import UserError
 
-from scripts.preflight import RefusalError
+from scripts.refusal import RefusalError
 from scripts.running.cells import Place
 from scripts.running.known import Known
 from scripts.running.records import Companion

@@ -24,7 +24,7 @@ _PATIENCE_S = 3.0
 """Seconds between asking processes to end (SIGTERM) and ending them (SIGKILL)."""
 
 
-def guarded() -> None:
+def guard_children() -> None:
     """Have everything that this process starts from now on end with it."""
     mark = MARK.format(os.getpid())
     if mark in os.environ or not _PROCESSES.is_dir():

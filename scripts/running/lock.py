@@ -17,8 +17,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from scripts.preflight import RefusalError
 from scripts.progress import say
+from scripts.refusal import RefusalError
 
 HOLDER = "ACESTEP_BENCH_LOCK_HOLDER"
 """Variable that holds the process which has the lock, for those that it starts."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
+import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asv.console import log
+from asv.plugins.git import Git
 from asv.repo import get_repo
 from asv.results import iter_results
 from asv.util import UserError
@@ -18,6 +19,8 @@ from asv.util import UserError
 from benchmarks.harness.cells import Selection
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
+from scripts.branches import followed
+from scripts.git import GitError, git
 from scripts.site.commits import is_shallow, missing_commits
 
 
@@ -47,35 +50,85 @@ def require_settings(conf: Any) -> None:
             raise UserError(str(error)) from error
 
 
+def require_patterns(conf: Any) -> None:
+    """Raise `UserError` if what *conf* says of regressions has a pattern, a number or a commit that is none."""
+    for name in ("regressions_thresholds", "regressions_first_commits"):
+        entries = getattr(conf, name)
+        if not isinstance(entries, Mapping):
+            raise UserError(f"{name} of asv's configuration is {entries!r}, expected {{pattern: value}}.")
+        for pattern in entries:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise UserError(
+                    f"{name} of asv's configuration has {pattern!r}, which is no regular expression: {error}."
+                ) from error
+    for pattern, size in conf.regressions_thresholds.items():
+        try:
+            float(size)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"regressions_thresholds of asv's configuration has {size!r} for {pattern!r}, expected a number: 0.05."
+            ) from error
+
+
+def require_first_commits(conf: Any, repository: Path) -> None:
+    """Raise `UserError` if ``regressions_first_commits`` of *conf* names a commit that *repository* does not have."""
+    for pattern, commit in conf.regressions_first_commits.items():
+        if commit is None:
+            continue
+        try:
+            git(repository, "rev-parse", "--verify", "--quiet", f"{commit}^{{commit}}")
+        except GitError as error:
+            raise UserError(
+                f"regressions_first_commits of asv's configuration has {commit!r} for {pattern!r}, "
+                "which is no commit of this repository."
+            ) from error
+
+
+def follow_branches(conf: Any) -> None:
+    """Have *conf* name branches that its repository has, and warn of each that is another; see `followed`.
+
+    A repository without commits, or one that git refuses, is left to whoever reads it.
+    """
+    if conf.dvcs == "none" or not Git.is_local_repo(conf.repo) or None in conf.branches:
+        return
+    try:
+        branches, notes = followed(Path(conf.repo), conf.branches)
+    except GitError:
+        return
+    conf.branches = branches
+    for note in notes:
+        log.warning(note)
+
+
 def require_history(conf: Any) -> None:
-    """Raise `UserError` if results were measured at commits that the repository does not have."""
+    """Warn of results that were measured at commits that the repository does not have any more.
+
+    Raises:
+        UserError: the repository is a shallow clone without them, or cannot be read.
+    """
     repo = get_repo(conf)
     repo.pull()
-    repository = repo._path
-    missing = missing_commits(repository, {result.commit_hash for result in iter_results(conf.results_dir)})
+    repository = Path(repo._path)
+    try:
+        missing = missing_commits(repository, {result.commit_hash for result in iter_results(conf.results_dir)})
+        shallow = is_shallow(repository)
+    except GitError as error:
+        raise UserError(str(error)) from error
+    require_first_commits(conf, repository)
     if not missing:
         return
-    count = f"{len(missing)} measured commit{'s' if len(missing) > 1 else ''} ({missing[0][:8]}…)"
-    if is_shallow(repository):
+    several = len(missing) > 1
+    named = ", ".join(commit[:8] for commit in missing[:_MOST_NAMED]) + (", …" if len(missing) > _MOST_NAMED else "")
+    count = f"{len(missing)} measured commit{'s' if several else ''} ({named})"
+    if shallow:
         raise UserError(f"This is a shallow clone without {count}. Fetch the whole history: git fetch --unshallow")
-    raise UserError(
-        f"The repository does not have {count}. Fetch the branch they are on, or delete their files "
-        f"({missing[0][:8]}-*.json) from {conf.results_dir}."
+    log.warning(
+        f"{count} {'are' if several else 'is'} on no branch or tag any more (amended, rebased, squashed, or deleted "
+        "with its branch): left out."
     )
 
 
-_UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
-
-
-@contextmanager
-def write_errors_named() -> Iterator[None]:
-    """Raise `UserError` for a full or protected disk that shows only while asv is writing."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _UNWRITABLE:
-            raise
-        raise UserError(
-            f"Cannot write {error.filename or 'a file'}: {error.strerror}. Free some space or make the folder "
-            "writable, then give the same command again."
-        ) from error
+_MOST_NAMED = 3
+"""Number of lost commits that the warning names."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+
+from scripts.git import git
 
 
 @dataclass(frozen=True)
@@ -17,49 +19,34 @@ class Commit:
     author: str
 
 
-def read_commits(repository: str, hashes: Iterable[str]) -> dict[str, Commit]:
-    """Subject, date and author of every commit in *hashes*, by hash, read from the repository at a path."""
+def read_commits(repository: Path, hashes: Iterable[str]) -> dict[str, Commit]:
+    """Subject, date and author of every commit in *hashes*, by hash; the *repository* has to have them."""
     wanted = list(hashes)
     if not wanted:
         return {}
-    shown = subprocess.run(
-        [
-            "git",
-            "log",
-            "--no-walk=unsorted",
-            "--stdin",
-            "-z",
-            "--date=short",
-            "--format=%H%x1f%s%x1f%ad%x1f%an",
-        ],
-        input="\n".join(wanted) + "\n",
-        cwd=repository,
-        check=True,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-    ).stdout
-    rows = [row.split("\x1f") for row in shown.split("\0") if row]
-    return {row[0]: Commit(*row) for row in rows}
-
-
-def missing_commits(repository: str, hashes: Iterable[str]) -> list[str]:
-    """The *hashes* that no branch, tag or remote branch of the repository reaches any more."""
-    known = set(
-        subprocess.run(
-            ["git", "rev-list", "--all"], cwd=repository, check=True, capture_output=True, encoding="ascii"
-        ).stdout.split()
+    form = "--format=%H%x1f%ad%x1f%an%x1f%s"
+    shown = git(
+        repository, "log", "--no-walk=unsorted", "--stdin", "-z", "--date=short", form, stdin="\n".join(wanted) + "\n"
     )
-    return sorted(set(hashes) - known)
+    rows = [row.split("\x1f", 3) for row in shown.split("\0") if row]
+    return {commit: Commit(commit, subject, date, author) for commit, date, author, subject in rows}
 
 
-def is_shallow(repository: str) -> bool:
+def missing_commits(repository: Path, hashes: Iterable[str]) -> list[str]:
+    """The *hashes* that no branch, tag or remote branch of the repository reaches any more."""
+    return sorted(set(hashes) - set(git(repository, "rev-list", "--all").split()))
+
+
+def is_shallow(repository: Path) -> bool:
     """Whether the repository is a clone with a cut-off history."""
-    answer = subprocess.run(
-        ["git", "rev-parse", "--is-shallow-repository"],
-        cwd=repository,
-        check=True,
-        capture_output=True,
-        encoding="ascii",
-    ).stdout
-    return answer.strip() == "true"
+    return git(repository, "rev-parse", "--is-shallow-repository") == "true"
+
+
+def commit_tags(repository: Path) -> dict[str, str]:
+    """The commits of the tags of the repository, by tag, the oldest first; tags of trees and files are left out."""
+    tags = git(repository, "for-each-ref", "--sort=taggerdate", "--format=%(refname:strip=2)", "refs/tags").split("\n")
+    if tags == [""]:
+        return {}
+    asked = "".join(f"refs/tags/{tag}^{{commit}}\n" for tag in tags)
+    found = git(repository, "cat-file", "--batch-check=%(objectname)", stdin=asked).split("\n")
+    return {tag: line for tag, line in zip(tags, found, strict=True) if not line.endswith(" missing")}

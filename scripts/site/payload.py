@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from scripts.site.changes import Change
@@ -40,7 +41,7 @@ class Payload:
         self._hashes = {revision: commit for commit, revision in revisions.items()}
         measured = sorted({revision for e in self._environments for revision in e.revisions})
         self._position = {revision: position for position, revision in enumerate(measured)}
-        self._commits = read_commits(repo._path, [self._hashes[revision] for revision in measured])
+        self._commits = read_commits(Path(repo._path), [self._hashes[revision] for revision in measured])
 
     def build(self, asv_pages_note: str | None) -> Json:
         """The whole page; *asv_pages_note* says why asv's own pages need a network, None if they do not."""

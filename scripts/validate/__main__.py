@@ -6,6 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from benchmarks.harness.settings import SettingsError
+from scripts.command import run
 from scripts.validate import equal, histories, slowed
 
 SUBJECTS = (equal, slowed, histories)
@@ -19,11 +21,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for subject in SUBJECTS:
         subject.add_parser(subparsers)
     arguments = parser.parse_args(argv)
-    try:
-        return int(arguments.run(arguments))
-    except KeyboardInterrupt:
-        print("\nInterrupted: a part of the evidence proves nothing.", file=sys.stderr)
-        return 130
+    interrupted = "\nInterrupted: a part of the evidence proves nothing."
+    return run("scripts.validate", lambda: int(arguments.run(arguments)), SettingsError, interrupted=interrupted)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ a table with other stages, which the commit did not touch.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from scripts.comparing.catalog import workload_of
 from scripts.comparing.contest import Contest
 from scripts.comparing.duel import Duel, Until
 from scripts.comparing.sides import Side
+from scripts.git import git
 from scripts.progress import say
 from scripts.validate.here import ROOT, here
 from scripts.validate.repeating import REPEATING, TOUCHED, each_repeat
@@ -127,7 +127,7 @@ class Clone:
         return here(name, self._scratch / name)
 
     def _git(self, folder: Path, *arguments: str) -> None:
-        subprocess.run(["git", "-C", str(folder), *arguments], check=True, capture_output=True)
+        git(folder, *arguments)
 
 
 def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 
+from scripts.command import run
 from scripts.versus import planner_command, synthesizer_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status: 0 done, 1 the two sides disagree, 2 refused, 130 interrupted."""
     arguments = _parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does
-    try:
-        return _versus(arguments)
-    except KeyboardInterrupt:
-        print("\nInterrupted before a round was complete: there is nothing to tell.", file=sys.stderr)
-        return 130
+    interrupted = "\nInterrupted before a round was complete: there is nothing to tell."
+    return run("scripts.versus", lambda: _versus(arguments), interrupted=interrupted)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -42,14 +38,14 @@ def _versus(arguments: argparse.Namespace) -> int:
     from scripts.versus.turns import DisagreementError
 
     try:
-        run = arguments.prepare(arguments)
+        race = arguments.prepare(arguments)
     except (CheckpointError, ValueError, OSError) as error:
         print(f"scripts.versus: {error}", file=sys.stderr)
         return 2
     except DisagreementError as error:
         print(f"scripts.versus: {error} A race between different works means nothing.", file=sys.stderr)
         return 1
-    print(run())
+    print(race())
     return 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.preflight import RefusalError
+from scripts.refusal import RefusalError
 from scripts.running.lock import exclusive
 from tests.running.history import History
 from tests.running.test_track import wait_until

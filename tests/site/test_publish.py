@@ -204,12 +204,99 @@ def test_a_shallow_clone_is_told_how_to_get_its_history(build: Build, tmp_path: 
     assert "git fetch --unshallow" in refused(Project(clone))
 
 
-def test_results_of_commits_that_are_gone_are_named(build: Build) -> None:
-    project = build([Measured(), Measured()])
+@pytest.mark.parametrize("collected", [False, True])
+def test_results_of_commits_that_are_gone_are_left_out_with_a_line(build: Build, collected: bool) -> None:
+    project = build([Measured(), Measured(), Measured(), Measured(), Measured()], where=[("a", "cpu"), ("b", "cpu")])
+    project.git("reset", "-q", "--hard", "HEAD~4")
+    if collected:
+        project.git("reflog", "expire", "--expire=now", "--all")
+        project.git("gc", "--quiet", "--prune=now")
+    said = published(project)
+    lost = ", ".join(sorted(commit[:8] for commit in project.commits[1:])[:3])
+    assert said.count(f"4 measured commits ({lost}, …) are on no branch or tag any more") == 1
+    assert "Couldn't find" not in said
+    assert [commit["hash"] for commit in payload(project)["commits"]] == project.commits[:1]
+
+
+def test_results_on_another_branch_are_warned_of_once_a_commit(build: Build) -> None:
+    project = build([Measured(), Measured()], where=[("a", "cpu"), ("b", "cpu")])
+    project.git("branch", "topic")
     project.git("reset", "-q", "--hard", "HEAD^")
-    project.git("reflog", "expire", "--expire=now", "--all")
-    said = " ".join(refused(project).split())
-    assert f"does not have 1 measured commit ({project.commits[1][:8]}…)" in said
+    assert published(project).count(f"Couldn't find {project.commits[1][:8]} in branches (main)") == 1
+
+
+@pytest.mark.parametrize(
+    "damaged", ["", "{", "[]", "null", '{"version": 2}', '{"version": 2, "results": 7}', b"\xff\xfe\x00"]
+)
+def test_a_damaged_result_is_named_once_and_left_out(build: Build, damaged: str | bytes) -> None:
+    project = build([Measured(), Measured()])
+    [path] = project.results.glob(f"*/{project.commits[1][:8]}-*.json")
+    path.write_bytes(damaged if isinstance(damaged, bytes) else damaged.encode())
+    assert published(project).count(path.name) == 1
+    assert [commit["hash"] for commit in payload(project)["commits"]] == project.commits[:1]
+
+
+def test_tags_of_every_kind_do_not_stop_publishing(build: Build) -> None:
+    project = build([Measured(), Measured()])
+    project.git("tag", "v1")
+    project.git("tag", "-a", "v2", "-m", "annotated", "v1")
+    project.git("-c", "advice.nestedTag=false", "tag", "-a", "v3", "-m", "of a tag", "v2")
+    project.git("tag", "tree", "HEAD^{tree}")
+    project.git("tag", "file", "HEAD:code.txt")
+    for name in ("-dash", "é", "it's", "HEAD~1x"[:4] + "-1"):
+        project.git("update-ref", f"refs/tags/{name}", "HEAD")
+    published(project)
+    tags = json.loads((project.html / "index.json").read_text())["tags"]
+    assert set(tags) == {"v1", "v2", "v3", "-dash", "é", "it's", "HEAD-1"}
+
+
+def test_a_tag_called_like_the_branch_does_not_take_its_place(build: Build) -> None:
+    project = build([Measured(), Measured()])
+    project.git("tag", "main", "HEAD^")
+    assert "main is a branch and a tag here" in published(project)
+    assert [commit["hash"] for commit in payload(project)["commits"]] == project.commits
+
+
+@pytest.mark.parametrize(
+    ("checkout", "followed"), [(["-b", "trunk"], "trunk"), (["-b", "a/b's"], "HEAD"), (["--detach"], "HEAD")]
+)
+def test_without_the_branch_that_is_checked_out_is_published(build: Build, checkout: list[str], followed: str) -> None:
+    project = build([Measured(), Measured()])
+    project.git("checkout", "-q", *checkout)
+    project.git("branch", "-q", "-D", "main")
+    assert f"There is no branch main here: the history of {followed} is followed" in published(project)
+    assert [commit["hash"] for commit in payload(project)["commits"]] == project.commits
+
+
+def test_git_is_quoted_by_asv_commands(build: Build) -> None:
+    project = build([Measured()])
+    done = project.asv("publish", GIT_TEST_ASSUME_DIFFERENT_OWNER="1")
+    assert done.returncode == 1
+    assert "detected dubious ownership" in done.stdout
+    assert "Traceback" not in done.stderr
+    project.asv("machine", "--yes", HOME=str(project.root))
+    range_of_nothing = project.asv("run", "v0.1.0..main", HOME=str(project.root))
+    assert range_of_nothing.returncode != 0
+    assert "v0.1.0..main" in range_of_nothing.stdout
+    assert "Traceback" not in range_of_nothing.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("regressions_thresholds", {"(": 0.1}, "'(', which is no regular expression"),
+        ("regressions_thresholds", {"x": "much"}, "has 'much' for 'x', expected a number"),
+        ("regressions_first_commits", {"*": None}, "'*', which is no regular expression"),
+        ("regressions_first_commits", {".*": "mian"}, "has 'mian' for '.*', which is no commit"),
+    ],
+)
+def test_a_mistake_in_the_configuration_ends_with_a_sentence(
+    build: Build, setting: str, value: dict[str, object], said: str
+) -> None:
+    project = build([Measured()])
+    conf = json.loads((project.root / "asv.conf.json").read_text())
+    (project.root / "asv.conf.json").write_text(json.dumps({**conf, setting: value}))
+    assert said in refused(project)
 
 
 @pytest.mark.parametrize(("command", "folder"), [("publish", "html"), ("run", "results")])
