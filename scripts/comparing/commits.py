@@ -40,9 +40,8 @@ def resolve(root: Path, name: str) -> Commit:
     """
     if name == WORKING_TREE:
         return Commit(_snapshot(root), name, "uncommitted changes", stored=False)
-    option = ["--end-of-options"] if name.startswith("-") else []
     try:
-        found, words = told(root, "rev-parse", "--verify", *option, f"{name}^{{commit}}")
+        found, words = _named(root, name)
     except GitError as error:
         raise RefusalError(
             f"{name!r} is no commit of this repository. Give a branch, a tag or a hash, or . for the working tree; "
@@ -51,6 +50,15 @@ def resolve(root: Path, name: str) -> Commit:
     if words:
         say(f"git says: {words}")
     return Commit(found, name, subject(root, found), stored=True)
+
+
+def _named(root: Path, name: str) -> tuple[str, str]:
+    """Return the hash of the commit that git calls *name*, and what git warns of; raises GitError if it is none."""
+    option = ["--end-of-options"] if name.startswith("-") else []
+    thing, words = told(root, "rev-parse", "--verify", *option, name)
+    if thing.startswith("^"):
+        raise GitError(f"{name} leaves a commit out", f"{thing} leaves a commit out")
+    return git(root, "rev-parse", "--verify", f"{thing}^{{commit}}"), words
 
 
 def _snapshot(root: Path) -> str:
