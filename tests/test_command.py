@@ -8,10 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from asv.util import ProcessError
 
 from scripts import bisect, compare, configuration, publishing, reference, regressions
 from scripts.command import run
-from scripts.comparing.building import Surroundings
+from scripts.comparing.building import Surroundings, words_of
 from scripts.refusal import RefusalError
 from scripts.validate.__main__ import main as validate
 from tests.site.project import ROOT, Measured, Project, build_project
@@ -91,6 +92,19 @@ def test_a_plugin_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path.write_text(json.dumps({"version": 1, "repo": ".", "plugins": [".nowhere"]}))
     with pytest.raises(RefusalError, match=r"names a plugin that cannot be imported: No module named 'nowhere'"):
         Surroundings.open(path, "tiny", "cpu")
+
+
+@pytest.mark.parametrize(
+    ("stdout", "stderr", "expected"),
+    [
+        ("Looking\n", "note\nERROR: Could not open constraint file\nnote\n", "ERROR: Could not open constraint file"),
+        ("", "fatal: not a tree object\n", "fatal: not a tree object"),
+        ("one\ntwo\n", "", "two"),
+        ("", "", ""),
+    ],
+)
+def test_the_words_of_a_build_that_failed(stdout: str, stderr: str, expected: str) -> None:
+    assert words_of(ProcessError(["pip"], 1, stdout, stderr)) == expected
 
 
 @pytest.fixture
