@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -34,6 +35,9 @@ def run(name: str, command: Callable[[], int], *refusals: type[Exception], inter
         sys.stdout.flush()
     except known as refusal:
         print(f"{name}: {refusal}", file=sys.stderr)
+        return FAILED
+    except BrokenPipeError:  # by `| head`; what is left to write goes nowhere, as Python writes it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
         print(interrupted, file=sys.stderr)

@@ -50,6 +50,13 @@ def test_a_verdict_and_a_known_refusal(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().err == "it: No such thing.\n"
 
 
+def test_a_reader_that_leaves_is_no_crash() -> None:
+    code = "import sys; from scripts.command import run; sys.exit(run('it', lambda: print('x' * 10**6) or 0))"
+    command = f"'{sys.executable}' -c \"{code}\" | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "")
+
+
 def test_a_crash_of_every_command_is_2(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def crash(*_arguments: object) -> int:
         raise KeyError("host")
