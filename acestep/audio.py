@@ -26,9 +26,13 @@ MP3_SAMPLE_RATES = (44_100, 48_000)
 _SILENCE_PEAK = 1e-6
 
 
-def limit_peak(waveforms: Tensor) -> Tensor:
-    """Scale down each item of ``[B, 2, samples]`` whose peak exceeds 1; others stay as they are."""
-    peaks = waveforms.abs().amax(dim=(1, 2), keepdim=True)
+def peaks_of(waveforms: Tensor) -> Tensor:
+    """The largest magnitude of each item of ``[B, 2, samples]``, ``[B, 1, 1]``; NaN if there is one in the item."""
+    return waveforms.abs().amax(dim=(1, 2), keepdim=True)
+
+
+def limit_peak(waveforms: Tensor, peaks: Tensor) -> Tensor:
+    """Scale down each item of ``[B, 2, samples]`` whose peak, one of *peaks*, exceeds 1; others stay as they are."""
     return waveforms / peaks.clamp(min=1.0)
 
 

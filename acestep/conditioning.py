@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
+from acestep.checkpoint_files import TOKENIZER_BYTES, damage, read_config, read_json, read_shapes, read_tensors
+from acestep.checkpoints import CheckpointError, build_empty, fill
+from acestep.config_checks import check_kinds, exactly
+from acestep.config_rules import check_qwen3
 from acestep.constants import MAX_CAPTION_TOKENS, MAX_LYRIC_TOKENS
 
 
@@ -92,21 +95,43 @@ def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple
     Raises:
         CheckpointError: the folder is incomplete or damaged.
     """
-    from transformers import AutoTokenizer, Qwen3Config, Qwen3Model
+    from transformers import Qwen3Config, Qwen3Model
 
-    config = read_config(folder)
-    if config.get("model_type") != "qwen3":
-        raise CheckpointError(f"{folder}: model_type is {config.get('model_type')!r}, expected 'qwen3'.")
-    encoder: Any = build_empty(lambda: Qwen3Model(Qwen3Config(**config)))
+    config, source = read_config(folder), folder / "config.json"
+    check_kinds(config, {"model_type": exactly("qwen3")}, source)
+    shapes = {key.removeprefix("model."): shape for key, shape in read_shapes(folder).items()}
+    checked = check_qwen3(config, shapes, source)
+    encoder: Any = build_empty(lambda: Qwen3Model(Qwen3Config(**checked)))
     tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
     fill(encoder, tensors, folder, device=device, dtype=dtype)
     beside = folder.parent / "tokenizer"
-    source = beside if folder.name == "text_encoder" and beside.is_dir() else folder
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{source} holds no tokenizer that can be read: {error}") from error
-    return encoder, tokenizer
+    home = beside if folder.name == "text_encoder" and beside.is_dir() else folder
+    return encoder, _load_tokenizer(home, encoder.config)
+
+
+def _load_tokenizer(folder: Path, config: Any) -> Any:
+    """The tokenizer in *folder* for an encoder with *config*.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the encoder knows fewer tokens.
+    """
+    from transformers import AutoTokenizer
+
+    path = folder / "tokenizer.json"
+    read_json(path, TOKENIZER_BYTES)
+    if (folder / "tokenizer_config.json").exists():
+        read_json(folder / "tokenizer_config.json")
+    with damage(path, f"Download the tokenizer in {folder} again."):
+        tokenizer = AutoTokenizer.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
+        largest = max(tokenizer.get_vocab().values(), default=-1)
+    if tokenizer.pad_token_id is None:
+        raise CheckpointError(f"{folder} names no padding token. Download the tokenizer again.")
+    if largest >= config.vocab_size:
+        raise CheckpointError(
+            f"{path} has ids up to {largest}, but the text encoder knows {config.vocab_size} tokens: they are of "
+            "different checkpoints. Download the tokenizer again."
+        )
+    return tokenizer
 
 
 def encode_text(

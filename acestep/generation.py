@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from acestep.assignment import Assignment
-from acestep.audio import limit_peak
+from acestep.audio import limit_peak, peaks_of
 from acestep.clock import Clock
 from acestep.conditioning import TextStates
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE, TIMBRE_FRAMES
 from acestep.diffusion import Correction, Sampler
+from acestep.finite import NotFinite, first_not_finite, is_finite
 from acestep.material import Material, Source, prepare
 from acestep.memory import outside_limit
 from acestep.stages import Stages
@@ -104,12 +105,25 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
             _variation(request, material, plain),
         )
         latents = latents * request.latent_rescale + request.latent_shift
-        _check_latents(latents)
+        _check_latents(
+            latents,
+            {
+                "text_encode": text.text,
+                "text_encode (lyrics)": text.lyrics,
+                "reference_encode": references,
+                "source_encode": encoded,
+                "condition_encode": condition,
+                "code_decode": material.context,
+            },
+        )
     report(0.8, desc="Decoding audio...")
     with stage("vae_decode", "vae_decoder", latents.nbytes):
         waveforms = models.decode_latents(latents, request.tiled, announce=lambda text: report(0.8, desc=text))
     with outside_limit(), stage("post_process", "", 3 * waveforms.nbytes):
-        waveforms = _spliced(limit_peak(waveforms), request)
+        peaks = peaks_of(waveforms)
+        if not is_finite(peaks):
+            raise NotFinite("Stage vae_decode")
+        waveforms = _spliced(limit_peak(waveforms, peaks), request)
     report(0.99, desc="Preparing audio data...")
     outputs = {
         "pred_latents": latents,
@@ -206,8 +220,9 @@ def _report_step(report: Progress, step: int, total: int) -> None:
     report(0.52 + 0.27 * step / total, desc=f"Diffusion step {step}/{total}")
 
 
-def _check_latents(latents: Tensor) -> None:
+def _check_latents(latents: Tensor, inputs: Mapping[str, Tensor | None]) -> None:
+    """See that *latents* can be decoded; if not, blame the first stage of *inputs* whose output is of no use either."""
     if not torch.isfinite(latents).all():
-        raise RuntimeError("Generation produced NaN or Inf latents. Use a wider number format or another seed.")
+        raise NotFinite(f"Stage {first_not_finite(inputs) or 'diffusion'}")
     if not latents.any():
         raise RuntimeError("Generation produced zero latents. Check the checkpoint and latent_rescale.")

@@ -23,6 +23,7 @@ from acestep.constants import (
     VAE_FOLDER,
 )
 from acestep.diffusion import Correction, Sampler
+from acestep.finite import NotFinite, is_finite
 from acestep.generation import Progress, Request, generate
 from acestep.guidance import Guidance
 from acestep.layouts import component_folders
@@ -360,7 +361,10 @@ class AceStepHandler(Synthesizer):
             waveform = self.process_src_audio(path)
             if is_silent(waveform):
                 raise ValueError(f"src_audio {path!r} is silent; there is nothing to convert.")
-            return format_codes(self.encode_codes(self.encode_audio(waveform)))
+            latents = self.encode_audio(waveform)
+            if not is_finite(latents):
+                raise NotFinite("Stage source_encode")
+            return format_codes(self.encode_codes(latents))
         except (ValueError, RuntimeError) as error:
             logger.debug("convert_src_audio_to_codes failed", exc_info=True)
             return f"❌ {error}"

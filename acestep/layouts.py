@@ -7,7 +7,7 @@ weights.
 
 from __future__ import annotations
 
-import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +15,9 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from acestep.checkpoints import CheckpointError, component_folder, read_config, read_tensors
+from acestep.checkpoint_files import damage, read_config, read_shapes, read_tensors
+from acestep.checkpoints import CheckpointError, component_folder
+from acestep.config_checks import check_kinds, whole
 from acestep.constants import TEXT_ENCODER_FOLDER, VAE_FOLDER
 from acestep.families import ENCODER_FIELDS
 
@@ -79,9 +81,29 @@ def model_config(folder: Path) -> dict[str, Any]:
     turbo = bool(model.get("is_turbo")) or model.get("model_version") == "turbo"
     merged = {"model_type": "acestep", **parts["audio_tokenizer"], **encoder, **model, "is_turbo": turbo}
     merged.pop("encoder_hidden_size", None)
-    if encoder["hidden_size"] != model["hidden_size"]:
-        merged |= {name: encoder[name.removeprefix("encoder_")] for name in ENCODER_FIELDS}
+    own = {name: name.removeprefix("encoder_") for name in ENCODER_FIELDS}
+    check_kinds(encoder, dict.fromkeys(own.values(), whole()), folder / "condition_encoder" / "config.json")
+    if encoder["hidden_size"] != model.get("hidden_size"):
+        merged |= {name: encoder[field] for name, field in own.items()}
     return {name: value for name, value in merged.items() if not name.startswith("_")}
+
+
+def config_source(folder: Path) -> Path:
+    """What messages call the configuration of the model in *folder*: a file, or the pattern of several."""
+    return folder / "*" / "config.json" if is_diffusers(folder) else folder / "config.json"
+
+
+def model_shapes(folder: Path) -> dict[str, list[int]]:
+    """The shapes of the tensors of the model in *folder* by their keys in `AceStepModel`; only headers are read.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    if not is_diffusers(folder):
+        return {module_key(key): shape for key, shape in read_shapes(folder).items()}
+    return {
+        f"{ours}.{key}": shape for theirs, ours in _PARTS.items() for key, shape in read_shapes(folder / theirs).items()
+    }
 
 
 def read_model(folder: Path, channels: int) -> Stored:
@@ -98,12 +120,12 @@ def read_model(folder: Path, channels: int) -> Stored:
         for theirs, ours in _PARTS.items()
         for key, tensor in read_tensors(folder / theirs).items()
     }
-    try:
-        return Stored(tensors, tensors.pop("encoder.silence_latent"))
-    except KeyError:
-        raise CheckpointError(
-            f"{folder}/condition_encoder lacks silence_latent. Convert the checkpoint again."
-        ) from None
+    name = "encoder.silence_latent"
+    if name not in tensors:
+        raise CheckpointError(f"{folder}/condition_encoder lacks silence_latent. Convert the checkpoint again.")
+    silence = tensors.pop(name)
+    _check_silence(silence.transpose(1, 2) if silence.ndim == 3 else silence, channels, folder / "condition_encoder")
+    return Stored(tensors, silence)
 
 
 def module_key(key: str) -> str:
@@ -129,11 +151,43 @@ def _read_silence(folder: Path, channels: int) -> Tensor:
     path = folder / "silence_latent.pt"
     if not path.is_file():
         raise CheckpointError(f"{path} is missing. It is part of every released checkpoint: download it again.")
-    try:
+    with damage(path):
+        _check_archive(path)
         silence = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError) as error:
-        raise CheckpointError(f"{path} is damaged: {error}. Download it again.") from error
-    if not isinstance(silence, Tensor) or silence.ndim != 3 or silence.shape[:2] != (1, channels):
+    _check_silence(silence, channels, path)
+    return silence  # type: ignore[no-any-return]
+
+
+def _check_archive(path: Path) -> None:
+    """See that reading *path*, as torch writes it, takes no more memory than the file has bytes.
+
+    Raises:
+        ValueError: something in it is compressed.
+        BadZipFile: it is no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.compress_type != zipfile.ZIP_STORED:
+                raise ValueError(f"{entry.filename} is compressed, which torch.save never does")
+
+
+def _check_silence(silence: Any, channels: int, path: Path) -> None:
+    """See that *silence*, read from *path*, is latents ``[1, channels, T]`` that are in the memory that they take up.
+
+    Raises:
+        CheckpointError: it is not.
+    """
+    if (
+        not isinstance(silence, Tensor)
+        or silence.ndim != 3
+        or silence.shape[:2] != (1, channels)
+        or not silence.numel()
+    ):
         shape = list(silence.shape) if isinstance(silence, Tensor) else type(silence).__name__
-        raise CheckpointError(f"{path} holds {shape}, expected a tensor [1, {channels}, frames].")
-    return silence
+        raise CheckpointError(f"{path} holds {shape}, expected a tensor [1, {channels}, frames]. Download it again.")
+    if silence.nbytes > silence.untyped_storage().nbytes():
+        raise CheckpointError(
+            f"{path} claims {silence.shape[2]:,} frames and has the numbers of fewer. Download it again."
+        )
+    if not silence.is_floating_point() or not silence.float().isfinite().all():
+        raise CheckpointError(f"{path} holds other than finite floating-point numbers. Download it again.")

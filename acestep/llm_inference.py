@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoints import checkpoints_root, component_folder
+from acestep.checkpoint_files import damage
+from acestep.checkpoints import CheckpointError, checkpoints_root, component_folder
 from acestep.clock import Clock
 from acestep.constants import DEFAULT_LM, LM_PREFIX, NO_USER_INPUT
 from acestep.devices import default_dtype, resolve_device
@@ -113,7 +114,12 @@ class LLMHandler(RenderedPrompts, Describer):
         self.dtype = dtype or default_dtype(self.device)
         vocabulary = Vocabulary(folder)
         engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype, offload=offload)
-        self._planner = Planner(engine, vocabulary)
+        try:
+            with damage(folder / "tokenizer.json"):
+                self._planner = Planner(engine, vocabulary)
+        except CheckpointError:
+            engine.close()
+            raise
         self.llm, self.llm_tokenizer = engine.model, vocabulary.tokenizer
         self.llm_backend, self.max_model_len = engine.name, engine.max_positions
         return reason

@@ -21,10 +21,13 @@ from diffusers.pipelines.ace_step.modeling_ace_step import (
 from torch import Tensor, nn
 from torch.nn.utils import remove_weight_norm
 
-from acestep.checkpoints import CheckpointError, build_empty, fill, read_config, read_tensors
+from acestep.checkpoint_files import read_config, read_shapes, read_tensors
+from acestep.checkpoints import CheckpointError, build_empty, fill
+from acestep.config_checks import check_kinds
+from acestep.config_rules import MODEL_IDENTITY, check_model, check_vae
 from acestep.constants import LATENT_CHANNELS
 from acestep.families import ENCODER_FIELDS, Family, family_of
-from acestep.layouts import model_config, read_model
+from acestep.layouts import config_source, model_config, model_shapes, read_model
 from acestep.oobleck import lay_out
 from acestep.timbre import XLTimbreEncoder
 
@@ -118,9 +121,11 @@ def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> AceStepModel
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds a model that cannot be run.
     """
-    config = model_config(folder)
-    _check_supported(config, folder)
+    config, source = model_config(folder), config_source(folder)
+    check_kinds(config, MODEL_IDENTITY, source)
     family = family_of(config, folder)
+    check_model(DEFAULTS | config, family.xl, model_shapes(folder), source)
+    _check_supported(config, folder)
     stored = read_model(folder, (DEFAULTS | config)["audio_acoustic_hidden_dim"])
     model: AceStepModel = build_empty(lambda: AceStepModel(config, family))
     fill(model, stored.tensors, folder, device=device, dtype=dtype)
@@ -129,9 +134,6 @@ def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> AceStepModel
 
 
 def _check_supported(config: dict[str, Any], folder: Path) -> None:
-    kind = config.get("model_type")
-    if kind != "acestep":
-        raise CheckpointError(f"{folder}: model_type is {kind!r}, expected 'acestep'.")
     merged = DEFAULTS | config
     alternating = [("sliding_attention", "full_attention")[i % 2] for i in range(merged["num_hidden_layers"])]
     if (merged["layer_types"] or alternating) != alternating or not merged["use_sliding_window"]:
@@ -145,6 +147,7 @@ def load_vae(folder: Path, *, device: str, dtype: torch.dtype) -> AutoencoderOob
         CheckpointError: the folder is incomplete or damaged.
     """
     config = {key: value for key, value in read_config(folder).items() if not key.startswith("_")}
+    check_vae(config, read_shapes(folder), folder / "config.json")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # the stored keys are those of the old weight_norm

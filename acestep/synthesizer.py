@@ -14,6 +14,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGaussianDistribution
 from torch import Tensor
 
+from acestep.checkpoints import CheckpointError
 from acestep.clock import Clock
 from acestep.conditioning import TextStates, encode_text, load_text_encoder
 from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
@@ -21,7 +22,9 @@ from acestep.decoding import Announce, Decoding, decode
 from acestep.denoiser import Denoiser
 from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
 from acestep.families import Family
+from acestep.finite import NotFinite, is_finite
 from acestep.flowedit import Edit, edited
+from acestep.layouts import config_source
 from acestep.memory import outside_limit
 from acestep.model import load_model, load_vae
 from acestep.noise import Streams, retake, seeded_noise
@@ -97,12 +100,30 @@ class Synthesizer:
         self.vae = load_vae(vae_folder, device=options.rest("vae_decoder"), dtype=dtype)
         encoder = load_text_encoder(text_folder, device=options.rest("text_encoder"), dtype=dtype)
         self.text_encoder, self.text_tokenizer = encoder
+        self._check_parts(config_source(model_folder), vae_folder / "config.json", text_folder / "config.json")
         self.residence = Residence(self.parts(), options.device, options.offloaded)
         if options.compile:
             from acestep.compilation import Compiler
 
             self.compiler = Compiler()
             self.compiler.check(options.device)
+
+    def _check_parts(self, model_config: Path, vae_config: Path, text_config: Path) -> None:
+        """See that the models fit together; the arguments are the files that say what they are.
+
+        Raises:
+            CheckpointError: they do not.
+        """
+        config, text = self.model.config, self.text_encoder.config
+        for source, name, found, wanted in (
+            (model_config, "audio_acoustic_hidden_dim", config["audio_acoustic_hidden_dim"], LATENT_CHANNELS),
+            (vae_config, "decoder_input_channels", self.vae.config.decoder_input_channels, LATENT_CHANNELS),
+            (text_config, "hidden_size", text.hidden_size, config["text_hidden_dim"]),
+        ):
+            if found != wanted:
+                raise CheckpointError(
+                    f"{source}: {name} is {found}, but the other models expect {wanted}. Use models of one release."
+                )
 
     def parts(self) -> dict[str, list[Any]]:
         """The modules that come and go together, by the names that `residence` knows them by."""
@@ -184,9 +205,15 @@ class Synthesizer:
 
     @torch.inference_mode()
     def encode_codes(self, latents: Tensor) -> list[int]:
-        """The 5 Hz audio codes of *latents* ``[T, 64]``; the last one hears silence after them if need be."""
+        """The 5 Hz audio codes of *latents* ``[T, 64]``; the last one hears silence after them if need be.
+
+        Raises:
+            NotFinite: the weights hold NaN or infinite numbers.
+        """
         with self.residence.use("condition"):
-            _, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
+            quantized, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
+        if not is_finite(quantized):
+            raise NotFinite("The audio tokenizer")
         return indices.flatten().tolist()  # type: ignore[no-any-return]
 
     @torch.inference_mode()

@@ -242,7 +242,7 @@ def test_latents_that_are_not_finite(handler: AceStepHandler, monkeypatch: pytes
     monkeypatch.setattr(handler, "silence_latent", torch.full((1, 750, 64), torch.nan))
     result = generate(handler)
     assert result.error is not None
-    assert result.error.startswith("Generation produced NaN or Inf latents")
+    assert result.error.startswith("Stage condition_encode made NaN or infinite numbers: the checkpoint is damaged")
 
 
 def test_audio_that_cannot_be_saved_is_not_lost(handler: AceStepHandler, tmp_path: Path) -> None:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from acestep.checkpoint_files import TOKENIZER_BYTES, damage, read_json, read_text
 from acestep.checkpoints import CheckpointError
+from acestep.config_checks import shown
 from acestep.planner import PlannerError
 from acestep.planner.codes import CODE_TOKEN, CodeRange
 
@@ -48,7 +50,8 @@ class Vocabulary:
         from transformers import PreTrainedTokenizerFast
 
         content, token_ids = _read(folder)
-        self.codes = CodeRange.find(token_ids, str(folder / "tokenizer.json"))
+        with damage(folder / "tokenizer.json"):
+            self.codes = CodeRange.find(token_ids, str(folder / "tokenizer.json"))
         _drop_codes(content)
         self.controls: dict[str, int] = {token["content"]: token["id"] for token in content["added_tokens"]}
         self.control_ids = frozenset(self.controls.values())
@@ -57,12 +60,11 @@ class Vocabulary:
             self._control(text, folder) for text in ("<|im_end|>", "<think>", "</think>", "<|endoftext|>")
         )
         self.stops = frozenset((self.end, pad))
-        self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-            tokenizer_object=_build(content, folder),
-            chat_template=_chat_template(folder),
-            eos_token="<|im_end|>",
-            pad_token="<|endoftext|>",
-        )
+        built, template = _build(content, folder), _chat_template(folder)
+        with damage(folder / "tokenizer.json"):
+            self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+                tokenizer_object=built, chat_template=template, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+            )
         self._plain = _build(content | {"added_tokens": [], "post_processor": None}, folder)
         disguised = [token | {"content": f"\0{token['content']}"} for token in content["added_tokens"]]
         self.grammar_json = json.dumps(content | {"added_tokens": disguised, "post_processor": None})
@@ -125,23 +127,28 @@ class Vocabulary:
 def _read(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
     """``tokenizer.json`` of *folder*, and the id of every token in it."""
     path = folder / "tokenizer.json"
+    content = read_json(path, TOKENIZER_BYTES)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
         added = {token["content"]: token["id"] for token in content["added_tokens"]}
-        return content, content["model"]["vocab"] | added
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} is missing: {folder} is not a complete checkpoint.") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error!r}. Download it again.") from error
+        token_ids: dict[str, int] = content["model"]["vocab"] | added
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is no tokenizer's: {error!r}. Download it again.") from error
+    for text, token in token_ids.items():
+        if not isinstance(text, str) or type(token) is not int or token < 0:
+            raise CheckpointError(
+                f"{path}: the token {shown(text)} has the id {shown(token)}, expected a text and a whole number from 0 "
+                "on. Download it again."
+            )
+    if not content["model"]["vocab"]:
+        raise CheckpointError(f"{path} knows no text: its vocabulary is empty. Download it again.")
+    return content, token_ids
 
 
 def _build(content: dict[str, Any], folder: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    try:
+    with damage(folder / "tokenizer.json"):
         return Tokenizer.from_str(json.dumps(content))
-    except Exception as error:
-        raise CheckpointError(f"{folder / 'tokenizer.json'} is damaged: {error}. Download it again.") from error
 
 
 def _drop_codes(content: dict[str, Any]) -> None:
@@ -155,14 +162,14 @@ def _chat_template(folder: Path) -> str:
     """The template in ``chat_template.jinja``, else the one in ``tokenizer_config.json``."""
     path = folder / "chat_template.jinja"
     if path.is_file():
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     settings = folder / "tokenizer_config.json"
-    try:
-        template = json.loads(settings.read_text(encoding="utf-8"))["chat_template"]
-    except (OSError, ValueError, KeyError):
-        raise CheckpointError(f"{folder} has no chat template: chat_template.jinja is missing.") from None
+    template = read_json(settings).get("chat_template") if settings.is_file() else None
+    if template is None:
+        raise CheckpointError(f"{folder} has no chat template: chat_template.jinja is missing.")
     if isinstance(template, list):
-        template = next((entry["template"] for entry in template if entry["name"] == "default"), None)
+        with damage(settings):
+            template = next((entry["template"] for entry in template if entry["name"] == "default"), None)
     if not isinstance(template, str):
         raise CheckpointError(f"{settings}: chat_template is not text.")
     return template

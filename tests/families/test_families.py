@@ -94,7 +94,7 @@ def test_diffusers_folders_load_as_well(open_family: Open, tmp_path: Path, name:
 def test_an_incomplete_diffusers_folder_is_an_error(open_family: Open, tmp_path: Path) -> None:
     write_diffusers(open_family("base").model, tmp_path)
     (tmp_path / "audio_tokenizer" / "config.json").unlink()
-    with pytest.raises(CheckpointError, match="audio_tokenizer is not a checkpoint folder"):
+    with pytest.raises(CheckpointError, match="audio_tokenizer is not a complete checkpoint folder"):
         load_model(tmp_path, device="cpu", dtype=torch.float32)
 
 

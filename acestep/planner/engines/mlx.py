@@ -13,6 +13,7 @@ from mlx_lm.models.cache import BatchKVCache, make_prompt_cache
 
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.mlx_sampling import MlxSampler, keys
+from acestep.planner.engines.numbers import check_best
 from acestep.planner.engines.weights import check_vocabulary, read_architecture, read_weights
 from acestep.planner.timing import Laps
 from acestep.planner.vocabulary import Vocabulary
@@ -78,13 +79,16 @@ class MlxEngine:
             hidden, calls = self._read(unread, cache)
             forwards += calls
             logits = (hidden @ self._text_head.T).astype(mx.float32)
-            if constraint:
-                logits = mx.where(mx.array(constraint.allowed()), logits, -mx.inf)
-            token = int(sampler.draw(logits).item())
+            if forwards == calls:
+                _check_best(logits)
+            allowed = mx.where(mx.array(constraint.allowed()), logits, -mx.inf) if constraint else logits
+            token = int(sampler.draw(allowed).item())
             if constraint:
                 constraint.accept(token)
             tokens.append(token)
             unread = [token]
+        if forwards:
+            _check_best(logits)
         finish = "stop" if tokens[-1] in request.stops else "length"
         return TextRun(tokens, finish, forwards, constraint.seconds if constraint else 0.0)
 
@@ -121,6 +125,7 @@ class MlxEngine:
             if free:
                 tokens = mx.where(drawn[-1] < end, tokens, self._vocabulary.end)
             hidden = self.model.model(mx.concatenate([tokens] * len(prompts))[:, None], cache)[:, -1]
+        _check_best(logits)
         rows = mx.stack(drawn, axis=1).tolist()
         laps.mark("steps")
         seconds = laps.seconds()
@@ -166,6 +171,11 @@ class MlxEngine:
         if free:
             logits = mx.concatenate((logits, hidden @ self._end_head.T), axis=-1)
         return logits.astype(mx.float32)
+
+
+def _check_best(logits: mx.array) -> None:
+    """See that the likeliest token of each row of *logits* has a finite number; see `check_best`."""
+    check_best(torch.tensor(logits.max(-1).tolist()))
 
 
 def _all_ended(drawn: list[mx.array], end: int) -> bool:

@@ -19,6 +19,7 @@ from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, 
 from acestep.planner.engines.cache import Cache
 from acestep.planner.engines.decoder import Decoder
 from acestep.planner.engines.graph import FEWEST_STEPS, FixedStep
+from acestep.planner.engines.numbers import check_best
 from acestep.planner.engines.residence import Residence
 from acestep.planner.engines.weights import ARCHITECTURES, check_vocabulary, read_architecture, read_weights
 from acestep.planner.grammar import Constraint
@@ -118,11 +119,15 @@ class PtEngine:
             )
             forwards += 1
             logits = decoder.logits(hidden, self._text_ids)
+            if forwards == 1:
+                check_best(logits.amax(-1))
             token = int(sampler.draw(_masked(logits, constraint)).item())
             if constraint:
                 constraint.accept(token)
             tokens.append(token)
             unread = [token]
+        if forwards:
+            check_best(logits.amax(-1))
         read = request.prompt + tokens
         self._read_before = read[: len(read) - len(unread)], cache
         finish = "stop" if tokens[-1] in request.stops else "length"
@@ -153,6 +158,7 @@ class PtEngine:
             drawn.append(sampler.draw(logits))
             laps.mark("draw")
             if len(drawn) == steps or (request.count is None and self._all_ended(drawn)):
+                check_best(logits.amax(-1))
                 break
             tokens = drawn[-1] + first_id
             if request.count is None:

@@ -19,6 +19,7 @@ from acestep.planner import PlannerError
 from acestep.planner.engines import vllm_budget
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.heads import wider_head
+from acestep.planner.engines.numbers import check_best
 from acestep.planner.engines.vllm_containment import contained
 from acestep.planner.engines.vllm_draws import CodesDraw, Desk, Draw, TextDraw
 from acestep.planner.engines.weights import check_vocabulary, read_architecture, read_weights
@@ -94,6 +95,7 @@ class VllmEngine:
                     constraint.accept(draw.token)
                 tokens.append(draw.token)
             forwards = self._desk.forwards - before
+        check_best(draw.best)
         finish = "stop" if tokens[-1] in request.stops else "length"
         return TextRun(tokens, finish, forwards, constraint.seconds if constraint else 0.0)
 
@@ -132,7 +134,7 @@ class VllmEngine:
             self._read(prompt)
             laps.mark(lap)
         scale = request.scale if len(prompts) == 2 else None
-        self._desk.draw = CodesDraw(sampler, samples, scale, codes, end, laps)
+        self._desk.draw = draw = CodesDraw(sampler, samples, scale, codes, end, laps)
         names: dict[str, int] = {}
         for index, prompt in enumerate(prompts):
             for sample in range(samples):
@@ -143,6 +145,7 @@ class VllmEngine:
             for name, tokens in self._core.step().items():
                 written[names[name]] = [token - codes.first_id for token in tokens if token != end]
                 pending.remove(name)
+        check_best(draw.best)
         seconds = laps.seconds()
         guided_s = seconds["read unconditional"] + seconds["model"] / 2 + seconds["mix"] if scale is not None else 0.0
         return written[:samples], guided_s

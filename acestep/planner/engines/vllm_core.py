@@ -17,7 +17,7 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from acestep.planner import PlannerError
 from acestep.planner.engines.vllm_draws import Desk
-from acestep.planner.engines.vllm_weights import LOAD_FORMAT, vllm_overrides
+from acestep.planner.engines.vllm_weights import CONFIG_FORMAT, LOAD_FORMAT, vllm_overrides
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,7 @@ class Core:
             EngineArgs(
                 model=str(folder),
                 skip_tokenizer_init=True,
+                config_format=CONFIG_FORMAT,
                 load_format=LOAD_FORMAT,
                 hf_overrides=vllm_overrides(folder),
                 generation_config="vllm",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from acestep.planner import PlannerError
 from acestep.planner.codes import CodeRange
+from acestep.planner.engines.numbers import check_best
 from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampler, guide
 from acestep.planner.timing import Laps
@@ -42,18 +43,27 @@ class TextDraw:
 
     Attributes:
         token: the last one.
+        best: the logit of the likeliest token in the last step, ``[1]``.
     """
 
     def __init__(self, sampler: Sampler, constraint: Constraint | None, size: int) -> None:
         """Draw among the first *size* tokens."""
         self.token = -1
+        self.best = torch.zeros(1)
         self._sampler = sampler
         self._constraint = constraint
         self._size = size
 
     def __call__(self, logits: Tensor, rows: Mapping[int, int]) -> None:
-        """Draw once."""
+        """Draw once.
+
+        Raises:
+            PlannerError: the logits are no numbers.
+        """
         choice = logits[rows[0], None, : self._size]
+        self.best = choice.amax(-1)
+        if self.token < 0:
+            check_best(self.best)
         if self._constraint:
             allowed = torch.from_numpy(self._constraint.allowed()).to(logits.device)
             choice = choice.masked_fill(~allowed, -torch.inf)
@@ -73,6 +83,9 @@ class CodesDraw:
         codes: where they are in the vocabulary.
         end: the token that ends a sample, but not as its first one; None if it must not end.
         laps: gets the time for ``"model"``, ``"mix"`` and ``"draw"``.
+
+    Attributes:
+        best: the logits of the likeliest tokens in the last step, ``[N]``.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class CodesDraw:
         self._codes, self._end, self._laps = codes, end, laps
         self._sitting = set(range(samples))
         self._first = True
+        self.best = torch.zeros(samples)
 
     def __call__(self, logits: Tensor, rows: Mapping[int, int]) -> None:
         """Draw once for each sample that still sits.
@@ -99,6 +113,7 @@ class CodesDraw:
         if self._scale is not None:
             choices = guide(choices, self._choices(logits, rows, self._samples), self._scale)
             self._laps.mark("mix")
+        self.best = choices.amax(-1)
         if self._end is not None and self._first:
             choices[:, -1] = -torch.inf
         drawn = self._sampler.draw(choices)

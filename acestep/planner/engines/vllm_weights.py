@@ -1,4 +1,4 @@
-"""How a planner's weights get into vLLM's model. Importing this imports vLLM."""
+"""How a planner's configuration and weights get into vLLM's model. Importing this imports vLLM."""
 
 from __future__ import annotations
 
@@ -6,14 +6,33 @@ from pathlib import Path
 from typing import Any, Final
 
 from torch import nn
+from transformers import PretrainedConfig
 from vllm.config import ModelConfig
 from vllm.model_executor.model_loader import register_model_loader
 from vllm.model_executor.model_loader.base_loader import BaseModelLoader
+from vllm.transformers_utils.config import register_config_parser
+from vllm.transformers_utils.config_parser_base import ConfigParserBase
 
+from acestep.planner.engines.base import MAX_POSITIONS
 from acestep.planner.engines.heads import widen, wider_head
 from acestep.planner.engines.weights import ARCHITECTURES, read_architecture, read_weights
 
 LOAD_FORMAT: Final = "acestep-planner"
+CONFIG_FORMAT: Final = "acestep-planner"
+
+
+@register_config_parser(CONFIG_FORMAT)
+class PlannerConfig(ConfigParserBase):  # type: ignore[misc]
+    """Gives vLLM what was checked of a planner's ``config.json``, and nothing else that stands there."""
+
+    def parse(self, model: str | Path, *_: Any, **__: Any) -> tuple[dict[str, Any], PretrainedConfig]:
+        """The configuration of the planner in the folder *model*, as a dictionary and as transformers' object.
+
+        Raises:
+            CheckpointError: the folder is incomplete or damaged, or holds another model.
+        """
+        config = read_architecture(Path(model))
+        return config.to_dict(), config
 
 
 @register_model_loader(LOAD_FORMAT)
@@ -39,6 +58,13 @@ class PlannerLoader(BaseModelLoader):  # type: ignore[misc]
 
 
 def vllm_overrides(folder: Path) -> dict[str, Any]:
-    """What vLLM must take for granted beside ``config.json``: the class of the model, and its heads' width."""
+    """What vLLM must take for granted beside ``config.json``.
+
+    That is the class of the model, its heads' width, and the number of positions, for which vLLM makes tables.
+    """
     config = read_architecture(folder)
-    return {"architectures": [ARCHITECTURES[config.model_type].__name__], "head_dim": wider_head(config.head_dim)}
+    return {
+        "architectures": [ARCHITECTURES[config.model_type].__name__],
+        "head_dim": wider_head(config.head_dim),
+        "max_position_embeddings": min(config.max_position_embeddings, MAX_POSITIONS),
+    }

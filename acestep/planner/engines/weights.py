@@ -8,7 +8,10 @@ from typing import Any, Final
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, Qwen3ForCausalLM
 
-from acestep.checkpoints import CheckpointError, build_empty, check_tensors, read_config, read_tensors
+from acestep.checkpoint_files import read_config, read_shapes, read_tensors
+from acestep.checkpoints import CheckpointError, build_empty, check_tensors
+from acestep.config_checks import shown
+from acestep.config_rules import check_qwen3
 from acestep.planner.vocabulary import Vocabulary
 
 ARCHITECTURES: Final[dict[str, type[PreTrainedModel]]] = {"qwen3": Qwen3ForCausalLM}
@@ -23,12 +26,11 @@ def read_architecture(folder: Path) -> PretrainedConfig:
     """
     values: dict[str, Any] = read_config(folder)
     kind = values.get("model_type")
-    if kind not in ARCHITECTURES:
-        raise CheckpointError(f"{folder}: model_type is {kind!r}, a planner's is 'qwen3'.")
-    for option in ("attention_bias", "use_sliding_window"):
-        if values.get(option):
-            raise CheckpointError(f"{folder}: {option} is set, which no released planner has and this one cannot run.")
-    found: PretrainedConfig = ARCHITECTURES[kind].config_class.from_dict(values)  # type: ignore[union-attr]
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
+        raise CheckpointError(f"{folder}/config.json: model_type is {shown(kind)}, a planner's is 'qwen3'.")
+    shapes = {key.removeprefix("model."): shape for key, shape in read_shapes(folder).items()}
+    checked = check_qwen3(values, shapes, folder / "config.json")
+    found: PretrainedConfig = ARCHITECTURES[kind].config_class.from_dict(checked)  # type: ignore[union-attr]
     return found
 
 
