@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 WEIGHT_NAMES: Final = ("model.safetensors", "diffusion_pytorch_model.safetensors")
 CONFIG_BYTES: Final = 16 * 2**20
 """Largest configuration or shard index that is read; released ones have some kilobytes."""
-TOKENIZER_BYTES: Final = 256 * 2**20
-"""Largest tokenizer that is read; the released planner's has 25 MB."""
 SMALL_TENSOR: Final = 2**16
 """Elements of the largest tensor whose numbers are looked at when it is read: norms, biases, activations."""
 RESTORE: Final = "Restore the file from its source."

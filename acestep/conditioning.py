@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from acestep.checkpoint_files import TOKENIZER_BYTES, damage, read_config, read_json, read_shapes, read_tensors
+from acestep.checkpoint_files import damage, read_config, read_json, read_shapes, read_tensors
 from acestep.checkpoints import CheckpointError, build_empty, fill
 from acestep.config_checks import check_kinds, exactly
 from acestep.config_rules import check_qwen3
 from acestep.constants import MAX_CAPTION_TOKENS, MAX_LYRIC_TOKENS
+from acestep.tokenizer_files import read_tokenizer
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def _load_tokenizer(folder: Path, config: Any) -> Any:
     from transformers import AutoTokenizer
 
     path = folder / "tokenizer.json"
-    read_json(path, TOKENIZER_BYTES)
+    read_tokenizer(folder)
     if (folder / "tokenizer_config.json").exists():
         read_json(folder / "tokenizer_config.json")
     with damage(path, f"Download the tokenizer in {folder} again."):

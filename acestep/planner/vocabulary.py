@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acestep.checkpoint_files import TOKENIZER_BYTES, damage, read_json, read_text
+from acestep.checkpoint_files import damage, read_json, read_text
 from acestep.checkpoints import CheckpointError
-from acestep.config_checks import shown
 from acestep.planner import PlannerError
 from acestep.planner.codes import CODE_TOKEN, CodeRange
+from acestep.tokenizer_files import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -49,7 +49,7 @@ class Vocabulary:
         """
         from transformers import PreTrainedTokenizerFast
 
-        content, token_ids = _read(folder)
+        content, token_ids = read_tokenizer(folder)
         with damage(folder / "tokenizer.json"):
             self.codes = CodeRange.find(token_ids, str(folder / "tokenizer.json"))
         _drop_codes(content)
@@ -122,26 +122,6 @@ class Vocabulary:
     def decode(self, ids: Iterable[int]) -> str:
         """The text of *ids*, control tokens included."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
-
-
-def _read(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
-    """``tokenizer.json`` of *folder*, and the id of every token in it."""
-    path = folder / "tokenizer.json"
-    content = read_json(path, TOKENIZER_BYTES)
-    try:
-        added = {token["content"]: token["id"] for token in content["added_tokens"]}
-        token_ids: dict[str, int] = content["model"]["vocab"] | added
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is no tokenizer's: {error!r}. Download it again.") from error
-    for text, token in token_ids.items():
-        if not isinstance(text, str) or type(token) is not int or token < 0:
-            raise CheckpointError(
-                f"{path}: the token {shown(text)} has the id {shown(token)}, expected a text and a whole number from 0 "
-                "on. Download it again."
-            )
-    if not content["model"]["vocab"]:
-        raise CheckpointError(f"{path} knows no text: its vocabulary is empty. Download it again.")
-    return content, token_ids
 
 
 def _build(content: dict[str, Any], folder: Path) -> Tokenizer:
