@@ -171,7 +171,7 @@ def build_history(root: Path, commits: int) -> History:
     history = History(root)
     history.git("init", "-q", "-b", "main")
     (root / "install.py").write_text(INSTALL)
-    (root / ".gitignore").write_text(".asv\nhome\nhold-*\nasked\nasv.local.json\n")
+    (root / ".gitignore").write_text(".asv\nhome\ninstall.py\nhold-*\nasked\nasv.local.json\n")
     conf: dict[str, Any] = {
         "version": 1, "project": "acestep", "repo": ".", "branches": ["main"], "environment_type": "linked",
         "plugins": [".tests.benchmarks.linked_environment", ".scripts.asv_plugin"], "launch_method": "forkserver",
