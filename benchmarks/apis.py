@@ -6,19 +6,8 @@ Samples of a cell have the same prompt; vllm remembers it, and reads it but once
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, companions, for_whole_matrix, tracks_stage
+from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, parameters, ratio, timed
 from benchmarks.harness.workloads.apis import Apis
-
-SERIES = (
-    Series("wall", "seconds", "wall time"),
-    Series("lm", "seconds", "planner"),
-    Series("token_generation", "seconds", "model and sampling"),
-    Series("constrained", "seconds", "grammar and masks"),
-    Series("s_per_token", "s/token", "seconds per token"),
-    Series("tokens", "tokens", "tokens written"),
-    Series("forwards", "forwards", "calls of the model"),
-    *companions("operators", "distance"),
-)
 
 
 @for_whole_matrix
@@ -27,16 +16,36 @@ def setup_cache() -> matrix.Records:
     return matrix.measure_matrix(matrices.APIS_MATRIX, Apis)
 
 
-@tracks_stage(matrices.APIS, *SERIES)
-class Understand(FromRecords):
+class _Call(FromRecords):
+    """The series of every call."""
+
+    track_time_wall = timed("wall", "wall time")
+    track_time_lm = timed("lm", "planner")
+    track_time_token_generation = timed("token_generation", "model and sampling")
+    track_time_constrained = timed("constrained", "grammar and masks")
+    track_s_per_token = ratio("s_per_token", "s/token", "seconds per token")
+    track_tokens = exact("tokens", "tokens written")
+    track_forwards = cost("forwards", "forwards", "calls of the model")
+    track_operators = exact("operators")
+    track_distance = exact("distance")
+
+
+class Understand(_Call):
     """understand_music: metadata and lyrics from audio codes of so many seconds; with none of them, from nothing."""
 
+    stage = "Understand"
+    params, param_names = parameters(matrices.APIS[stage])
 
-@tracks_stage(matrices.APIS, *SERIES)
-class CreateSample(FromRecords):
+
+class CreateSample(_Call):
     """create_sample: caption, lyrics and metadata from one sentence."""
 
+    stage = "CreateSample"
+    params, param_names = parameters(matrices.APIS[stage])
 
-@tracks_stage(matrices.APIS, *SERIES)
-class FormatSample(FromRecords):
+
+class FormatSample(_Call):
     """format_sample: caption, lyrics of so many lines and metadata, put in order."""
+
+    stage = "FormatSample"
+    params, param_names = parameters(matrices.APIS[stage])

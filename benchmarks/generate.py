@@ -3,33 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks
+from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, memory, parameters, ratio, timed
 from benchmarks.harness.workloads.music import Music
 
 
-@tracks(
-    matrices.MUSIC,
-    Series("wall", "seconds", "Wall time of generate_music"),
-    Series("lm", "seconds", "Planner: chain of thought and audio codes"),
-    Series("text_encode", "seconds", "Text encoder"),
-    Series("condition", "seconds", "Condition encoder"),
-    Series("code_decode", "seconds", "Audio codes to latents"),
-    Series("dit", "seconds", "Diffusion: all steps"),
-    Series("dit_step", "seconds", "Diffusion: median step"),
-    Series("vae", "seconds", "VAE decode"),
-    Series("post", "seconds", "Peak guard, normalisation, fades"),
-    Series("save", "seconds", "Writing the audio files"),
-    Series("other", "seconds", "What no stage claims"),
-    Series("s_per_audio_s", "s/s", "Seconds per second of audio"),
-    Series("peak_memory", "bytes", "Peak memory"),
-    Series("tokens", "tokens", "Tokens that the planner wrote"),
-    Series("forwards", "forwards", "Calls of the planner's model"),
-    Series("fingerprint", "fingerprint", "Fingerprint of the waveforms"),
-    Series("operators", "operators", "Operator calls"),
-    Series("flop", "FLOP", "Floating-point operations"),
-    Series("allocated_bytes", "exact bytes", "Bytes of all allocations together"),
-    Series("distance", "distance", "Distance of the waveforms to the reference"),
-)
 class GenerateMusic(FromRecords):
     """Each sample calls `generate_music` for the same piece, with the same seeds.
 
@@ -42,7 +19,29 @@ class GenerateMusic(FromRecords):
     1.4 one that has nothing in common with it; on other machines rounding is about 0.000001 away.
     """
 
+    params, param_names = parameters(matrices.MUSIC)
     version = "1"
+
+    track_time_wall = timed("wall", "Wall time of generate_music")
+    track_time_lm = timed("lm", "Planner: chain of thought and audio codes")
+    track_time_text_encode = timed("text_encode", "Text encoder")
+    track_time_condition = timed("condition", "Condition encoder")
+    track_time_code_decode = timed("code_decode", "Audio codes to latents")
+    track_time_dit = timed("dit", "Diffusion: all steps")
+    track_time_dit_step = timed("dit_step", "Diffusion: median step")
+    track_time_vae = timed("vae", "VAE decode")
+    track_time_post = timed("post", "Peak guard, normalisation, fades")
+    track_time_save = timed("save", "Writing the audio files")
+    track_time_other = timed("other", "What no stage claims")
+    track_s_per_audio_s = ratio("s_per_audio_s", "s/s", "Seconds per second of audio")
+    track_peak_memory = memory("peak_memory", "Peak memory")
+    track_tokens = exact("tokens", "Tokens that the planner wrote")
+    track_forwards = cost("forwards", "forwards", "Calls of the planner's model")
+    track_fingerprint = exact("fingerprint", "Fingerprint of the waveforms")
+    track_operators = exact("operators", "Operator calls")
+    track_flop = exact("flop", "Floating-point operations")
+    track_allocated_bytes = exact("allocated_bytes", "Bytes of all allocations together")
+    track_distance = exact("distance", "Distance of the waveforms to the reference")
 
     @for_whole_matrix
     def setup_cache(self) -> matrix.Records:

@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks
+from benchmarks.harness.series import FromRecords, cost, exact, fact, for_whole_matrix, memory, parameters, timed
 from benchmarks.harness.workloads.options import Options
 
 
-@tracks(
-    matrices.OPTIONS,
-    Series("wall", "seconds", "Options: wall time of generate_music"),
-    Series("dit_step", "seconds", "Options: diffusion, median step"),
-    Series("vae", "seconds", "Options: VAE decode"),
-    Series("transfer", "seconds", "Options: moving weights to the device"),
-    Series("peak_memory", "bytes", "Options: peak memory"),
-    Series("transfers", "transfers", "Options: times that weights were moved"),
-    Series("transfer_bytes", "bytes", "Options: weights that were moved"),
-    Series("plain_layers", "layers", "Options: linear layers of the diffusion transformer that are not quantized"),
-    Series("weight_bytes", "bytes", "Options: weights of the diffusion transformer, as stored"),
-    Series("graphs", "graphs", "Options: compiled graphs"),
-    Series("fingerprint", "fingerprint", "Options: fingerprint of the waveform"),
-)
 class Generate(FromRecords):
     """A piece of 30 s in 8 steps with a turbo model, without the planner; what has to be compiled was compiled before.
 
@@ -28,6 +14,22 @@ class Generate(FromRecords):
     A cell fails if an option was asked for and is not in effect; what only an option does has no series without it.
     peak_memory: of all tensors, weights included; with a CPU, host and device are one: what is moved is there twice.
     """
+
+    params, param_names = parameters(matrices.OPTIONS)
+
+    track_time_wall = timed("wall", "Options: wall time of generate_music")
+    track_time_dit_step = timed("dit_step", "Options: diffusion, median step")
+    track_time_vae = timed("vae", "Options: VAE decode")
+    track_time_transfer = timed("transfer", "Options: moving weights to the device")
+    track_peak_memory = memory("peak_memory", "Options: peak memory")
+    track_transfers = cost("transfers", "transfers", "Options: times that weights were moved")
+    track_transfer_bytes = cost("transfer_bytes", "bytes", "Options: weights that were moved")
+    track_plain_layers = cost(
+        "plain_layers", "layers", "Options: linear layers of the diffusion transformer that are not quantized"
+    )
+    track_weight_bytes = cost("weight_bytes", "bytes", "Options: weights of the diffusion transformer, as stored")
+    track_graphs = fact("graphs", "graphs", "Options: compiled graphs")
+    track_fingerprint = exact("fingerprint", "Options: fingerprint of the waveform")
 
     @for_whole_matrix
     def setup_cache(self) -> matrix.Records:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, companions, for_whole_matrix, tracks_stage
+from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, memory, parameters, timed
 from benchmarks.harness.workloads.stages import Stages
-
-TIME = Series("time", "seconds", "time")
-PEAK_MEMORY = Series("peak_memory", "bytes", "peak memory", version="2")
-EXACT = companions("operators", "flop", "allocated_bytes", "distance")
 
 
 @for_whole_matrix
@@ -17,54 +13,80 @@ def setup_cache() -> matrix.Records:
     return matrix.measure_matrix(matrices.STAGES_MATRIX, Stages)
 
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
-class TextEncode(FromRecords):
+class _Stage(FromRecords):
+    """The series of every stage that torch computes."""
+
+    track_time = timed("time", "time")
+    track_peak_memory = memory("peak_memory", "peak memory", version="2")
+    track_operators = exact("operators")
+    track_flop = exact("flop")
+    track_allocated_bytes = exact("allocated_bytes")
+    track_distance = exact("distance")
+
+
+class TextEncode(_Stage):
     """Caption and lyrics to text states: tokenizer, encoder and embedding."""
 
+    stage = "TextEncode"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
-class ConditionEncode(FromRecords):
+
+class ConditionEncode(_Stage):
     """Text states, lyrics and timbre to the condition sequence."""
 
+    stage = "ConditionEncode"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
-class DiTForward(FromRecords):
+
+class DiTForward(_Stage):
     """One evaluation of the diffusion transformer."""
 
+    stage = "DiTForward"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
-class DiTStep(FromRecords):
+
+class DiTStep(_Stage):
     """One call of the diffusion transformer, as in a generation: what is done once for all steps is done before.
 
     family: sft is sampled as base is, xl are wider. Turbo models have their guidance in their weights; a step of the
     others is guided, and has two rows for each piece.
     """
 
+    stage = "DiTStep"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
-class VAEDecode(FromRecords):
+
+class VAEDecode(_Stage):
     """Latents of one piece to its waveform, in tiles or whole."""
 
+    stage = "VAEDecode"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(
-    matrices.STAGES,
-    TIME,
-    PEAK_MEMORY,
-    Series("extra_work", "share", "share of latent frames that are decoded again"),
-    *EXACT,
-)
-class VAEWindows(FromRecords):
+
+class VAEWindows(_Stage):
     """Latents of a batch to its waveforms, in windows.
 
     window: latent frames that are decoded together, of which a second has 25; 0 decodes the whole batch at once.
     """
 
+    stage = "VAEWindows"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY, *EXACT)
-class VAEEncode(FromRecords):
+    track_extra_work = cost("extra_work", "share", "share of latent frames that are decoded again")
+
+
+class VAEEncode(_Stage):
     """A waveform to its latents. The tiny VAE's encoder is as wide as the released one, and takes seconds a second."""
 
+    stage = "VAEEncode"
+    params, param_names = parameters(matrices.STAGES[stage])
 
-@tracks_stage(matrices.STAGES, TIME, PEAK_MEMORY)
+
 class AudioSave(FromRecords):
     """A waveform to a file."""
+
+    stage = "AudioSave"
+    params, param_names = parameters(matrices.STAGES[stage])
+
+    track_time = timed("time", "time")
+    track_peak_memory = memory("peak_memory", "peak memory", version="2")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
-from benchmarks.harness.series import FromRecords, Series, for_whole_matrix, tracks_stage
+from benchmarks.harness.series import FromRecords, for_whole_matrix, memory, parameters, timed
 from benchmarks.harness.workloads.startup import Startup
-
-TIME = Series("time", "seconds", "time")
 
 
 @for_whole_matrix
@@ -15,15 +13,24 @@ def setup_cache() -> matrix.Records:
     return matrix.measure_matrix(matrices.STARTUP_MATRIX, Startup)
 
 
-@tracks_stage(matrices.STARTUP, TIME)
 class Import(FromRecords):
     """Importing a part of the package in a fresh interpreter, timed inside it."""
 
+    stage = "Import"
+    params, param_names = parameters(matrices.STARTUP[stage])
 
-@tracks_stage(matrices.STARTUP, TIME, Series("memory", "bytes", "size of what was loaded"))
+    track_time = timed("time", "time")
+
+
 class Load(FromRecords):
     """Loading the synthesizer or the planner in a process that has imported everything already.
 
     dit_offloaded to dit_w8a8: with everything resting on the host, or the diffusion transformer quantized.
     dit_compiled: with the proof that compiling works, which finds what it compiles on the disk after the first time.
     """
+
+    stage = "Load"
+    params, param_names = parameters(matrices.STARTUP[stage])
+
+    track_time = timed("time", "time")
+    track_memory = memory("memory", "size of what was loaded")

@@ -14,22 +14,23 @@ from benchmarks.harness.output import numbers
 from benchmarks.harness.profiled import Profiled, profiled
 from benchmarks.harness.record import Scalar
 from benchmarks.harness.reference import Entry, distance_to, entry_of
+from benchmarks.harness.series_types import COST, DISTANCE, FINGERPRINT
 from benchmarks.harness.workload import Sample, TakeSample
 
-EXACT: Mapping[str, tuple[str, str]] = {
-    "tokens": ("tokens", "tokens"),
-    "dit_calls": ("calls", "DiT calls"),
-    "operators": ("operators", "operator calls"),
-    "flop": ("FLOP", "FLOP"),
-    "allocated_bytes": ("exact bytes", "bytes allocated"),
-    "peak_bytes": ("exact bytes", "peak bytes"),
-    "host_waits": ("waits", "host synchronizations"),
-    "graph_breaks": ("breaks", "graph breaks"),
-    "recompiled": ("graphs", "graphs compiled anew"),
-    "fingerprint": ("fingerprint", "output fingerprint"),
-    "distance": ("distance", "distance to the reference"),
+EXACT: Mapping[str, tuple[str, str, str]] = {
+    "tokens": ("tokens", "tokens", COST),
+    "dit_calls": ("calls", "DiT calls", COST),
+    "operators": ("operators", "operator calls", COST),
+    "flop": ("FLOP", "FLOP", COST),
+    "allocated_bytes": ("bytes", "bytes allocated", COST),
+    "peak_bytes": ("bytes", "peak bytes", COST),
+    "host_waits": ("waits", "host synchronizations", COST),
+    "graph_breaks": ("breaks", "graph breaks", COST),
+    "recompiled": ("graphs", "graphs compiled anew", COST),
+    "fingerprint": ("fingerprint", "output fingerprint", FINGERPRINT),
+    "distance": ("distance", "distance to the reference", DISTANCE),
 }
-"""Every companion, its unit, and its title. What cannot be counted in a cell is absent there.
+"""Every companion: its unit, its title, and the type of its series. What cannot be counted in a cell is absent there.
 
 operators, flop: of aten, those that a compiled graph has left aside unknown, so that there are none where one runs.
 allocated_bytes: of all allocations together. peak_bytes: the most at once beside what was there before.

@@ -1,17 +1,20 @@
-"""How asv's classes read records: one `track_` function a series."""
+"""How asv's classes show the series of the records: each is an attribute of a class, and to asv a function."""
 
 from __future__ import annotations
 
+import inspect
 import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import MethodType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from benchmarks.harness.cells import Axes, key
 from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrix import WHOLE, Records
 from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar
+from benchmarks.harness.series_types import COST, FACT, MEMORY, RATIO, TIME
 
 _COUNTED = (*EXACT, "peak_memory")
 """Series that come from runs of their own, after the samples."""
@@ -23,15 +26,20 @@ class FromRecords:
     """Base of the classes that asv runs on the records of a `setup_cache`.
 
     A cell that was not chosen, or that the commit cannot run, is NaN, which asv shows as n/a; a cell that failed, or
-    whose exact metrics could not be counted, fails, with its reason. `fixed` is what all cells of the class have in
-    common.
+    whose exact metrics could not be counted, fails, with its reason. `stage` is the parameter of that name, which all
+    cells of the class have in common; it is empty where cells have none.
     """
 
     version = "1"
     timeout = 60.0
-    fixed: ClassVar[dict[str, Scalar]] = {}
+    stage: ClassVar[str] = ""
     params: ClassVar[list[list[Scalar]]]
     param_names: ClassVar[list[str]]
+
+    @classmethod
+    def fixed(cls) -> dict[str, Scalar]:
+        """Return the parameters that all cells of the class have in common."""
+        return {"stage": cls.stage} if cls.stage else {}
 
     def setup(self, records: Records, *params: Scalar) -> None:
         """Raise RuntimeError if measuring the cell failed.
@@ -47,7 +55,7 @@ class FromRecords:
 
     def record_of(self, records: Records, params: tuple[Scalar, ...]) -> Record | None:
         """Return the record of the cell of *params*; None if the cell was not chosen."""
-        cell: Cell = {**self.fixed, **dict(zip(self.param_names, params, strict=True))}
+        cell: Cell = {**self.fixed(), **dict(zip(self.param_names, params, strict=True))}
         data = records.get(key(cell))
         return None if data is None else Record.from_dict(data)
 
@@ -58,46 +66,76 @@ def for_whole_matrix(setup_cache: SetupCache) -> SetupCache:
     return setup_cache
 
 
+BenchmarkClass = type[FromRecords]
+
+
 @dataclass(frozen=True)
 class Series:
-    """A name in the records, its unit, its title on asv's pages, and its version if that is not its class's."""
+    """One series of a class of benchmarks, written as an attribute of the class under the name that asv gives it.
 
-    name: str
+    asv finds a function there, which reads the series from the record of a cell. *record* is the name of the series in
+    the records, *type* one of `series_types`, *title* its name on asv's pages, *version* its version if that is not its
+    class's. With *shortfall_of*, the series is how far the number in the record falls short of that value: lower must
+    be better.
+    """
+
+    record: str
     unit: str
     title: str
+    type: str
     version: str = ""
+    shortfall_of: float | None = None
+
+    def __get__(self, instance: FromRecords | None, owner: BenchmarkClass) -> Callable[..., Tracked]:
+        """Return the function, bound to *instance* if there is one."""
+        function = _track_function(self, owner)
+        return function if instance is None else MethodType(function, instance)
+
+    def value(self, recorded: float) -> float:
+        """Return what is published of a *recorded* number."""
+        return recorded if self.shortfall_of is None else self.shortfall_of - recorded
 
 
-def companions(*names: str) -> tuple[Series, ...]:
-    """Return the series of these companions of a cell's times, which `exact.EXACT` knows."""
-    return tuple(Series(name, *EXACT[name]) for name in names)
+def timed(record: str, title: str) -> Series:
+    """Return a series of measured times, which is called `track_time_<record>`, or `track_time` alone."""
+    return Series(record, "seconds", title, TIME)
 
 
-TrackedClass = TypeVar("TrackedClass", bound=type[FromRecords])
+def memory(record: str, title: str, version: str = "") -> Series:
+    """Return a series of measured sizes."""
+    return Series(record, "bytes", title, MEMORY, version)
 
 
-def tracks(axes: Axes, *series: Series) -> Callable[[TrackedClass], TrackedClass]:
-    """Give a class the parameters *axes* and, for each of *series*, the function `track_<name>`."""
-
-    def decorate(cls: TrackedClass) -> TrackedClass:
-        cls.param_names = list(axes)
-        cls.params = [list(values) for values in axes.values()]
-        for one in series:
-            setattr(cls, f"track_{one.name}", _track_function(one))
-        return cls
-
-    return decorate
+def ratio(record: str, unit: str, title: str) -> Series:
+    """Return a series of shares of a measured number, which jitter as it does."""
+    return Series(record, unit, title, RATIO)
 
 
-def tracks_stage(stages: Mapping[str, Axes], *series: Series) -> Callable[[TrackedClass], TrackedClass]:
-    """Do as `tracks` with the axes that *stages* has under the name of the class, which goes into cells and titles."""
+def cost(record: str, unit: str, title: str) -> Series:
+    """Return a series of exact numbers of which more is worse."""
+    return Series(record, unit, title, COST)
 
-    def decorate(cls: TrackedClass) -> TrackedClass:
-        cls.fixed = {"stage": cls.__name__}
-        titled = [replace(one, title=f"{cls.__name__}: {one.title}") for one in series]
-        return tracks(stages[cls.__name__], *titled)(cls)
 
-    return decorate
+def fact(record: str, unit: str, title: str, shortfall_of: float | None = None) -> Series:
+    """Return a series of exact numbers of which neither more nor less is worse."""
+    return Series(record, unit, title, FACT, shortfall_of=shortfall_of)
+
+
+def exact(record: str, title: str = "") -> Series:
+    """Return the series of a companion of a cell's times, which `exact.EXACT` knows, under another *title* if given."""
+    unit, usual, series_type = EXACT[record]
+    return Series(record, unit, title or usual, series_type)
+
+
+def parameters(axes: Axes) -> tuple[list[list[Scalar]], list[str]]:
+    """Return `params` and `param_names` of a class for *axes*."""
+    return [list(values) for values in axes.values()], list(axes)
+
+
+def series_in(owner: BenchmarkClass) -> dict[str, Series]:
+    """Return all series of a class by asv's names of them, the inherited ones included."""
+    found = {name: inspect.getattr_static(owner, name) for name in dir(owner) if name.startswith("track_")}
+    return {name: series for name, series in found.items() if isinstance(series, Series)}
 
 
 def _fail(reason: str) -> NoReturn:
@@ -106,23 +144,25 @@ def _fail(reason: str) -> NoReturn:
     raise RuntimeError(reason)
 
 
-def _track_function(series: Series) -> Callable[..., Tracked]:
+def _track_function(series: Series, owner: BenchmarkClass) -> Callable[..., Tracked]:
     def track(self: FromRecords, records: Records, *params: Scalar) -> Tracked:
         record = self.record_of(records, params)
         if record is None:
             return math.nan
-        if series.name in record.samples:
-            return {"samples": record.samples[series.name], "number": 1}
-        if UNCOUNTED in record.exact and series.name in _COUNTED:
+        if series.record in record.samples:
+            return {"samples": [series.value(sample) for sample in record.samples[series.record]], "number": 1}
+        if UNCOUNTED in record.exact and series.record in _COUNTED:
             _fail(f"not counted: {record.exact[UNCOUNTED]}")
-        return float(record.exact.get(series.name, math.nan))
+        return series.value(float(record.exact.get(series.record, math.nan)))
 
-    track.__name__ = f"track_{series.name}"
-    track.__doc__ = f"{series.title}, in {series.unit}."
+    title = f"{owner.stage}: {series.title}" if owner.stage else series.title
+    track.__qualname__ = f"{owner.__name__}.track"
+    track.__doc__ = f"{title}, in {series.unit}."
     for attribute, value in (
         ("unit", series.unit),
-        ("pretty_name", series.title),
-        ("pretty_source", f"{series.title}: the series {series.name!r} of the records"),
+        ("type", series.type),
+        ("pretty_name", title),
+        ("pretty_source", f"{title}: the series {series.record!r} of the records"),
     ):
         setattr(track, attribute, value)
     if series.version:

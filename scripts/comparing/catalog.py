@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import importlib
-import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from typing import cast
 
 from benchmarks.harness.cells import Matrix
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.record import Cell
-from benchmarks.harness.series import FromRecords
+from benchmarks.harness.series import FromRecords, series_in
+from benchmarks.harness.series_types import EXACT_TYPES, TIME
+from benchmarks.harness.suite import classes_of
 from benchmarks.harness.workload import Workload
-from scripts.site.names import EXACT_UNITS, series_label, stage_label
+from scripts.site.names import series_label, stage_label
+from scripts.site.renamed import RENAMED
 
-TIME_UNIT = "seconds"
 WORKLOADS = {
     "generate": "music.Music",
     "tasks": "tasks.Tasks",
@@ -38,22 +37,22 @@ class UnknownSeriesError(ValueError):
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a cell: its name in the records, its unit, and asv's name and position of it."""
+    """One series of a cell: its name in the records, its type, and asv's name and position of it."""
 
     name: str
-    unit: str
+    type: str
     benchmark: str
     index: int
 
     @property
     def timed(self) -> bool:
         """Whether it is a time of its own: shares of another series are not."""
-        return self.unit == TIME_UNIT
+        return self.type == TIME
 
     @property
     def exact(self) -> bool:
         """Whether equal work gives equal values."""
-        return self.unit in EXACT_UNITS
+        return self.type in EXACT_TYPES
 
     @property
     def label(self) -> str:
@@ -74,13 +73,12 @@ def workload_of(matrix: str) -> type[Workload]:
 
 def series_of(matrix: str, cell: Cell) -> dict[str, Series]:
     """Return the series that asv has of *cell*, by their names in the records."""
-    owner = next(cls for cls in _classes(matrix) if _owns(cls, cell))
+    owner = next(cls for cls in classes_of(matrix) if _owns(cls, cell))
     values = tuple(cell[name] for name in owner.param_names)
     index = list(product(*owner.params)).index(values)
-    tracked = (name.removeprefix("track_") for name in dir(owner) if name.startswith("track_"))
     return {
-        name: Series(name, getattr(owner, f"track_{name}").unit, f"{matrix}.{owner.__name__}.track_{name}", index)
-        for name in tracked
+        series.record: Series(series.record, series.type, f"{matrix}.{owner.__name__}.{name}", index)
+        for name, series in series_in(owner).items()
     }
 
 
@@ -96,6 +94,8 @@ def series_named(text: str) -> tuple[Matrix, Cell, Series]:
         raise UnknownSeriesError(f"{text!r} is no series; it begins with one of {', '.join(m.name for m in MATRICES)}.")
     owned = [(cell, series) for cell in matrix.cells for series in series_of(module, cell).values()]
     cells = [(cell, series) for cell, series in owned if series.benchmark == benchmark]
+    if benchmark in RENAMED:
+        raise UnknownSeriesError(f"{benchmark!r} has a new name: {RENAMED[benchmark]!r}. Give that one.")
     if not cells:
         known = sorted({series.benchmark for _, series in owned})
         raise UnknownSeriesError(f"{benchmark!r} is no series of {module}; there are {', '.join(known)}.")
@@ -119,16 +119,5 @@ def _parameters(cell: Cell) -> str:
 
 
 def _owns(cls: type[FromRecords], cell: Cell) -> bool:
-    return cls.fixed.items() <= cell.items() and {*cls.fixed, *cls.param_names} == cell.keys()
-
-
-@cache
-def _classes(matrix: str) -> tuple[type[FromRecords], ...]:
-    return tuple(_found(matrix))
-
-
-def _found(matrix: str) -> Iterator[type[FromRecords]]:
-    module = importlib.import_module(f"benchmarks.{matrix}")
-    for _, cls in inspect.getmembers(module, inspect.isclass):
-        if issubclass(cls, FromRecords) and cls is not FromRecords:
-            yield cls
+    fixed = cls.fixed()
+    return fixed.items() <= cell.items() and {*fixed, *cls.param_names} == cell.keys()

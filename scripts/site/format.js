@@ -18,7 +18,7 @@ function scaled(value, scales) {
 function amount(value, unit) {
   if (value === null || value === undefined) return "–";
   if (unit === "seconds") return value === 0 ? "0\u00a0s" : scaled(value, TIMES);
-  if (unit === "bytes" || unit === "exact bytes") return scaled(value, SIZES);
+  if (unit === "bytes") return scaled(value, SIZES);
   if (unit === "FLOP") return scaled(value, WORK);
   if (unit === "s/s") return `${scaled(value, TIMES)} per s`;
   if (unit === "s/token") return `${scaled(value, TIMES)}/token`;
@@ -30,7 +30,7 @@ function amount(value, unit) {
 
 // What to divide the values of an axis by, and what to write behind them.
 function axisUnit(most, unit) {
-  const scales = { seconds: TIMES, "s/s": TIMES, "s/token": TIMES, bytes: SIZES, "exact bytes": SIZES, FLOP: WORK, share: [[0.01, "%"]] }[unit];
+  const scales = { seconds: TIMES, "s/s": TIMES, "s/token": TIMES, bytes: SIZES, FLOP: WORK, share: [[0.01, "%"]] }[unit];
   if (!scales) return { factor: 1, suffix: "" };
   const [factor, name] = scales.find(([least]) => most >= least) ?? scales.at(-1);
   return { factor, suffix: `\u00a0${name}` };

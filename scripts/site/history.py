@@ -13,9 +13,10 @@ from typing import Any
 from asv.graph import Graph
 from asv.results import iter_results
 
+from benchmarks.harness.series_types import DISTANCE, EXACT_TYPES, FINGERPRINT
 from scripts.site.changes import SAME_OUTPUT, Change, Point, exact_changes, latest, level_changes
 from scripts.site.hosts import breaks, read_facts
-from scripts.site.names import DISTANCE_UNIT, EXACT_UNITS, OUTPUT_UNIT, series_order
+from scripts.site.names import series_order
 from scripts.verdict.changepoints import SMALLEST_CHANGE
 
 Parameters = dict[str, str | None]
@@ -27,10 +28,12 @@ class Series:
     """One curve: a benchmark with one combination of its parameters, on one machine and environment.
 
     *cell* holds (name, ``repr`` of the value) pairs, *points* the values by revision, ascending. Nothing is compared
-    across *breaks*, and a relative change below *smallest* is none. *graph* is asv's, without its values.
+    across *breaks*, and a relative change below *smallest* is none. *graph* is asv's, without its values. *type* is one
+    of `benchmarks.harness.series_types`.
     """
 
     benchmark: str
+    type: str
     unit: str
     index: int | None
     cell: tuple[tuple[str, str], ...]
@@ -47,17 +50,17 @@ class Series:
     @property
     def exact(self) -> bool:
         """Whether equal work gives equal values."""
-        return self.unit in EXACT_UNITS
+        return self.type in EXACT_TYPES
 
     @property
     def tolerance(self) -> float:
         """Relative difference that is none, for an exact series."""
-        return SAME_OUTPUT if self.unit == OUTPUT_UNIT else 0.0
+        return SAME_OUTPUT if self.type == FINGERPRINT else 0.0
 
     @property
     def least(self) -> float:
         """Difference that is none, in the unit of an exact series: a distance is relative already."""
-        return SAME_OUTPUT if self.unit == DISTANCE_UNIT else 0.0
+        return SAME_OUTPUT if self.type == DISTANCE else 0.0
 
     @cached_property
     def changes(self) -> list[Change]:
@@ -164,6 +167,7 @@ class _Reader:
             cell = tuple(zip(benchmark["param_names"], combination, strict=True))
             yield Series(
                 benchmark=name,
+                type=benchmark["type"],
                 unit=benchmark.get("unit") or "",
                 index=index if benchmark["params"] else None,
                 cell=cell,

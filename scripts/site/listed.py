@@ -106,5 +106,4 @@ def _cell(jump: Jump) -> Cell:
 
 def amount(value: float, unit: str) -> str:
     """*value* in its *unit*, as asv writes it where asv knows the unit."""
-    known = {"seconds": "seconds", "bytes": "bytes", "exact bytes": "bytes"}
-    return str(human_value(value, known[unit])) if unit in known else f"{value:.4g} {unit}".strip()
+    return str(human_value(value, unit)) if unit in ("seconds", "bytes") else f"{value:.4g} {unit}".strip()

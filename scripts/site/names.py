@@ -91,11 +91,11 @@ _QUALITIES = {
     "chosen_share": "share of chosen tokens",
     "mask": "mask, per chosen token",
     "tier_index": "index of the tier",
-    "max_duration_lm": "longest audio with a planner",
-    "max_duration": "longest audio",
-    "max_batch_lm": "largest batch with a planner",
-    "max_batch": "largest batch",
-    "lm_choices": "planners",
+    "duration_shortfall_lm": "longest audio with a planner, short of 600 s",
+    "duration_shortfall": "longest audio, short of 600 s",
+    "batch_shortfall_lm": "largest batch with a planner, short of 8",
+    "batch_shortfall": "largest batch, short of 8",
+    "planner_shortfall": "planners not listed",
     "over_budget": "beyond what there is",
     "misfits": "does not fit",
     "too_large": "allowed, but too large",
@@ -122,29 +122,24 @@ GROUPS = {
 _GENERATIONS = ("generate", "tasks", "options")
 """The groups whose series are those of whole generations, stage by stage."""
 _SPELLING = {"lm": "LM", "vae": "VAE", "dit": "DiT"}
-OUTPUT_UNIT = "fingerprint"
-DISTANCE_UNIT = "distance"
-EXACT_UNITS = (
-    *(OUTPUT_UNIT, DISTANCE_UNIT, "tokens", "forwards", "transfers", "layers", "graphs"),
-    *("exact bytes", "FLOP", "operators", "tier", "seconds allowed", "pieces", "planners", "flags", "misfits", "GB"),
-)
-"""Units that do not jitter: any difference is a change."""
-COSTS = ("tokens", "forwards", "transfers", "layers", "exact bytes", "FLOP", "operators", "misfits", "GB")
-"""Those of them of which more is worse; of the others, a change is neither a regression nor an improvement."""
+
+
+def metric_of(benchmark: str) -> str:
+    """What a series is of: ``vae`` for ``generate.GenerateMusic.track_time_vae``, ``time`` for ``track_time`` alone."""
+    return benchmark.rpartition(".")[2].removeprefix("track_").removeprefix("time_")
 
 
 def series_label(benchmark: str) -> str:
-    """Name of a series for people: ``generate.GenerateMusic.track_vae`` is ``VAE decode``.
+    """Name of a series for people: ``generate.GenerateMusic.track_time_vae`` is ``VAE decode``.
 
     Other classes are called by their own name and, unless it is plain time, their metric; those of ``stages``
     measure a stage of the generation alone, those of ``apis`` a function, after which they are called.
     """
+    metric = metric_of(benchmark)
     if benchmark.startswith(GENERATE):
-        metric = benchmark.removeprefix(GENERATE)
         return _METRICS.get(metric, _words(metric))
     module, _, rest = benchmark.partition(".")
     owner, _, method = rest.rpartition(".")
-    metric = method.partition("_")[2] or method
     qualities = ["alone"] * (module == "stages")
     if metric != "time":
         qualities.append(_QUALITIES.get(metric, _words(metric, first=False)))
@@ -153,8 +148,8 @@ def series_label(benchmark: str) -> str:
 
 def series_order(benchmark: str) -> tuple[int, int, str]:
     """Sorts series as a reader expects them: by `GROUPS`, whole generations by wall time and stages."""
-    metrics = list(_METRICS)
-    metric = benchmark.removeprefix(GENERATE)
+    metrics = list(_METRICS) if benchmark.startswith(GENERATE) else []
+    metric = metric_of(benchmark)
     modules = list(GROUPS)
     module = benchmark.partition(".")[0]
     place = modules.index(module) if module in modules else len(modules)
@@ -171,7 +166,7 @@ def stage_label(benchmark: str) -> str:
         return GROUPS[module]
     if module not in _GENERATIONS:
         return STAGES[_ALONE[name]] if name in _ALONE else owner_label(owner)
-    metric = benchmark.rpartition(".track_")[2]
+    metric = metric_of(benchmark)
     return STAGES.get("dit" if metric == "dit_step" else metric, GROUPS[module])
 
 

@@ -109,7 +109,7 @@ function drawGlance() {
   }
   cards.push(glanceCard("Regressions that stand", open.length ? plural(open.length, "series").replace("seriess", "series") : "none",
     open.length ? `from ${plural(commits, "commit")}, over all cells` : "beyond the noise, over all cells"));
-  const outputs = environment.exact_changes.filter((change) => change.unit === "fingerprint");
+  const outputs = environment.exact_changes.filter((change) => change.type === "fingerprint");
   cards.push(glanceCard("Output", ["unchanged", "changed once"][outputs.length] ?? `changed ${outputs.length} times`,
     outputs.length ? `last at ${data.commits[outputs[0].at].short}` : `since ${data.commits[environment.commits[0]].short}`));
   byId("glance").replaceChildren(...cards);

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.series_types import FINGERPRINT
 from scripts.site.changes import Change
 from scripts.site.commits import Commit, read_commits
 from scripts.site.environments import environment_label, varying_parameters
 from scripts.site.history import Environment, Series
 from scripts.site.missing import Gaps, cell_text, find_gaps
-from scripts.site.names import GENERATE, GROUPS, OUTPUT_UNIT, STAGES, group_label, series_label, stage_label
+from scripts.site.names import GENERATE, GROUPS, STAGES, group_label, metric_of, series_label, stage_label
 from scripts.site.reasons import Reasons
 from scripts.site.regressions import JumpGroup, Regressions
 from scripts.site.values import finite, ordinals, significant
@@ -92,7 +93,7 @@ class Payload:
         points = [series.points.get(revision) for revision in revisions]
         change = series.last_change()
         values: Json = {"y": [None if p is None else p.value for p in points]}
-        if series.unit == OUTPUT_UNIT:
+        if series.type == FINGERPRINT:
             values["y"] = ordinals(values["y"], series.tolerance)
         elif not series.exact:
             values = {
@@ -103,11 +104,12 @@ class Payload:
         generated = series.benchmark.startswith(GENERATE)
         return {
             "benchmark": series.benchmark,
-            "metric": series.benchmark.removeprefix(GENERATE) if generated else None,
+            "metric": metric_of(series.benchmark) if generated else None,
             "label": series_label(series.benchmark),
             "stage": stage_label(series.benchmark),
             "group": group_label(series.benchmark),
             "exact": series.exact,
+            "type": series.type,
             "unit": series.unit,
             "cell": [{"name": name, "value": value} for name, value in series.cell],
             "cell_text": cell_text(series.cell),
@@ -154,7 +156,12 @@ class Payload:
             for change in series.changes:
                 entry = found.setdefault(
                     (series.benchmark, change.since, change.revision),
-                    {"unit": series.unit, "cells": [], **self._where(change.since, change.revision)},
+                    {
+                        "type": series.type,
+                        "unit": series.unit,
+                        "cells": [],
+                        **self._where(change.since, change.revision),
+                    },
                 )
                 entry["cells"].append({"text": cell_text(series.cell), "before": change.before, "after": change.after})
         for (benchmark, _, _), entry in found.items():

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from asv.plugins.regressions import _GraphDataFilter
 
+from benchmarks.harness.series_types import COST
 from scripts.site.acknowledged import FILE, Acknowledgement, read_acknowledgements
 from scripts.site.changes import Change
 from scripts.site.history import Environment, Series
 from scripts.site.missing import cell_text
-from scripts.site.names import COSTS
 from scripts.verdict.discoveries import discovered
 
 State = Literal["open", "acknowledged", "fixed"]
@@ -122,7 +122,7 @@ class Regressions:
     def _single_jumps(self, environment: Environment) -> Iterable[Jump]:
         """The changes of each series by itself."""
         for series in environment.series:
-            if series.exact and series.unit not in COSTS:
+            if series.exact and series.type != COST:
                 continue
             first = self._filter._get_start_revision(series.graph, None, series.name)
             for change in series.changes if first is not None else ():

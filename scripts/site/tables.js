@@ -89,7 +89,7 @@ function drawWork(environment) {
   const node = byId("work");
   const changes = environment.exact_changes;
   if (!changes.length) {
-    const known = environment.series.some((series) => series.unit === "fingerprint");
+    const known = environment.series.some((series) => series.type === "fingerprint");
     const since = data.commits[environment.commits[0]].short;
     if (environment.commits.length === 1) return node.replaceChildren(blank("One commit is measured: nothing to compare it with."));
     return node.replaceChildren(blank(known
@@ -98,7 +98,7 @@ function drawWork(environment) {
   }
   const rows = changes.map((change) => element("tr", {},
     labelled("Commit", commitElement(change)),
-    labelled("What", change.unit === "fingerprint" ? "The output changed here" : `${change.label} changed here`),
+    labelled("What", change.type === "fingerprint" ? "The output changed here" : `${change.label} changed here`),
     labelled("Where", exactCells(change))));
   return node.replaceChildren(table(["Commit", "What", "Where"], element("tbody", {}, rows), "of-work"));
 }
@@ -106,7 +106,7 @@ function drawWork(environment) {
 function exactCells(change) {
   const summary = `${change.cells.length} of ${plural(change.measured_cells, "cell")}`;
   return element("details", {}, element("summary", {}, summary), element("ul", {}, change.cells.map((cell) =>
-    element("li", {}, element("span", { className: "tag" }, cell.text || "all"), " ", change.unit === "fingerprint" ? ""
+    element("li", {}, element("span", { className: "tag" }, cell.text || "all"), " ", change.type === "fingerprint" ? ""
       : element("span", { className: "number" }, `${amount(cell.before, change.unit)} → ${amount(cell.after, change.unit)}`)))));
 }
 
@@ -144,7 +144,7 @@ function changeElement({ series, change, ratio }) {
 }
 
 function valuesElement({ series, change, latest }) {
-  if (series.unit === "fingerprint" && !change?.real) return "same output";
+  if (series.type === "fingerprint" && !change?.real) return "same output";
   const today = amount(change?.real ? change.after : latest, series.unit);
   return change ? `${amount(change.before, series.unit)} → ${today}` : today;
 }

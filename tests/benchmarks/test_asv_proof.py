@@ -15,7 +15,7 @@ from acestep.synthetic import cached
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = "duration=30,batch=1,thinking=False,steps=8"
-SERIES = r"GenerateMusic\.track_(wall|vae|dit|fingerprint)\(30, 1, False, 8\)"
+SERIES = r"GenerateMusic\.track_(time_wall|time_vae|time_dit|fingerprint)\(30, 1, False, 8\)"
 NAME = "generate.GenerateMusic.track_{}(30, 1, False, 8)"
 ATTEMPTS = 2
 """How often to measure on a machine that changes its speed meanwhile; then what was measured last has to do."""
@@ -103,7 +103,7 @@ def measure(project: Project) -> None:
 def quiet(project: Project) -> bool:
     """Whether the machine kept its speed: by what the last commit did not change, and nearly so before it."""
     dit, vae = (
-        [results(project, one)[f"generate.GenerateMusic.track_{name}"] for one in project.commits]
+        [results(project, one)[f"generate.GenerateMusic.track_time_{name}"] for one in project.commits]
         for name in ("dit", "vae")
     )
     return all(max(times) < limit * min(times) for times, limit in ((dit[1:], 1.35), (vae[:2], 2.0)))
@@ -137,8 +137,11 @@ def test_compare_names_the_decoder_and_the_whole_but_not_the_diffusion(project):
     table = project.asv("compare", "--factor", "1.4", *project.commits[1:])
     marks = changes(table)
 
-    assert {name for name, mark in marks.items() if mark == "+"} == {NAME.format("vae"), NAME.format("wall")}, table
-    assert marks[NAME.format("dit")] == ""
+    assert {name for name, mark in marks.items() if mark == "+"} == {
+        NAME.format("time_vae"),
+        NAME.format("time_wall"),
+    }, table
+    assert marks[NAME.format("time_dit")] == ""
 
 
 @pytest.mark.slow
@@ -149,7 +152,7 @@ def test_publish_lists_the_regression_with_its_commit(project):
 
     latest = {name: hashes[str(jumps[-1][1])] for name, *_, jumps in regressions}
 
-    assert latest[NAME.format("vae")] == project.commits[2]
+    assert latest[NAME.format("time_vae")] == project.commits[2]
 
 
 @pytest.mark.slow

@@ -48,7 +48,7 @@ def test_what_asv_writes_stays_out_of_the_repository(configuration):
 @pytest.mark.parametrize(
     ("name", "thresholds"),
     [
-        ("generate.GenerateMusic.track_wall(30, 1, False, 8)", []),
+        ("generate.GenerateMusic.track_time_wall(30, 1, False, 8)", []),
         ("generate.GenerateMusic.track_peak_memory(30, 1, False, 8)", [0.02]),
         ("startup.Load.track_memory('dit')", [0.02]),
         ("options.Generate.track_transfer_bytes('all', 'none', False)", []),

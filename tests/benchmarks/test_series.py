@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,10 @@ from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.matrix import WHOLE
 from benchmarks.harness.record import Record
+from benchmarks.harness.series_types import EXACT_TYPES, MEMORY, RATIO, TIME
+from benchmarks.harness.suite import all_series
 from benchmarks.stages import VAEDecode
+from benchmarks.tiers import Resolve
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 ALONE = {"generate": "GenerateMusic", "options": "Generate"}
@@ -42,24 +46,58 @@ def test_asv_s_server_imports_nothing_heavy(discovered):
 
 def test_every_series_of_music_is_found_with_its_unit(discovered):
     units = {
-        name.removeprefix("generate.GenerateMusic.track_"): entry["unit"]
+        name.removeprefix("generate.GenerateMusic.track_"): (entry["unit"], entry["type"])
         for name, entry in discovered[0].items()
         if name.startswith("generate.")
     }
 
+    stages = ("lm", "text_encode", "condition", "code_decode", "dit", "dit_step", "vae", "post", "save", "other")
     assert units == {
-        **dict.fromkeys(("wall", "lm", "text_encode", "condition", "code_decode", "dit", "dit_step"), "seconds"),
-        **dict.fromkeys(("vae", "post", "save", "other"), "seconds"),
-        "s_per_audio_s": "s/s",
-        "peak_memory": "bytes",
-        "tokens": "tokens",
-        "forwards": "forwards",
-        "fingerprint": "fingerprint",
-        "operators": "operators",
-        "flop": "FLOP",
-        "allocated_bytes": "exact bytes",
-        "distance": "distance",
+        **{f"time_{name}": ("seconds", "time") for name in ("wall", *stages)},
+        "s_per_audio_s": ("s/s", "track"),
+        "peak_memory": ("bytes", "memory"),
+        "tokens": ("tokens", "cost"),
+        "forwards": ("forwards", "cost"),
+        "fingerprint": ("fingerprint", "fingerprint"),
+        "operators": ("operators", "cost"),
+        "flop": ("FLOP", "cost"),
+        "allocated_bytes": ("bytes", "cost"),
+        "distance": ("distance", "distance"),
     }
+
+
+def test_times_and_only_times_are_called_so(discovered):
+    for name, entry in discovered[0].items():
+        assert (entry["type"] == "time") == bool(re.search(r"\.track_time(_\w+)?$", name)), name
+        assert entry["type"] != "time" or entry["unit"] == "seconds"
+
+
+def test_every_type_is_known_and_every_unit_is_one(discovered):
+    assert {entry["type"] for entry in discovered[0].values()} <= EXACT_TYPES | {TIME, MEMORY, RATIO}
+    assert not any("exact" in entry["unit"] or "allowed" in entry["unit"] for entry in discovered[0].values())
+
+
+def test_every_name_stands_in_the_file_of_its_class(discovered):
+    for name in discovered[0]:
+        module, _, series = name.split(".")
+        assert f"    {series} = " in (BENCHMARKS / f"{module}.py").read_text(), name
+
+
+def test_the_classes_and_series_are_those_that_asv_finds(discovered):
+    assert {name: (series.type, series.unit) for name, series in all_series().items()} == {
+        name: (entry["type"], entry["unit"]) for name, entry in discovered[0].items()
+    }
+
+
+def test_what_grows_as_a_tier_allows_more_is_shown_by_what_it_lacks():
+    record = Record(
+        "tiers", {"stage": "Resolve", "vram_gb": 8}, "ok", samples={"max_duration": [480.0], "max_batch": [8.0]}
+    )
+    stored = {"stage=Resolve,vram_gb=8": record.to_dict()}
+
+    assert Resolve().track_duration_shortfall(stored, 8) == {"samples": [120.0], "number": 1}
+    assert Resolve().track_batch_shortfall(stored, 8) == {"samples": [0.0], "number": 1}
+    assert math.isnan(Resolve().track_planner_shortfall(stored, 8))
 
 
 def test_companions_are_tracked_where_a_cell_has_them(discovered):
@@ -115,7 +153,7 @@ def test_the_samples_of_a_cell_go_to_asv():
     music = GenerateMusic()
     music.setup(records(), 30, 1, False, 8)
 
-    assert music.track_wall(records(), 30, 1, False, 8) == {"samples": [1.0, 2.0], "number": 1}
+    assert music.track_time_wall(records(), 30, 1, False, 8) == {"samples": [1.0, 2.0], "number": 1}
 
 
 def test_a_companion_of_a_cell_is_one_number_and_none_where_it_was_not_counted():
@@ -139,7 +177,7 @@ def test_exact_metrics_that_could_not_be_counted_have_failed_and_times_have_not(
 
 
 def test_a_series_that_the_cell_does_not_have_is_not_available():
-    assert math.isnan(GenerateMusic().track_lm(records(), 30, 1, False, 8))
+    assert math.isnan(GenerateMusic().track_time_lm(records(), 30, 1, False, 8))
 
 
 @pytest.mark.parametrize(
@@ -154,7 +192,7 @@ def test_a_series_that_the_cell_does_not_have_is_not_available():
 def test_cells_without_samples_are_not_available_and_asv_prints_nothing_about_them(given, params):
     GenerateMusic().setup(given, *params)
 
-    assert math.isnan(GenerateMusic().track_wall(given, *params))
+    assert math.isnan(GenerateMusic().track_time_wall(given, *params))
 
 
 @pytest.mark.parametrize("status", ["fail", "oom", "timeout"])
@@ -169,7 +207,7 @@ def test_what_stops_the_whole_matrix_is_told_once_a_series():
     with pytest.raises(RuntimeError, match="no such cells"):
         GenerateMusic().setup(whole, 30, 1, False, 8)
     GenerateMusic().setup(whole, 30, 1, False, 16)
-    assert math.isnan(GenerateMusic().track_wall(whole, 30, 1, False, 16))
+    assert math.isnan(GenerateMusic().track_time_wall(whole, 30, 1, False, 16))
 
 
 def test_a_stage_reads_the_records_of_its_own_name():

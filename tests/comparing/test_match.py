@@ -169,7 +169,7 @@ def test_times_have_a_unit_that_suits_them(value, text):
 
 
 @pytest.mark.parametrize(
-    "name", ["stages.DiTForward.track_time(60, 2)", "generate.GenerateMusic.track_vae(30, 2, True, 8)"]
+    "name", ["stages.DiTForward.track_time(60, 2)", "generate.GenerateMusic.track_time_vae(30, 2, True, 8)"]
 )
 def test_series_are_found_by_the_names_that_asv_gives_them(name):
     matrix, cell, series = series_named(name)
@@ -187,6 +187,7 @@ def test_a_series_without_parameters_is_that_of_a_quick_cell():
     [
         ("nonsense.Thing.track_time", "it begins with one of generate, tasks"),
         ("stages.DiTForward.track_tame", "there are .*stages.DiTForward.track_time"),
+        ("apis.Understand.track_wall", "has a new name: 'apis.Understand.track_time_wall'"),
         ("stages.DiTForward.track_time(31, 1)", r"no parameters \(31, 1\); there are \(120, 1\)"),
     ],
 )

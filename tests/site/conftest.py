@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from scripts import regressions
 from tests.site.project import QUICK, Cell, Measured, Project, build_project
 
 Build = Callable[..., Project]
+Listing = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +26,18 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         return build_project(tmp_path_factory.mktemp("project") / "p", history, cells, where)
 
     return make
+
+
+@pytest.fixture
+def listing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Listing:
+    """Runs the command in a project; returns exit status, output and errors."""
+
+    def run(project: Project, *options: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(project.root)
+        status = regressions.main(options)
+        return status, *capsys.readouterr()
+
+    return run
 
 
 @pytest.fixture(scope="session")

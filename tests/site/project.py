@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
+from benchmarks.harness.suite import all_series
+
 ROOT = Path(__file__).parents[2]
 STAGES = ("lm", "text_encode", "condition", "code_decode", "dit", "vae", "post", "save", "other")
 PARAMS = {"duration": [30, 60, 120, 240], "batch": [1, 2, 4], "thinking": [False, True], "steps": [8, 16]}
@@ -94,12 +96,13 @@ class Project:
         return self.commits[-1]
 
 
-def benchmark(name: str, unit: str, params: Mapping[str, Sequence[object]]) -> dict[str, object]:
+def benchmark(name: str, params: Mapping[str, Sequence[object]]) -> dict[str, object]:
     """An entry of asv's ``benchmarks.json``."""
+    series = all_series()[name]
     return {
         "name": name,
-        "type": "track",
-        "unit": unit,
+        "type": series.type,
+        "unit": series.unit,
         "params": [[repr(value) for value in values] for values in params.values()],
         "param_names": list(params),
         "version": "1",
@@ -110,16 +113,16 @@ def benchmark(name: str, unit: str, params: Mapping[str, Sequence[object]]) -> d
 
 def benchmarks() -> dict[str, dict[str, object]]:
     """The benchmarks that the results below are of."""
-    units = dict.fromkeys(("wall", *STAGES, "dit_step"), "seconds")
-    units |= {"s_per_audio_s": "s/s", "peak_memory": "bytes", "tokens": "tokens", "fingerprint": "fingerprint"}
-    entries = [benchmark(f"generate.GenerateMusic.track_{name}", unit, PARAMS) for name, unit in units.items()]
+    metrics = [f"time_{name}" for name in ("wall", *STAGES, "dit_step")]
+    metrics += ["s_per_audio_s", "peak_memory", "tokens", "fingerprint"]
+    entries = [benchmark(f"generate.GenerateMusic.track_{name}", PARAMS) for name in metrics]
     entries += [
-        benchmark("stages.VAEDecode.track_time", "seconds", {"duration": [30, 60], "tiled": [False, True]}),
-        benchmark("stages.DiTForward.track_time", "seconds", {"duration": [30, 60], "batch": [1, 2]}),
-        benchmark("planner.Prefill.track_time", "seconds", {"engine": ["pt", "mlx"]}),
-        benchmark("apis.Understand.track_forwards", "forwards", {}),
-        benchmark("startup.Import.track_time", "seconds", {}),
-        benchmark("startup.Load.track_memory", "bytes", {}),
+        benchmark("stages.VAEDecode.track_time", {"duration": [30, 60], "tiled": [False, True]}),
+        benchmark("stages.DiTForward.track_time", {"duration": [30, 60], "batch": [1, 2]}),
+        benchmark("planner.Prefill.track_time", {"engine": ["pt", "mlx"]}),
+        benchmark("apis.Understand.track_forwards", {}),
+        benchmark("startup.Import.track_time", {}),
+        benchmark("startup.Load.track_memory", {}),
     ]
     return {str(entry["name"]): entry for entry in entries}
 
@@ -166,7 +169,7 @@ class Writer:
 
     def _samples(self, entry, combination, measured, cells, drift):  # type: ignore[no-untyped-def]
         owner, _, metric = entry["name"].rpartition(".")
-        metric = metric.removeprefix("track_")
+        metric = metric.removeprefix("track_").removeprefix("time_")
         factors = {stage: measured.factors.get(stage, 1.0) * drift[stage] for stage in STAGES}
         if owner == "generate.GenerateMusic":
             cell = tuple(map(eval, combination))

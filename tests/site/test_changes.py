@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.progress import LedgerLine
+from benchmarks.harness.suite import all_series
 from scripts.site import ledger, names
 from scripts.site.changes import Point, exact_changes, latest, level_changes
 from scripts.site.environments import environment_label, varying_parameters
@@ -80,22 +80,24 @@ def test_an_output_that_comes_back_has_its_old_number() -> None:
 @pytest.mark.parametrize(
     ("benchmark", "label", "stage"),
     [
-        ("generate.GenerateMusic.track_vae", "VAE decode", "VAE decode"),
-        ("generate.GenerateMusic.track_dit_step", "DiT, one step", "DiT"),
-        ("generate.GenerateMusic.track_wall", "Wall time", "Whole generation"),
+        ("generate.GenerateMusic.track_time_vae", "VAE decode", "VAE decode"),
+        ("generate.GenerateMusic.track_time_dit_step", "DiT, one step", "DiT"),
+        ("generate.GenerateMusic.track_time_wall", "Wall time", "Whole generation"),
         ("stages.VAEDecode.track_time", "VAE decode, alone", "VAE decode"),
         ("stages.DiTForward.track_peak_memory", "DiT forward, alone, peak memory", "DiT"),
         ("planner.DecodeStep.track_time", "Planner: decode step", "LM planner"),
         ("planner.ChainOfThought.track_s_per_token", "Planner: chain of thought, seconds per token", "LM planner"),
-        ("apis.Understand.track_wall", "understand_music, wall time", "APIs"),
+        ("apis.Understand.track_time_wall", "understand_music, wall time", "APIs"),
         ("startup.Load.track_memory", "Load, memory", "Load"),
-        ("tasks.Types.track_wall", "Task, wall time", "Tasks"),
-        ("tasks.Types.track_source_encode", "Task, encoding the source", "Tasks"),
-        ("tasks.FromCodes.track_dit_step", "Task from audio codes, DiT, one step", "DiT"),
-        ("options.Generate.track_vae", "Options, VAE decode", "VAE decode"),
+        ("tasks.Types.track_time_wall", "Task, wall time", "Tasks"),
+        ("tasks.Types.track_time_source_encode", "Task, encoding the source", "Tasks"),
+        ("tasks.FromCodes.track_time_dit_step", "Task from audio codes, DiT, one step", "DiT"),
+        ("options.Generate.track_time_vae", "Options, VAE decode", "VAE decode"),
         ("options.Generate.track_transfer_bytes", "Options, bytes of moved weights", "Options"),
         ("stages.VAEWindows.track_extra_work", "VAE windows, alone, share decoded again", "VAE decode"),
         ("stages.VAEEncode.track_time", "VAE encode, alone", "VAE encode"),
+        ("tiers.Resolve.track_batch_shortfall", "Tier, largest batch, short of 8", "Tier"),
+        ("planner.Constraint.track_time_mask", "Planner: constraint, mask, per chosen token", "LM planner"),
         ("stages.DiTStep.track_time", "DiT step, alone", "DiT"),
         ("stages.DiTStep.track_allocated_bytes", "DiT step, alone, bytes allocated", "DiT"),
         ("planner.DecodeStep.track_operators", "Planner: decode step, operator calls", "LM planner"),
@@ -131,10 +133,14 @@ def test_parameters_have_texts_for_people(name: str, value: str, text: str) -> N
     assert names.parameter_text(name, value) == text
 
 
-def test_every_module_of_benchmarks_is_a_group_and_every_count_is_exact() -> None:
+def test_every_module_of_benchmarks_is_a_group() -> None:
     assert list(names.GROUPS) == [matrix.name for matrix in MATRICES]
-    assert {"transfers", "layers", "graphs"} <= set(names.EXACT_UNITS)
-    assert {EXACT[name][0] for name in ("operators", "flop", "allocated_bytes", "distance")} <= set(names.EXACT_UNITS)
+
+
+def test_labels_tell_all_series_apart() -> None:
+    labels = [(names.group_label(name), names.series_label(name)) for name in all_series()]
+    assert len(set(labels)) == len(labels)
+    assert not any("track" in label or "time wall" in label for _, label in labels)
 
 
 def test_environments_are_told_apart_by_what_they_have() -> None:

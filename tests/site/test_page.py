@@ -255,8 +255,8 @@ def test_asvs_own_pages_open_from_disk(visit: Visit, build: Build) -> None:
     assert project.asv("publish").returncode == 0
     assert (project.html / FOLDER).is_dir()
     tab = visit.open(project.html / "index.html")
-    tab.get_by_text("GenerateMusic.track_vae").first.wait_for()
+    tab.get_by_text("GenerateMusic.track_time_vae").first.wait_for()
     tab = visit.open(project.html / "index.html", fragment="#/regressions")
-    tab.get_by_text("generate.GenerateMusic.track_vae").first.wait_for()
+    tab.get_by_text("generate.GenerateMusic.track_time_vae").first.wait_for()
     tab.get_by_role("link", name="Overview").click()
     tab.locator("#stack .barlayer").wait_for()

@@ -10,32 +10,19 @@ from typing import Any
 
 import pytest
 
-from scripts import regressions
+from benchmarks.harness.series_types import COST, TIME
 from scripts.site.acknowledged import AcknowledgementError, read_acknowledgements
 from scripts.site.changes import Change
 from scripts.site.history import Series
 from scripts.site.regressions import Jump, counting
-from tests.site.conftest import Build
+from tests.site.conftest import Build, Listing
 from tests.site.project import Measured, Project, acknowledge
 from tests.site.test_publish import payload, published
 
-VAE = "generate.GenerateMusic.track_vae"
+VAE = "generate.GenerateMusic.track_time_vae"
 SLOWER = {"vae": 1.5}
 DUD = '\n[[acknowledged]]\ncommit = "{}"\nseries = "tiers.*"\nreason = "r"\nby = "b"\n'
 """An entry about nothing."""
-Listing = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def listing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Listing:
-    """Runs the command in a project; returns exit status, output and errors."""
-
-    def run(project: Project, *options: str) -> tuple[int, str, str]:
-        monkeypatch.chdir(project.root)
-        status = regressions.main(options)
-        return status, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -229,7 +216,7 @@ def test_results_of_another_branch_alone_are_told(slower: Project, listing: List
 
 
 def test_a_change_that_comes_alone_among_many_series_does_not_count() -> None:
-    times, operators = (Series("b", unit, None, (), {}, None) for unit in ("seconds", "operators"))
+    times, operators = (Series("b", type_, "", None, (), {}, None) for type_ in (TIME, COST))
     rare, usual = (Change(1.0, 1.1, 1, 2, (1.0, 1.2), 1 - p, stands=True) for p in (1e-5, 5e-3))
     sure, doubtful, exact = Jump(times, rare), Jump(times, usual), Jump(operators, replace(usual, probability=1.0))
 
