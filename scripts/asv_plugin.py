@@ -40,6 +40,7 @@ from scripts.saving import tell_benchmarks
 from scripts.site import assets, checks, from_disk, ledger
 from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
 from scripts.site.guards import guarded
+from scripts.site.migration import migrate
 
 
 class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no types
@@ -111,6 +112,7 @@ def _measuring(hooks: Hooks, builds: BuildClock, conf: Any, options: dict[str, A
     guard_children()
     atexit.register(_report_time_spent, time.time(), os.getpid(), builds)  # below asv's own last line
     with _alone(conf, options):
+        migrate(conf.results_dir)
         yield
 
 
@@ -147,6 +149,7 @@ def _publishing(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
     checks.require_patterns(conf)
     checks.follow_branches(conf)
     checks.require_history(conf)
+    migrate(conf.results_dir)
     try:
         read_acknowledgements(Path(conf.benchmark_dir, FILE))
     except AcknowledgementError as error:

@@ -131,7 +131,7 @@ def compare(request: Request) -> int:
         if path is not None:
             path.write_text(text() + "\n", encoding="utf-8")
     if request.store:
-        _store(surroundings, config, match)
+        _store(surroundings, match)
     return outcome.status
 
 
@@ -174,11 +174,11 @@ def _tell(match: Match, contest: Contest) -> None:
     say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
 
 
-def _store(surroundings: Surroundings, config: Path, match: Match) -> None:
+def _store(surroundings: Surroundings, match: Match) -> None:
     stored = [(place, side) for place, side in enumerate(match.sides) if side.commit.stored]
     if not stored:
         return
-    store = Store(surroundings, config, [side.commit.hash for _, side in stored])
+    store = Store(surroundings, [side.commit.hash for _, side in stored])
     for place, side in stored:
         taken = [(contest, contest.samples[place]) for contest in match.contests if contest.samples[place]]
         say(f"The samples of {side.commit.label} are in {store.save(side, taken)}")

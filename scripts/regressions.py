@@ -23,12 +23,14 @@ from asv.util import UserError
 from scripts import configuration
 from scripts.command import run
 from scripts.git import GitError, git
+from scripts.progress import say
 from scripts.site import checks, listing
 from scripts.site.acknowledged import AcknowledgementError
 from scripts.site.commits import read_commits
 from scripts.site.guards import guarded
 from scripts.site.history import read_environments
 from scripts.site.listed import Listed, listed
+from scripts.site.migration import migrate
 from scripts.site.regressions import Regressions
 
 NAME = "scripts.regressions"
@@ -96,6 +98,7 @@ def read_list(config: Path) -> tuple[list[Listed], list[str]]:
         raise UserError(f"{conf.results_dir} has no results yet. Run scripts/track, which measures the last commits.")
     checks.follow_branches(conf)
     checks.require_history(conf)
+    migrate(conf.results_dir, say)
     repo = get_repo(conf)
     revisions = repo.get_revisions(hashes)
     environments = read_environments(conf, repo, Benchmarks.load(conf), revisions)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import math
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from asv.benchmarks import Benchmarks
-from asv.machine import Machine
 from asv.results import Results
 from asv.runner import BenchmarkResult
 
 from scripts.comparing.building import Surroundings
 from scripts.comparing.contest import Contest
 from scripts.comparing.sides import Side
-from scripts.refusal import RefusalError
+from scripts.progress import say
+from scripts.running.commits import this_machine
+from scripts.site.migration import migrate
 
 MOST_SAMPLES = 200
 """Of more samples so many are kept, evenly spread over the comparison."""
@@ -27,14 +25,11 @@ MOST_SAMPLES = 200
 class Store:
     """asv's results folder, for one machine and environment."""
 
-    def __init__(self, surroundings: Surroundings, config: Path, commits: Sequence[str]) -> None:
+    def __init__(self, surroundings: Surroundings, commits: Sequence[str]) -> None:
         self._surroundings = surroundings
-        name_machine = [sys.executable, "-m", "asv", "machine", "--config", str(config), "--yes"]
-        named = subprocess.run(name_machine, check=False, capture_output=True, text=True, errors="replace")
-        if named.returncode:
-            raise RefusalError(f"asv machine ended with status {named.returncode}: {named.stdout}{named.stderr}")
-        self._machine = Machine.load()
+        self._machine = this_machine()
         self._machine.save(surroundings.conf.results_dir)
+        migrate(surroundings.conf.results_dir, say)
         self._benchmarks = Benchmarks.discover(
             surroundings.conf, surroundings.repo, [surroundings.environment], list(commits)
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from asv.config import Config
 from asv.environment import get_environments
@@ -43,7 +44,7 @@ class Commits:
             raise RefusalError(f"{config.name}: {error}") from error
         if not environments:
             raise RefusalError(f"No environment that {config.name} asks for can be made on this machine.")
-        return cls(conf.results_dir, machine_name(), environments)
+        return cls(conf.results_dir, this_machine().machine, environments)
 
     def unknown(self, commit: str, places: set[Place]) -> set[Place]:
         """Return those of *places* that are still to be measured at *commit*."""
@@ -84,10 +85,10 @@ class Commits:
         return Known(result, Companion.of(self.results_dir, result)) if same else None
 
 
-def machine_name() -> str:
-    """Return asv's name of this machine; one that it does not know is described first, with its defaults."""
-    name = Machine.get_unique_machine_name()
+def this_machine() -> Any:
+    """Return what asv knows of this machine; one that it does not know is described first, with its defaults."""
     try:
-        return str(MachineCollection.load(name)["machine"])
+        MachineCollection.load(Machine.get_unique_machine_name())
     except UserError:
-        return str(Machine.load(interactive=True, use_defaults=True).machine)
+        return Machine.load(interactive=True, use_defaults=True)
+    return Machine.load()

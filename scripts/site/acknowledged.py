@@ -9,6 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from scripts.site.renamed import names_of
+
 FILE = "acknowledged.toml"
 _REQUIRED = ("commit", "series", "reason", "by")
 _SHORTEST_HASH = 7
@@ -22,8 +24,8 @@ class AcknowledgementError(ValueError):
 class Acknowledgement:
     """One ``[[acknowledged]]`` table.
 
-    *commit* is the beginning of a hash, *series* the name of a benchmark or a shell pattern of names, and *cell* one
-    of cells as the list of regressions spells them.
+    *commit* is the beginning of a hash, *series* the name of a benchmark (a former one, too) or a shell pattern
+    of names, and *cell* one of cells as the list of regressions spells them.
     """
 
     commit: str
@@ -35,7 +37,7 @@ class Acknowledgement:
     def covers(self, commits: Iterable[str], benchmark: str, cell: str) -> bool:
         """Whether it is about a change of *benchmark* in *cell* that one of *commits* made."""
         return (
-            fnmatchcase(benchmark, self.series)
+            any(fnmatchcase(name, self.series) for name in names_of(benchmark))
             and (self.cell == cell or fnmatchcase(cell, self.cell))
             and any(commit.startswith(self.commit) for commit in commits)
         )

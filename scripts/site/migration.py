@@ -1,0 +1,83 @@
+"""Gives stored results the names of today, so that a renamed series keeps its history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from asv.console import log
+from asv.util import UserError
+
+from benchmarks.harness.files import NotWritable, write_lines
+from benchmarks.harness.suite import all_series
+from scripts.site.renamed import RENAMED
+
+Json = dict[str, Any]
+
+
+def migrate(results_dir: str, say: Callable[[str], None] = log.info) -> int:
+    """Rename series in asv's files in *results_dir*; return the number of result files that were changed.
+
+    A file is replaced at once or not at all, and not touched if there is nothing to rename. Where a result has a series
+    under both names, both stay, and asv reads the present one. *say* is told of files that cannot be read, and the
+    number of changed ones.
+
+    Raises:
+        UserError: a file with former names cannot be replaced.
+    """
+    folder = Path(results_dir)
+    results = (path for path in sorted(folder.glob("*/*.json")) if path.name != "machine.json")
+    count = sum([_change(path, _rename_results, say) for path in results])
+    if (folder / "benchmarks.json").is_file():
+        _change(folder / "benchmarks.json", _describe_anew, say)
+    if count:
+        say(f"Renamed series in {count} result file{'' if count == 1 else 's'}: times are now called track_time_….")
+    return count
+
+
+def _change(path: Path, change: Callable[[Json], Json], say: Callable[[str], None]) -> bool:
+    """Replace what the file at *path* holds by what *change* makes of it; return whether that is something else."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        changed = change(data)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        say(f"{path} is left as it is, because it cannot be read as a file of asv: {error!r}.")
+        return False
+    if changed is data:
+        return False
+    try:
+        write_lines(path, [changed], "w")
+    except NotWritable as error:
+        raise UserError(
+            f"{path} has former names of series and cannot be replaced: {error.__cause__}. Make the folder writable or "
+            "free some space, then give the same command again."
+        ) from error
+    return True
+
+
+def _rename_results(data: Json) -> Json:
+    """Return the content of a result file with the present names; *data* itself if it has no others."""
+    results: Json = data["results"]
+    if not any(name in results and RENAMED[name] not in results for name in RENAMED):
+        return data
+    renamed = {name if RENAMED.get(name, name) in results else RENAMED[name]: row for name, row in results.items()}
+    return {**data, "results": renamed}
+
+
+def _describe_anew(data: Json) -> Json:
+    """Return asv's list of benchmarks with the present names, types and units; *data* itself if it has them.
+
+    asv writes the list when it measures, and reads it when it publishes.
+    """
+    described: Json = {}
+    for name, entry in data.items():
+        present = RENAMED.get(name, name)
+        series = all_series().get(present)
+        if present != name and present in data:
+            continue
+        described[present] = entry
+        if series is not None:
+            described[present] = {**entry, "name": present, "type": series.type, "unit": series.unit}
+    return data if described == data else described
