@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,21 @@ from asv.console import log
 from asv.util import UserError
 
 from benchmarks.harness.files import NotWritable, write_lines
+from benchmarks.harness.series import Series
 from benchmarks.harness.suite import all_series
 from scripts.site.renamed import RENAMED
 
 Json = dict[str, Any]
+
+_CONVERTED = {
+    "result": "result",
+    "samples": "samples",
+    "stats_ci_99_a": "stats_ci_99_b",
+    "stats_ci_99_b": "stats_ci_99_a",
+    "stats_q_25": "stats_q_75",
+    "stats_q_75": "stats_q_25",
+}
+"""asv's columns of values, and the column each comes from when the sign changes: lower bounds become upper ones."""
 
 
 def migrate(results_dir: str, say: Callable[[str], None] = log.info) -> int:
@@ -33,7 +44,7 @@ def migrate(results_dir: str, say: Callable[[str], None] = log.info) -> int:
     if (folder / "benchmarks.json").is_file():
         _change(folder / "benchmarks.json", _describe_anew, say)
     if count:
-        say(f"Renamed series in {count} result file{'' if count == 1 else 's'}: times are now called track_time_….")
+        say(f"Renamed series in {count} result file{'' if count == 1 else 's'}, as track_vae to track_time_vae.")
     return count
 
 
@@ -62,8 +73,32 @@ def _rename_results(data: Json) -> Json:
     results: Json = data["results"]
     if not any(name in results and RENAMED[name] not in results for name in RENAMED):
         return data
-    renamed = {name if RENAMED.get(name, name) in results else RENAMED[name]: row for name, row in results.items()}
+    renamed = {}
+    for name, row in results.items():
+        present = RENAMED.get(name, name)
+        if present in results:
+            renamed[name] = row
+        else:
+            renamed[present] = _converted(row, data["result_columns"], all_series()[present])
     return {**data, "results": renamed}
+
+
+def _converted(row: Sequence[Any], columns: Sequence[str], series: Series) -> list[Any]:
+    """Return the *row* of a series that was stored as it is recorded, with the values that *series* publishes."""
+    if series.shortfall_of is None:
+        return list(row)
+    found = dict(zip(columns, row, strict=False))
+    return [
+        _each(found.get(_CONVERTED[column]), series.value) if column in _CONVERTED else value
+        for column, value in found.items()
+    ]
+
+
+def _each(values: Any, convert: Callable[[float], float]) -> Any:
+    """Return *values*, numbers in lists, *convert*ed; None stays."""
+    if isinstance(values, list):
+        return [_each(value, convert) for value in values]
+    return None if values is None else convert(values)
 
 
 def _describe_anew(data: Json) -> Json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,8 +74,34 @@ def test_results_are_as_if_they_had_been_measured_under_the_present_names(build:
     project = build(SLOWER)
     measured = content(project)
     assert content(written_before(project)) != measured
-    assert migrated(project) == (4, ["Renamed series in 4 result files: times are now called track_time_…."])
+    assert migrated(project) == (4, ["Renamed series in 4 result files, as track_vae to track_time_vae."])
     assert content(project) == measured
+
+
+def test_what_grew_as_a_tier_allowed_more_is_converted(old: Project) -> None:
+    former, present = "tiers.Resolve.track_max_batch", "tiers.Resolve.track_batch_shortfall"
+    stored = {
+        "result": [1.0, 4.0, None],
+        "stats_ci_99_a": [-math.inf, 3.0, None],
+        "stats_ci_99_b": [math.inf, 5.0, None],
+    }
+    stored |= {"params": [["4", "8", "80"]], "version": "1", "samples": [[1.0], [4.0, 4.0], None]}
+    expected = {
+        "result": [7.0, 4.0, None],
+        "stats_ci_99_a": [-math.inf, 3.0, None],
+        "stats_ci_99_b": [math.inf, 5.0, None],
+    }
+    expected |= {"params": stored["params"], "version": "1", "samples": [[7.0], [4.0, 4.0], None]}
+
+    def measured(data: dict[str, Any]) -> None:
+        data["result_columns"] = list(stored)
+        data["results"] = {former: list(stored.values()), "tiers.Resolve.track_quantized": [[1.0]]}
+
+    path = changed(old, measured)
+    migrated(old)
+    results = json.loads(path.read_text())["results"]
+    assert dict(zip(stored, results[present], strict=True)) == expected
+    assert list(results) == [present, "tiers.Resolve.track_quantized"]
 
 
 def test_nothing_is_touched_the_second_time(old: Project) -> None:
