@@ -23,9 +23,9 @@ function amount(value, unit) {
   if (unit === "s/s") return `${scaled(value, TIMES)} per s`;
   if (unit === "s/token") return `${scaled(value, TIMES)}/token`;
   if (unit === "share") return `${(100 * value).toFixed(1)}\u00a0%`;
-  if (unit === "tokens" || unit === "forwards") return `${Math.round(value).toLocaleString("en")}\u00a0${unit}`;
   if (unit === "fingerprint") return `output ${String.fromCharCode(65 + (value % 26))}`;
-  return unit ? `${digits(value)}\u00a0${unit}` : digits(value);
+  const number = Number.isInteger(value) ? value.toLocaleString("en") : digits(value);
+  return unit ? `${number}\u00a0${unit}` : number;
 }
 
 // What to divide the values of an axis by, and what to write behind them.
