@@ -11,8 +11,11 @@ from typing import Any
 
 from scripts.running.records import Companion
 
-FACTS = ("os", "cpu", "cores", "python", "torch", "threads", "device_name", "cuda", "driver", "variables")
-"""What a commit of this repository cannot change about where it is measured."""
+FACTS = (
+    *("os", "cpu", "cores", "python", "torch", "threads", "device_name", "cuda", "driver"),
+    *("variables", "workload"),
+)
+"""Where, with what and on which checkpoints it was measured: a commit of the measured package changes none of it."""
 
 Facts = Mapping[str, Any]
 

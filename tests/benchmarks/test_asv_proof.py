@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from acestep.synthetic import cached
+from benchmarks.harness.frozen.tree import cached
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = "duration=30,batch=1,thinking=False,steps=8"
@@ -74,7 +74,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     environ = {
         **os.environ,
         "HOME": str(home),
-        "ACESTEP_CACHE_DIR": str(cached("tiny").parents[1]),
+        "ACESTEP_BENCH_CACHE_DIR": str(cached().parents[1]),
         "ACESTEP_BENCH_CELLS": CELL,
     }
     project = Project(home / "clone", [], environ)

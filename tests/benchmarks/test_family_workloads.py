@@ -100,14 +100,16 @@ def test_a_commit_whose_denoiser_takes_no_guidance_is_too_old(shelf, monkeypatch
 
 
 def test_a_commit_without_other_families_still_has_turbo(shelf, monkeypatch):
-    cached = synthetic.cached
+    initialize = AceStepHandler.initialize_service
 
-    def only_turbo(scale, planners=("0.6B",)):
-        return cached(scale, planners)
+    def turbo_alone(self, project_root, config_path, **options):
+        if "turbo" not in config_path:
+            return f"{config_path}: is_turbo is not true; this version runs turbo checkpoints only.", False
+        return initialize(self, project_root, config_path, **options)
 
-    monkeypatch.setattr(synthetic, "cached", only_turbo)
+    monkeypatch.setattr(AceStepHandler, "initialize_service", turbo_alone)
 
-    with pytest.raises(Unsupported, match="only_turbo does not take dits"):
+    with pytest.raises(Unsupported, match="this version runs turbo checkpoints only"):
         taken(shelf, BASE)
     assert taken(shelf, TURBO).series["time"] > 0
 

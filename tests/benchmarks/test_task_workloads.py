@@ -110,14 +110,14 @@ def test_a_commit_without_tasks_is_too_old(tmp_path, monkeypatch):
         Tasks().load(settings(tmp_path))
 
 
-def test_a_commit_without_other_families_is_too_old(tmp_path, monkeypatch):
+def test_a_commit_without_other_families_has_no_full_ones(tmp_path, monkeypatch):
     def cached(scale, planners=("0.6B",)):
         return scale, planners
 
     monkeypatch.setattr(synthetic, "cached", cached)
 
     with pytest.raises(Unsupported, match="cached does not take dits"):
-        Tasks().load(settings(tmp_path))
+        Tasks().load(settings(tmp_path, scale="full"))
 
 
 def test_checkpoints_without_a_base_model_have_no_tasks(tmp_path):

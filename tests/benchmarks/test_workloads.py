@@ -10,6 +10,7 @@ import pytest
 
 from acestep import inference
 from benchmarks.harness.cells import key
+from benchmarks.harness.frozen.tree import frozen_digest
 from benchmarks.harness.matrices import STAGES, STAGES_MATRIX, STARTUP, STARTUP_MATRIX
 from benchmarks.harness.matrix import measure_matrix
 from benchmarks.harness.settings import Settings
@@ -194,6 +195,7 @@ def test_importing_and_loading_are_measured_in_processes_of_their_own(tmp_path):
     records = measure_matrix(STARTUP_MATRIX, Startup, chosen, known=(STARTUP_MATRIX,))
 
     assert [record["status"] for record in records.values()] == ["ok", "ok", "ok"], records
+    assert {record["host"]["workload"] for record in records.values()} == {frozen_digest()}
     loaded = records["stage=Load,component=lm"]["samples"]
     assert len(set(loaded["memory"])) == 1
     assert loaded["memory"][0] > 100_000

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from acestep.synthetic import cached
+from benchmarks.harness.frozen.tree import cached
 from scripts.bisect import main as bisect_main
 from scripts.compare import UNHURRIED, contests, main, parse
 from scripts.comparing.arguments import duration
@@ -34,7 +34,7 @@ def project(tmp_path_factory):
     """A clone whose last commit encodes its text twice, and whose working tree adds a line of no effect."""
     home = tmp_path_factory.mktemp("comparison")
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(home / "clone")], check=True)
-    environ = {**os.environ, "HOME": str(home), "ACESTEP_CACHE_DIR": str(cached("tiny").parents[1])}
+    environ = {**os.environ, "HOME": str(home), "ACESTEP_BENCH_CACHE_DIR": str(cached().parents[1])}
     project = Project(home / "clone", [], environ)
     project.git("checkout", "--quiet", "-B", "main")
     configure(project.folder / "asv.conf.json")

@@ -210,3 +210,9 @@ def test_a_fact_that_changes_is_a_break_and_one_that_is_missing_is_none() -> Non
         (9, {"torch": "2.13", "driver": "570"}),
     ]
     assert breaks(facts) == {9: "torch 2.12 → 2.13"}
+
+
+def test_another_workload_is_a_break() -> None:
+    assert breaks([(1, {"workload": "0df7"}), (2, {"workload": "0df7"}), (3, {"workload": "c0de"})]) == {
+        3: "workload 0df7 → c0de"
+    }

@@ -141,21 +141,24 @@ def test_more_work_is_exact_and_another_output_is_no_regression(build: Build, li
     assert "probability exact, open" in listing(project)[1]
 
 
-def write_hosts(project: Project, torch: list[str]) -> None:
-    """Write what a run leaves beside the results, with one torch a commit."""
-    for commit, version in zip(project.commits, torch, strict=True):
+def write_hosts(project: Project, fact: str, values: list[str]) -> None:
+    """Write what a run leaves beside the results, with one value of *fact* a commit."""
+    for commit, value in zip(project.commits, values, strict=True):
         [result] = (project.results / "bench-1").glob(f"{commit[:8]}-*.json")
-        lines = [{"matrix": matrix, "host": {"torch": version, "commit": commit}} for matrix in ("generate", "stages")]
+        lines = [{"matrix": matrix, "host": {fact: value, "commit": commit}} for matrix in ("generate", "stages")]
         result.with_suffix(".hosts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
-def test_a_commit_is_not_blamed_for_another_torch(slower: Project, listing: Listing) -> None:
-    write_hosts(slower, ["2.12.0", "2.12.0", "2.13.0", "2.13.0"])
+@pytest.mark.parametrize(("fact", "old", "new"), [("torch", "2.12.0", "2.13.0"), ("workload", "0df7", "c0de")])
+def test_a_commit_is_not_blamed_for_what_it_was_measured_with(
+    slower: Project, listing: Listing, fact: str, old: str, new: str
+) -> None:
+    write_hosts(slower, fact, [old, old, new, new])
     environment = {"HOME": str(slower.root)}
     published(slower, **environment)
     assert series(slower, "regressions") == set()
     [page] = payload(slower)["environments"]
-    assert page["breaks"] == [{"at": 2, "text": "torch 2.12.0 → 2.13.0"}]
+    assert page["breaks"] == [{"at": 2, "text": f"{fact} {old} → {new}"}]
     assert listing(slower)[:2] == (0, "No regression is open.\n")
 
 

@@ -13,6 +13,7 @@ from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, require, require_keywords
 from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.generation import CAPTION, FIRST_SEED, LYRICS, audio_codes
+from benchmarks.harness.workloads.models import workload_digest
 from benchmarks.harness.workloads.planning import counts_of, series_of
 
 QUERY = "A cheerful sea shanty for a rainy morning, sung by a small choir, with accordion and fiddle."
@@ -54,8 +55,8 @@ class Apis:
         return Engines(settings)
 
     def facts(self, state: Engines) -> Mapping[str, Scalar]:
-        """Return the number format."""
-        return {"dtype": dtype_of(state.settings)}
+        """Return number format and checkpoints."""
+        return {"dtype": dtype_of(state.settings), "workload": workload_digest(state.settings)}
 
     def weight(self, cell: Cell) -> float:
         """Without a constraint there is nothing that ends early."""

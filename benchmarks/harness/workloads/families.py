@@ -10,14 +10,15 @@ from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, require_attribute, require_keywords
-from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit
+from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit, workload_digest
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, denoising
 
 
 class Shelf:
     """Holds one synthesizer at a time, a turbo one to begin with; another family takes its place.
 
-    `loaded_bytes` is the size of the tensors that there are once it is loaded.
+    `loaded_bytes` is the size of the tensors that there are once it is loaded; `workload` the digest of the turbo
+    checkpoints.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -28,6 +29,7 @@ class Shelf:
         self._family = ""
         self._synthesizer: Any = None
         self._load("turbo")
+        self.workload = workload_digest(settings)
 
     def synthesizer(self, family: str) -> Any:
         """Return the synthesizer with the diffusion model of *family*; Unsupported where there is none."""

@@ -2,33 +2,61 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, SCALES, Settings
-from benchmarks.harness.workload import Unavailable, require, require_keywords
+from benchmarks.harness.frozen import tree
+from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, Settings
+from benchmarks.harness.workload import Unavailable, Unsupported, require, require_keywords
 
 TURBO = ("turbo",)
+PARTS = ("vae", "Qwen3-Embedding-0.6B", LM_FOLDER)
+"""The folders that are loaded besides those of the diffusion models."""
+CONTENT_BYTES = 1_000_000
+"""Largest size of a file that counts with its content in `workload_digest`."""
+TURBO_ALONE = "this version runs turbo checkpoints only"
+"""What commits that are older than the other variants say about them."""
 
 
 def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
-    """Return the checkpoints folder of the scale, built first if it is a synthetic one.
+    """Return the checkpoints folder of the scale, which is written first if it is a synthetic one.
 
-    *dits* are families of diffusion models; only where they are others than turbo alone, they may be missing
-    (Unavailable) and there need be no planner.
+    The tiny ones are the frozen workload, the same at every commit. The full ones take gigabytes and are written by the
+    commit's own `acestep.synthetic`. *dits* are variants of the diffusion model; Unavailable where one is missing.
     """
-    given = settings.scale not in SCALES
-    if dits == TURBO:
-        return Path(settings.scale if given else require("acestep.synthetic", "cached")(settings.scale))
-    if not given:
+    if settings.scale == "tiny":
+        return tree.cached()
+    if settings.scale == "full":
         cached = require("acestep.synthetic", "cached")
+        if dits == TURBO:
+            return Path(cached(settings.scale))
         require_keywords(cached, "dits")
         return Path(cached(settings.scale, planners=(), dits=dits))
-    missing = [dit_folder(family) for family in dits if not Path(settings.scale, dit_folder(family)).is_dir()]
-    if missing:
-        raise Unavailable(f"{settings.scale} has no {', '.join(missing)}")
-    return Path(settings.scale)
+    root = Path(settings.scale)
+    missing = [dit_folder(dit) for dit in dits if not (root / dit_folder(dit)).is_dir()]
+    if missing and dits != TURBO:
+        raise Unavailable(f"{root} has no {', '.join(missing)}")
+    return root
+
+
+def workload_digest(settings: Settings, dits: tuple[str, ...] = TURBO) -> str:
+    """Return which checkpoints `checkpoints` returns: numbers that were measured on others are not comparable.
+
+    It is the digest of every byte of the frozen workload. Of other scales it covers what is loaded: the content of
+    small files (configurations, tokenizers), and the names and sizes of those above `CONTENT_BYTES`.
+    """
+    if settings.scale == "tiny":
+        return tree.frozen_digest()
+    root = checkpoints(settings, dits)
+    digest = hashlib.sha256()
+    for folder in (*map(dit_folder, dits), *PARTS):
+        for path in sorted(file for file in (root / folder).rglob("*") if file.is_file()):
+            size = path.stat().st_size
+            digest.update(f"{path.relative_to(root).as_posix()} {size}\n".encode())
+            digest.update(path.read_bytes() if size <= CONTENT_BYTES else b"")
+    return digest.hexdigest()[:12]
 
 
 def dit_folder(family: str) -> str:
@@ -39,12 +67,14 @@ def dit_folder(family: str) -> str:
 def load_dit(settings: Settings, root: Path, folder: str = DIT_FOLDER, **options: Any) -> Any:
     """Return an AceStepHandler initialised with *options*; RuntimeError with its report if it cannot load.
 
-    Unsupported where the commit does not take one of *options*.
+    Unsupported where the commit does not take one of *options*, or is older than the variant in *folder*.
     """
     os.environ["ACESTEP_CHECKPOINTS_DIR"] = str(root)
     handler = require("acestep.handler", "AceStepHandler")()
     require_keywords(handler.initialize_service, *options)
     report, loaded = handler.initialize_service(str(root.parent), folder, device=settings.device, **options)
+    if not loaded and TURBO_ALONE in report:
+        raise Unsupported(report)
     if not loaded:
         raise RuntimeError(report)
     return handler

@@ -11,7 +11,7 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample, Unsupported, require
 from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, Asked, as_sample, generate
-from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
+from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm, workload_digest
 
 SIXTEEN_TIMES = [
     *(1, 21 / 22, 9 / 10, 7 / 8, 6 / 7, 5 / 6, 3 / 4, 2 / 3),
@@ -22,12 +22,13 @@ SIXTEEN_TIMES = [
 
 @dataclass(frozen=True)
 class Handlers:
-    """The loaded models; without a planner `lm` is None and `lm_missing` says why."""
+    """The loaded models; without a planner `lm` is None and `lm_missing` says why. `workload` is their digest."""
 
     dit: Any
     lm: Any
     lm_missing: Unsupported | None
     device: str
+    workload: str = ""
 
 
 class Music:
@@ -39,16 +40,17 @@ class Music:
     def load(self, settings: Settings) -> Handlers:
         """Load synthesizer and planner."""
         require("acestep.inference", "generate_music")
-        root = checkpoints(settings)
+        root, digest = checkpoints(settings), workload_digest(settings)
         dit = load_dit(settings, root)
         try:
-            return Handlers(dit, load_lm(settings, root), None, settings.device)
+            return Handlers(dit, load_lm(settings, root), None, settings.device, digest)
         except Unsupported as error:
-            return Handlers(dit, None, error, settings.device)
+            return Handlers(dit, None, error, settings.device, digest)
 
     def facts(self, state: Handlers) -> Mapping[str, Scalar]:
-        """Return number format and planner engine."""
-        return {"dtype": str(state.dit.dtype), "engine": getattr(state.lm, "llm_backend", "none")}
+        """Return number format, planner engine and checkpoints."""
+        engine = getattr(state.lm, "llm_backend", "none")
+        return {"dtype": str(state.dit.dtype), "engine": engine, "workload": state.workload}
 
     def weight(self, cell: Cell) -> float:
         """Audio seconds, and a little more for the planner and for more steps."""

@@ -15,7 +15,7 @@ from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, require, require_keywords
 from benchmarks.harness.workloads import generation
 from benchmarks.harness.workloads.memory import with_memory
-from benchmarks.harness.workloads.models import checkpoints, load_dit
+from benchmarks.harness.workloads.models import checkpoints, load_dit, workload_digest
 from benchmarks.harness.workloads.music import asked_for
 
 PIECE: Cell = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
@@ -41,8 +41,9 @@ class Options:
         return settings
 
     def facts(self, state: Settings) -> Mapping[str, Scalar]:
-        """Return the number format."""
-        return {"dtype": str(require("acestep.devices", "default_dtype")(state.device))}
+        """Return number format and checkpoints."""
+        dtype = str(require("acestep.devices", "default_dtype")(state.device))
+        return {"dtype": dtype, "workload": workload_digest(state)}
 
     def weight(self, cell: Cell) -> float:
         """Compiling takes longest by far."""

@@ -11,6 +11,7 @@ from benchmarks.harness.workload import TakeSample
 from benchmarks.harness.workloads import constraint, phases, steps
 from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.memory import with_memory
+from benchmarks.harness.workloads.models import workload_digest
 
 PARTS: dict[str, Callable[[Engines, Cell], TakeSample]] = {
     "Prefill": steps.prefill,
@@ -35,8 +36,8 @@ class Planner:
         return Engines(settings)
 
     def facts(self, state: Engines) -> Mapping[str, Scalar]:
-        """Return the number format."""
-        return {"dtype": dtype_of(state.settings)}
+        """Return number format and checkpoints."""
+        return {"dtype": dtype_of(state.settings), "workload": workload_digest(state.settings)}
 
     def weight(self, cell: Cell) -> float:
         """Codes take longest, and longer the more there are."""

@@ -52,8 +52,8 @@ class Stages:
         return Shelf(settings)
 
     def facts(self, state: Shelf) -> Mapping[str, Scalar]:
-        """Return the number format."""
-        return {"dtype": str(state.synthesizer("turbo").dtype)}
+        """Return number format and checkpoints."""
+        return {"dtype": str(state.synthesizer("turbo").dtype), "workload": state.workload}
 
     def weight(self, cell: Cell) -> float:
         """Audio seconds where there are any; the other stages take about as long as ten of them."""

@@ -17,7 +17,7 @@ from benchmarks.harness.device import observe, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import LM_FOLDER, Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, Unsupported, require
-from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm
+from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm, workload_digest
 from benchmarks.harness.workloads.options import load_with
 
 IMPORTS = {
@@ -88,9 +88,9 @@ class Startup:
                 require(module, "__name__")
         return settings
 
-    def facts(self, state: Settings) -> Mapping[str, Scalar]:  # noqa: ARG002 - part of the interface
-        """Return nothing: no model is loaded here."""
-        return {}
+    def facts(self, state: Settings) -> Mapping[str, Scalar]:
+        """Return the checkpoints, but of full ones nothing: they are written when the first cell loads them."""
+        return {} if state.scale == "full" else {"workload": workload_digest(state)}
 
     def weight(self, cell: Cell) -> float:
         """Importing everything takes longest by far."""

@@ -14,7 +14,7 @@ from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample, require, require_keywords
 from benchmarks.harness.workloads import generation
 from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, Asked, audio_codes
-from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit
+from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit, workload_digest
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, seeded_waveform
 
 FAMILY = "base"
@@ -69,12 +69,13 @@ FILES = {
 
 @dataclass(frozen=True)
 class Studio:
-    """The loaded synthesizer, and the files that pieces start from."""
+    """The loaded synthesizer with the digest of its checkpoints, and the files that pieces start from."""
 
     dit: Any
     source: str
     reference: str
     device: str
+    workload: str = ""
 
 
 class Tasks:
@@ -91,11 +92,11 @@ class Tasks:
         folder = Path(tempfile.mkdtemp())
         source = write_audio(folder / "source.wav", PIECE_S)
         reference = write_audio(folder / "reference.wav", REFERENCE_S)
-        return Studio(dit, source, reference, settings.device)
+        return Studio(dit, source, reference, settings.device, workload_digest(settings, dits=(FAMILY,)))
 
     def facts(self, state: Studio) -> Mapping[str, Scalar]:
-        """Return number format and family."""
-        return {"dtype": str(state.dit.dtype), "family": FAMILY}
+        """Return number format, family and checkpoints."""
+        return {"dtype": str(state.dit.dtype), "family": FAMILY, "workload": state.workload}
 
     def weight(self, cell: Cell) -> float:
         """Encoding audio takes several times as long as all the rest."""
