@@ -35,6 +35,7 @@ class Understand(_Call):
 
     stage = "Understand"
     params, param_names = parameters(matrices.APIS[stage])
+    version = "2"
 
 
 class CreateSample(_Call):
@@ -42,6 +43,7 @@ class CreateSample(_Call):
 
     stage = "CreateSample"
     params, param_names = parameters(matrices.APIS[stage])
+    version = "2"
 
 
 class FormatSample(_Call):
@@ -49,3 +51,4 @@ class FormatSample(_Call):
 
     stage = "FormatSample"
     params, param_names = parameters(matrices.APIS[stage])
+    version = "2"

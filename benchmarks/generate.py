@@ -20,7 +20,7 @@ class GenerateMusic(FromRecords):
     """
 
     params, param_names = parameters(matrices.MUSIC)
-    version = "1"
+    version = "2"
 
     track_time_wall = timed("wall", "Wall time of generate_music")
     track_time_lm = timed("lm", "Planner: chain of thought and audio codes")

@@ -16,6 +16,7 @@ class Generate(FromRecords):
     """
 
     params, param_names = parameters(matrices.OPTIONS)
+    version = "2"
 
     track_time_wall = timed("wall", "Options: wall time of generate_music")
     track_time_dit_step = timed("dit_step", "Options: diffusion, median step")

@@ -38,6 +38,7 @@ class Prefill(_Written):
 
     stage = "Prefill"
     params, param_names = parameters(matrices.PLANNER[stage])
+    version = "2"
 
     track_time = timed("time", "time")
     track_peak_memory = memory("peak_memory", "peak memory")
@@ -51,6 +52,7 @@ class DecodeStep(_Written):
 
     stage = "DecodeStep"
     params, param_names = parameters(matrices.PLANNER[stage])
+    version = "2"
 
     track_time = timed("time", "time of one step")
     track_peak_memory = memory("peak_memory", "peak memory")
@@ -65,6 +67,7 @@ class ChainOfThought(_WholePhase):
 
     stage = "ChainOfThought"
     params, param_names = parameters(matrices.PLANNER[stage])
+    version = "2"
 
     track_time_constrained = timed("constrained", "grammar and masks")
 
@@ -74,6 +77,7 @@ class CodesPhase(_WholePhase):
 
     stage = "CodesPhase"
     params, param_names = parameters(matrices.PLANNER[stage])
+    version = "2"
 
     track_time_guidance = timed("guidance", "guidance")
 
@@ -88,6 +92,7 @@ class Constraint(FromRecords):
 
     stage = "Constraint"
     params, param_names = parameters(matrices.PLANNER[stage])
+    version = "2"
 
     track_time_compile = timed("compile", "compiling")
     track_time_mask = timed("mask", "mask and acceptance, per chosen token")

@@ -17,7 +17,7 @@ class _Stage(FromRecords):
     """The series of every stage that torch computes."""
 
     track_time = timed("time", "time")
-    track_peak_memory = memory("peak_memory", "peak memory", version="2")
+    track_peak_memory = memory("peak_memory", "peak memory", version="3")
     track_operators = exact("operators")
     track_flop = exact("flop")
     track_allocated_bytes = exact("allocated_bytes")
@@ -29,6 +29,7 @@ class TextEncode(_Stage):
 
     stage = "TextEncode"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
 
 class ConditionEncode(_Stage):
@@ -36,6 +37,7 @@ class ConditionEncode(_Stage):
 
     stage = "ConditionEncode"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
 
 class DiTForward(_Stage):
@@ -43,6 +45,7 @@ class DiTForward(_Stage):
 
     stage = "DiTForward"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
 
 class DiTStep(_Stage):
@@ -54,6 +57,7 @@ class DiTStep(_Stage):
 
     stage = "DiTStep"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
 
 class VAEDecode(_Stage):
@@ -61,6 +65,7 @@ class VAEDecode(_Stage):
 
     stage = "VAEDecode"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
 
 class VAEWindows(_Stage):
@@ -71,6 +76,7 @@ class VAEWindows(_Stage):
 
     stage = "VAEWindows"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
     track_extra_work = cost("extra_work", "share", "share of latent frames that are decoded again")
 
@@ -80,6 +86,7 @@ class VAEEncode(_Stage):
 
     stage = "VAEEncode"
     params, param_names = parameters(matrices.STAGES[stage])
+    version = "2"
 
 
 class AudioSave(FromRecords):
@@ -89,4 +96,4 @@ class AudioSave(FromRecords):
     params, param_names = parameters(matrices.STAGES[stage])
 
     track_time = timed("time", "time")
-    track_peak_memory = memory("peak_memory", "peak memory", version="2")
+    track_peak_memory = memory("peak_memory", "peak memory", version="3")

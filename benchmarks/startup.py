@@ -31,6 +31,7 @@ class Load(FromRecords):
 
     stage = "Load"
     params, param_names = parameters(matrices.STARTUP[stage])
+    version = "2"
 
     track_time = timed("time", "time")
     track_memory = memory("memory", "size of what was loaded")

@@ -40,6 +40,7 @@ class Types(_Task):
 
     stage = "Types"
     params, param_names = parameters(matrices.TASKS[stage])
+    version = "2"
 
     track_time_audio_load = timed("audio_load", "reading the audio files")
     track_time_source_encode = timed("source_encode", "VAE encode of the source")
@@ -51,3 +52,4 @@ class FromCodes(_Task):
 
     stage = "FromCodes"
     params, param_names = parameters(matrices.TASKS[stage])
+    version = "2"

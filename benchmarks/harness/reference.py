@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,18 @@ def kept(scale: str, device: str) -> dict[str, Entry]:
         return {}
     entries: dict[str, Entry] = json.loads(path.read_text(encoding="utf-8"))
     return entries
+
+
+@cache
+def version(matrix: str) -> str:
+    """Return the version of distances in *matrix*: other kept outputs make other distances."""
+    entries = {
+        f"{path.stem}/{name}": entry
+        for path in sorted(FOLDER.glob("*.json"))
+        for name, entry in json.loads(path.read_text(encoding="utf-8")).items()
+        if name.startswith(name_of(matrix, ""))
+    }
+    return "reference-" + hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def name_of(matrix: str, cell: str) -> str:

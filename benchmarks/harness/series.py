@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
+from benchmarks.harness import reference
 from benchmarks.harness.cells import Axes, key
 from benchmarks.harness.exact import EXACT
 from benchmarks.harness.matrix import WHOLE, Records
@@ -75,8 +76,8 @@ class Series:
 
     asv finds a function there, which reads the series from the record of a cell. *record* is the name of the series in
     the records, *type* one of `series_types`, *title* its name on asv's pages, *version* its version if that is not its
-    class's. With *shortfall_of*, the series is how far the number in the record falls short of that value: lower must
-    be better.
+    class's; the version of distances is that of the outputs that are kept, see `reference.version`. With
+    *shortfall_of*, the series is how far the number in the record falls short of that value: lower must be better.
     """
 
     record: str
@@ -165,6 +166,9 @@ def _track_function(series: Series, owner: BenchmarkClass) -> Callable[..., Trac
         ("pretty_source", f"{title}: the series {series.record!r} of the records"),
     ):
         setattr(track, attribute, value)
-    if series.version:
-        setattr(track, "version", series.version)  # noqa: B010 - asv reads the attribute of the function
+    version = series.version
+    if series.record == "distance":
+        version = reference.version(owner.__module__.rpartition(".")[2])
+    if version:
+        setattr(track, "version", version)  # noqa: B010 - asv reads the attribute of the function
     return track

@@ -189,11 +189,22 @@ def test_a_folder_is_known_by_its_small_files_and_by_the_sizes_of_large_ones(tmp
     assert len(set(digests)) == 3
 
 
-def test_a_commit_that_knows_turbo_alone_does_not_have_the_other_variants(settings, monkeypatch):
-    def initialize_service(self, project_root, config_path, device):
-        del self, project_root, device
-        return f"Error: {config_path}: is_turbo is not true; this version runs turbo checkpoints only.", False
+@pytest.mark.parametrize(
+    "told",
+    [
+        "acestep-v15-base: is_turbo is not true; this version runs turbo checkpoints only.",
+        "acestep-v15-base is not a turbo model: this version makes music with turbo models only.",
+    ],
+)
+def test_a_commit_that_knows_turbo_alone_does_not_have_the_other_variants(settings, monkeypatch, told):
+    monkeypatch.setattr(AceStepHandler, "initialize_service", lambda *_, device: (f"Error ({device}): {told}", False))
 
-    monkeypatch.setattr(AceStepHandler, "initialize_service", initialize_service)
-    with pytest.raises(Unsupported, match=r"acestep-v15-base: .*runs turbo checkpoints only"):
+    with pytest.raises(Unsupported, match=r"acestep-v15-base.* turbo .* only"):
+        load_dit(settings, tree.cached(), "acestep-v15-base")
+
+
+def test_whatever_else_keeps_a_variant_from_loading_is_a_failure(settings, monkeypatch):
+    monkeypatch.setattr(AceStepHandler, "initialize_service", lambda *_, device: (f"no memory on {device}", False))
+
+    with pytest.raises(RuntimeError, match="no memory on cpu"):
         load_dit(settings, tree.cached(), "acestep-v15-base")

@@ -65,6 +65,21 @@ def test_an_output_comes_back_from_its_file(tmp_path, monkeypatch):
     assert distance_to(entries["a/c"], entry_of("one 2")) == 0.5
 
 
+def test_distances_to_other_outputs_have_another_version(tmp_path, monkeypatch):
+    monkeypatch.setattr(reference, "FOLDER", tmp_path)
+    versions = []
+    for apis, stages in (("one", "two"), ("one", "2"), ("1", "2"), ("1", "2")):
+        file_of("tiny", "cpu").write_text(as_text({"apis/a": entry_of(apis), "stages/b": entry_of(stages)}))
+        reference.version.cache_clear()
+        versions.append((reference.version("apis"), reference.version("stages")))
+    reference.version.cache_clear()
+    (old, first), (same, second), (new, third), last = versions
+
+    assert (same, third) == (old, second)
+    assert len({old, new, first, second}) == 4
+    assert last == (new, third)
+
+
 @pytest.mark.parametrize(("scale", "device"), [("full", "cpu"), ("tiny", "mps"), ("/checkpoints/tiny", "cpu")])
 def test_other_scales_and_devices_have_none(scale, device):
     assert kept(scale, device) == {}

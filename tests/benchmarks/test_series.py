@@ -115,7 +115,8 @@ def test_companions_are_tracked_where_a_cell_has_them(discovered):
 def test_every_benchmark_has_a_fixed_version_a_title_and_time_to_finish(discovered):
     assert len({entry["pretty_name"] for entry in discovered[0].values()}) == len(discovered[0])
     for entry in discovered[0].values():
-        assert entry["version"].isdigit()
+        distance = entry["name"].endswith("track_distance")
+        assert re.fullmatch(r"reference-[0-9a-f]{12}" if distance else r"\d+", entry["version"]), entry["name"]
         assert entry["setup_cache_timeout"] >= 3600
 
 

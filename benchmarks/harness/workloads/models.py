@@ -16,7 +16,7 @@ PARTS = ("vae", "Qwen3-Embedding-0.6B", LM_FOLDER)
 """The folders that are loaded besides those of the diffusion models."""
 CONTENT_BYTES = 1_000_000
 """Largest size of a file that counts with its content in `workload_digest`."""
-TURBO_ALONE = "this version runs turbo checkpoints only"
+TURBO_ALONE = ("this version runs turbo checkpoints only", "this version makes music with turbo models only")
 """What commits that are older than the other variants say about them."""
 
 
@@ -73,7 +73,7 @@ def load_dit(settings: Settings, root: Path, folder: str = DIT_FOLDER, **options
     handler = require("acestep.handler", "AceStepHandler")()
     require_keywords(handler.initialize_service, *options)
     report, loaded = handler.initialize_service(str(root.parent), folder, device=settings.device, **options)
-    if not loaded and TURBO_ALONE in report:
+    if not loaded and any(sentence in report for sentence in TURBO_ALONE):
         raise Unsupported(report)
     if not loaded:
         raise RuntimeError(report)
