@@ -7,14 +7,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 from safetensors import safe_open
 
+from acestep import model, synthetic
 from acestep.checkpoints import CheckpointError
+from acestep.families import XL_SHAPES
 from acestep.handler import AceStepHandler
-from acestep.synthetic import cached, write
+from acestep.synthetic import cached, synthesizer, tokenizer, write
 from acestep.synthetic.__main__ import main
 
 
@@ -150,3 +153,43 @@ def test_cache_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     marker.touch()
     assert cached("tiny") == folder
     assert marker.exists()
+
+
+@pytest.fixture
+def _written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACESTEP_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(synthetic, "write", lambda *_, **__: [])
+
+
+@pytest.mark.usefixtures("_written_at_once")
+def test_another_default_of_the_model_gets_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = cached("tiny")
+    assert cached("tiny") == before
+    monkeypatch.setitem(model.DEFAULTS, "rope_theta", 10_000)
+    assert cached("tiny") != before
+
+
+@pytest.mark.usefixtures("_written_at_once")
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        (synthesizer, "original_key", lambda key: f"renamed.{key}"),
+        (synthesizer, "SAMPLE_RATE", 44_100),
+        (tokenizer, "INSTRUCTION_PLANNER", "Write audio codes with another instruction:"),
+        (synthetic, "version", lambda package: f"another {package}"),
+    ],
+)
+def test_whatever_changes_the_bytes_gets_another_folder(
+    monkeypatch: pytest.MonkeyPatch, owner: ModuleType, name: str, value: object
+) -> None:
+    before = cached("tiny")
+    monkeypatch.setattr(owner, name, value)
+    assert cached("tiny") != before
+
+
+@pytest.mark.usefixtures("_written_at_once")
+def test_other_shapes_of_xl_models_get_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    before, turbo = cached("full", dits=["xl-base"]), cached("full")
+    monkeypatch.setitem(XL_SHAPES, "intermediate_size", 96)
+    assert cached("full", dits=["xl-base"]) != before
+    assert cached("full") == turbo

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
 
@@ -68,11 +69,12 @@ def write(
 def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",), dits: Iterable[str] = ("turbo",)) -> Path:
     """A folder with the checkpoints of *scale*, built the first time it is asked for.
 
-    It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by the recipe, so a changed
-    recipe gets a folder of its own. Processes that ask at once wait for the one that builds; a folder that
+    It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by all that its bytes depend on, so
+    that other bytes get a folder of their own. Processes that ask at once wait for the one that builds; a folder that
     is there is complete.
 
     Raises:
+        ValueError: a family is unknown.
         OSError: the cache folder cannot be written.
     """
     from filelock import FileLock
@@ -80,7 +82,7 @@ def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",), dits: Iterable[st
     wanted, families = sorted(set(planners)), sorted(set(dits))
     cache = Path(os.environ.get("ACESTEP_CACHE_DIR") or Path.home() / ".cache" / "acestep") / "synthetic"
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / "-".join([scale, *families, *wanted, _recipe()])
+    folder = cache / "-".join([scale, *families, *wanted, _recipe(scale, families)])
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             building = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
@@ -92,9 +94,17 @@ def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",), dits: Iterable[st
     return folder
 
 
-def _recipe() -> str:
-    """Short digest of the code that writes the checkpoints."""
-    digest = hashlib.sha256()
+def _recipe(scale: Scale, families: Iterable[str]) -> str:
+    """Short digest of all that the bytes of the checkpoints depend on.
+
+    That is what is stored besides random numbers (see `contents_digest`; the planners' tokenizer is made of the same
+    parts as the text encoder's), the code that writes it, and the version of torch, whose generator draws the numbers.
+    """
+    from acestep.families import family_named
+    from acestep.synthetic.synthesizer import contents_digest
+
+    digest = hashlib.sha256(contents_digest(scale, map(family_named, families)).encode())
+    digest.update(version("torch").encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]

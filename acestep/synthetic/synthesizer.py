@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from acestep.checkpoints import build_empty
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
 from acestep.families import TURBO, XL_SHAPES, Family
 from acestep.layouts import original_key
 from acestep.model import DEFAULTS, AceStepModel
+from acestep.synthetic.checkpoint import Checkpoint
 from acestep.synthetic.tokenizer import Scale, build_text_tokenizer, save_tokenizer
-from acestep.synthetic.weights import Dtype, write_weights
+from acestep.synthetic.weights import Dtype
 
 TINY_MODEL: Final[dict[str, Any]] = {
     "hidden_size": 64,
@@ -74,6 +74,15 @@ DTYPES: Final[dict[Scale, Dtype]] = {"tiny": "float32", "full": "bfloat16"}
 """The stored number format."""
 
 
+def contents_digest(scale: Scale, families: Iterable[Family]) -> str:
+    """A digest of all that is stored besides random numbers and planners: configurations, keys, shapes, tokenizer."""
+    tokenizer = build_text_tokenizer(scale)
+    checkpoints = [*(model_checkpoint(scale, family) for family in families), vae_checkpoint(scale)]
+    checkpoints.append(text_checkpoint(scale, tokenizer.get_vocab_size()))
+    stored = [(one.config, one.dtype, one.stem, one.shapes(one.slots())) for one in checkpoints]
+    return hashlib.sha256(json.dumps([stored, tokenizer.to_str()]).encode()).hexdigest()
+
+
 def write_model(
     folder: Path, scale: Scale, seed: int = 0, family: Family = TURBO, *, layers: int | None = None
 ) -> None:
@@ -92,13 +101,20 @@ def write_model(
     Raises:
         ValueError: there are no so many *layers*.
     """
+    model_checkpoint(scale, family, layers).write(folder, seed)
+    silence = torch.randn(1, LATENT_CHANNELS, 1, generator=torch.Generator().manual_seed(seed))
+    torch.save(silence.expand(-1, -1, SILENCE_FRAMES[scale]).contiguous(), folder / "silence_latent.pt")
+
+
+def model_checkpoint(scale: Scale, family: Family, layers: int | None = None) -> Checkpoint:
+    """A diffusion model of *family*; see `write_model`."""
     dtype: Dtype = "float32" if family.xl else DTYPES[scale]
     shapes = model_shapes(scale, family)
     if layers is not None:
         if not 1 <= layers <= shapes["num_hidden_layers"]:
             raise ValueError(f"layers is {layers}, expected 1 to {shapes['num_hidden_layers']}.")
         shapes["num_hidden_layers"] = layers
-    described = {
+    config = {
         "architectures": ["AceStepConditionGenerationModel"],
         "model_type": "acestep",
         "is_turbo": family.turbo,
@@ -108,9 +124,7 @@ def write_model(
         "dtype": dtype,
         **shapes,
     }
-    _write(folder, described, lambda: AceStepModel(described, family), "model", dtype, seed, original_key)
-    silence = torch.randn(1, LATENT_CHANNELS, 1, generator=torch.Generator().manual_seed(seed))
-    torch.save(silence.expand(-1, -1, SILENCE_FRAMES[scale]).contiguous(), folder / "silence_latent.pt")
+    return Checkpoint(config, lambda: AceStepModel(config, family), dtype, rename=original_key)
 
 
 def model_shapes(scale: Scale, family: Family) -> dict[str, Any]:
@@ -141,23 +155,25 @@ def build_vae(scale: Scale) -> nn.Module:
         return AutoencoderOobleck(**vae_shapes(scale))  # type: ignore[no-any-return]
 
 
+def vae_checkpoint(scale: Scale) -> Checkpoint:
+    """The VAE of `vae_shapes`."""
+    config = {"_class_name": "AutoencoderOobleck", **vae_shapes(scale)}
+    return Checkpoint(config, lambda: build_vae(scale), DTYPES[scale], stem="diffusion_pytorch_model")
+
+
 def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
     """Write the VAE of `vae_shapes`; see `write_model` for the weights."""
-    described = {"_class_name": "AutoencoderOobleck", **vae_shapes(scale)}
-    _write(folder, described, lambda: build_vae(scale), "diffusion_pytorch_model", DTYPES[scale], seed)
+    vae_checkpoint(scale).write(folder, seed)
 
 
-def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
-    """Write a Qwen3 text encoder with its tokenizer; see `write_model` for the weights."""
+def text_checkpoint(scale: Scale, vocabulary: int) -> Checkpoint:
+    """A Qwen3 text encoder whose tokenizer has *vocabulary* entries."""
     from transformers import Qwen3Config, Qwen3Model
 
-    tokenizer = build_text_tokenizer(scale)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_tokenizer(tokenizer, folder)
     config = {
         "architectures": ["Qwen3Model"],
         "model_type": "qwen3",
-        "vocab_size": tokenizer.get_vocab_size(),
+        "vocab_size": vocabulary,
         "max_position_embeddings": 32_768,
         "rms_norm_eps": 1e-6,
         "rope_theta": 1_000_000.0,
@@ -167,39 +183,11 @@ def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
         "transformers_version": "4.57.6",
         **TEXT_CONFIGS[scale],
     }
-    _write(folder, config, lambda: Qwen3Model(Qwen3Config(**config)), "model", DTYPES[scale], seed)
+    return Checkpoint(config, lambda: Qwen3Model(Qwen3Config(**config)), DTYPES[scale])
 
 
-def _write(
-    folder: Path,
-    config: dict[str, Any],
-    build: Callable[[], nn.Module],
-    stem: str,
-    dtype: Dtype,
-    seed: int,
-    rename: Callable[[str], str] = lambda key: key,
-) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    slots = build_empty(build).state_dict()
-    shapes = {rename(key): tuple(slot.shape) for key, slot in slots.items()}
-    write_weights(folder, shapes, _tensors(slots, dtype, seed), dtype, stem)
-
-
-def _tensors(slots: dict[str, Tensor], dtype: Dtype, seed: int) -> Iterator[Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    for key, slot in slots.items():
-        yield _scaled(key, torch.randn(slot.shape, generator=generator, dtype=getattr(torch, dtype)))
-
-
-def _scaled(key: str, noise: Tensor) -> Tensor:
-    """Give standard normal *noise* the size that the parameter *key* has in a signal-preserving model."""
-    name = key.rsplit(".", 1)[-1]
-    if name in ("weight", "weight_v") and noise.ndim > 1:
-        fan_in = noise.shape[0] if "proj_out_conv" in key else math.prod(noise.shape[1:])
-        return noise.mul_(1 / math.sqrt(fan_in))
-    if name == "weight":
-        return noise.mul_(0.1).add_(1)
-    if name == "weight_g":
-        return noise.mul_(0.1).add_(0.7)
-    return noise.mul_(0.1)
+def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
+    """Write a Qwen3 text encoder with its tokenizer; see `write_model` for the weights."""
+    tokenizer = build_text_tokenizer(scale)
+    save_tokenizer(tokenizer, folder)
+    text_checkpoint(scale, tokenizer.get_vocab_size()).write(folder, seed)
