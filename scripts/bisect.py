@@ -27,6 +27,7 @@ from scripts.git import git
 from scripts.preflight import require_history, require_room
 from scripts.progress import say
 from scripts.refusal import RefusalError
+from scripts.running.lock import locked_folder, measuring_alone
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,7 +61,7 @@ def bisect(arguments: argparse.Namespace) -> int:
     """Search as *arguments* ask, and tell what was found; returns an exit status.
 
     Raises:
-        RefusalError: the commits, the disk or the options do not allow it.
+        RefusalError: the commits, the disk or the options do not allow it, or another command measures here.
         UnknownSeriesError: there is no such series.
         NothingToFind: good and bad do not differ.
         ProbeFailed: good or bad cannot be measured.
@@ -79,7 +80,8 @@ def bisect(arguments: argparse.Namespace) -> int:
     say(f"{name}: {len(commits) - 1} commits after {_told(commits[0])}, up to {_told(commits[-1])}")
     if memory.resumed:
         say(f"{memory.resumed} answers are known from an earlier run.")
-    found = Bisection(commits, prober, memory, say).run()
+    with measuring_alone(locked_folder(surroundings.conf), wait=arguments.wait):
+        found = Bisection(commits, prober, memory, say).run()
     print(_report(found, name, root))
     return 0 if len(found.suspects) == 1 else 1
 

@@ -25,11 +25,12 @@ from scripts.comparing.contest import Contest
 from scripts.comparing.match import Match
 from scripts.comparing.outcome import Outcome
 from scripts.comparing.report import Report, interval
-from scripts.comparing.sides import Builder
+from scripts.comparing.sides import Builder, Side
 from scripts.comparing.storing import Store
 from scripts.preflight import require_history, require_room
 from scripts.progress import say
 from scripts.refusal import RefusalError
+from scripts.running.lock import locked_folder, measuring_alone
 from scripts.verdict.judging import DELTA
 
 UNHURRIED = "startup"
@@ -50,6 +51,7 @@ class Request:
     config: Path
     markdown: Path | None
     json: Path | None
+    wait: bool
     store: bool
 
 
@@ -99,7 +101,7 @@ def compare(request: Request) -> int:
     """Build, measure, tell and store what *request* asks for; returns an exit status.
 
     Raises:
-        RefusalError: the repository, the disk or the options do not allow it.
+        RefusalError: the repository, the disk or the options do not allow it, or another command measures here.
     """
     config, outputs = request.config.resolve(), [_writable(path) for path in (request.markdown, request.json)]
     root = config.parent
@@ -113,8 +115,24 @@ def compare(request: Request) -> int:
         )
     cells = contests(request)
     surroundings = Surroundings.open(config, request.scale, request.device)
-    builder = Builder(surroundings, root, request.scale, request.device, request.cells)
-    sides = builder.side(base), builder.side(head)
+    with measuring_alone(locked_folder(surroundings.conf), wait=request.wait):
+        builder = Builder(surroundings, root, request.scale, request.device, request.cells)
+        sides = builder.side(base), builder.side(head)
+        match, spent_s = _measured(request, cells, sides)
+        outcome = Outcome.of(match)
+        facts: dict[str, object] = {**describe(sides[1].settings), **match.host, "spent_s": spent_s}
+        report = Report(outcome, base, head, facts, request.delta)
+        print(report.text())
+        for path, text in zip(outputs, (report.markdown, report.json), strict=True):
+            if path is not None:
+                path.write_text(text() + "\n", encoding="utf-8")
+        if request.store:
+            _store(surroundings, match)
+    return outcome.status
+
+
+def _measured(request: Request, cells: list[Contest], sides: tuple[Side, Side]) -> tuple[Match, float]:
+    """Return the match of *sides* when it is over, or was interrupted, and the seconds that it took."""
     left_out = "" if request.cells.strip() != "quick" else f" {UNHURRIED} is left out: --cells matrix={UNHURRIED}"
     say(f"Comparing {len(cells)} cells for {request.budget / 60:.3g} minutes.{left_out}")
     match = Match(cells, sides, request.budget, tell=_tell, delta=request.delta)
@@ -123,16 +141,7 @@ def compare(request: Request) -> int:
         match.run()
     except KeyboardInterrupt:
         say("\nInterrupted: this is what was measured until now.")
-    outcome = Outcome.of(match)
-    facts: dict[str, object] = {**describe(sides[1].settings), **match.host, "spent_s": time.perf_counter() - start}
-    report = Report(outcome, base, head, facts, request.delta)
-    print(report.text())
-    for path, text in zip(outputs, (report.markdown, report.json), strict=True):
-        if path is not None:
-            path.write_text(text() + "\n", encoding="utf-8")
-    if request.store:
-        _store(surroundings, match)
-    return outcome.status
+    return match, time.perf_counter() - start
 
 
 def _writable(path: Path | None) -> Path | None:

@@ -25,8 +25,7 @@ from scripts.preflight import require_clean, require_history, require_room
 from scripts.publishing import publish
 from scripts.running.cells import Place, chosen_places
 from scripts.running.commits import Commits
-from scripts.running.guard import guard_children
-from scripts.running.lock import exclusive
+from scripts.running.lock import WAIT_HELP, measuring_alone
 
 ROOT = Path(__file__).resolve().parents[1]
 FAILED = 2
@@ -80,7 +79,7 @@ def _parse(argv: list[str] | None) -> Request:
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda or mps")
     parser.add_argument("--allow-dirty", action="store_true", help="measure although tracked files are changed")
     parser.add_argument("--retry", action="store_true", help="measure the cells that failed before once more")
-    parser.add_argument("--wait", action="store_true", help="if another command measures here, wait until it has ended")
+    parser.add_argument("--wait", action="store_true", help=WAIT_HELP)
     arguments = parser.parse_args(argv)
     if arguments.commits < 1:
         parser.error(f"--commits is {arguments.commits}, expected at least 1")
@@ -99,8 +98,7 @@ def track(request: Request, root: Path) -> int:
     if not request.allow_dirty:
         require_clean(root)
     require_room(root / ".asv")
-    guard_children()
-    with exclusive(root / ".asv", wait=request.wait):
+    with measuring_alone(root / ".asv", wait=request.wait):
         os.chdir(root)
         config = _configure(request, root)
         stored = Commits.open(root / config)

@@ -6,12 +6,14 @@ import argparse
 import re
 from pathlib import Path
 
+from scripts.running.lock import WAIT_HELP
+
 ROOT = Path(__file__).resolve().parents[2]
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def add_measuring_options(parser: argparse.ArgumentParser, budget: str, budget_help: str) -> None:
-    """Add the budget, the scale, the device, and asv's configuration."""
+    """Add the budget, the scale, the device, asv's configuration, and whether to wait for other commands."""
     parser.add_argument(
         "--budget",
         type=duration,
@@ -24,6 +26,7 @@ def add_measuring_options(parser: argparse.ArgumentParser, budget: str, budget_h
     parser.add_argument(
         "--config", type=Path, default=ROOT / "asv.conf.json", help="asv's configuration (default the repository's)"
     )
+    parser.add_argument("--wait", action="store_true", help=WAIT_HELP)
 
 
 def duration(text: str) -> float:

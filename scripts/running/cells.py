@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from itertools import product
 from typing import Any, TypeVar
@@ -14,7 +12,8 @@ from asv.benchmarks import Benchmarks
 from benchmarks.harness.cells import Selection, key
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.record import Cell
-from benchmarks.harness.series import FromRecords
+from benchmarks.harness.series import series_in
+from benchmarks.harness.suite import classes_of
 
 Benchmark = Mapping[str, Any]
 """A benchmark as asv describes it: at least its `name`, `params`, `param_names` and `version`."""
@@ -93,20 +92,14 @@ def selection_of(places: set[Place]) -> str:
 @cache
 def suite() -> Sequence[Benchmark]:
     """Return the benchmarks of all matrices as the working tree has them, without asking asv."""
-    return tuple(_suite())
-
-
-def _suite() -> Iterator[Benchmark]:
-    for matrix in MATRICES:
-        module = importlib.import_module(f"benchmarks.{matrix.name}")
-        for owner, cls in inspect.getmembers(module, inspect.isclass):
-            if cls.__module__ != module.__name__ or not issubclass(cls, FromRecords):
-                continue
-            for name, function in inspect.getmembers(cls, inspect.isfunction):
-                if name.startswith("track_"):
-                    yield {
-                        "name": f"{matrix.name}.{owner}.{name}",
-                        "param_names": list(cls.param_names),
-                        "params": [[repr(value) for value in values] for values in cls.params],
-                        "version": getattr(function, "version", cls.version),
-                    }
+    return [
+        {
+            "name": f"{matrix.name}.{cls.__name__}.{name}",
+            "param_names": cls.param_names,
+            "params": [[repr(value) for value in values] for values in cls.params],
+            "version": getattr(getattr(cls, name), "version", cls.version),
+        }
+        for matrix in MATRICES
+        for cls in classes_of(matrix.name)
+        for name in series_in(cls)
+    ]

@@ -19,9 +19,11 @@ from filelock import FileLock, Timeout
 
 from scripts.progress import say
 from scripts.refusal import RefusalError
+from scripts.running.guard import guard_children
 
 HOLDER = "ACESTEP_BENCH_LOCK_HOLDER"
 """Variable that holds the process which has the lock, for those that it starts."""
+WAIT_HELP = "if another command measures here, wait until it has ended"
 WAIT = "ACESTEP_BENCH_WAIT"
 """Variable that, set to 1, has asv wait for the lock, as ``--wait`` has our own commands."""
 
@@ -29,6 +31,14 @@ WAIT = "ACESTEP_BENCH_WAIT"
 def locked_folder(conf: Any) -> Path:
     """Return the folder that holds the environments of asv's configuration, which the lock is over."""
     return Path(conf.env_dir).resolve().parent
+
+
+@contextmanager
+def measuring_alone(folder: Path, *, wait: bool) -> Iterator[None]:
+    """Hold the lock over *folder*, see `exclusive`, and have what this process starts end with it."""
+    guard_children()
+    with exclusive(folder, wait=wait):
+        yield
 
 
 @contextmanager
