@@ -27,6 +27,7 @@ from asv.commands.setup import Setup
 from asv.commands.show import Show
 from asv.commands.update import Update
 from asv.console import log
+from asv.plugins.github import GithubPages
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
@@ -95,7 +96,7 @@ def setup() -> None:
         _wrap(command, partial(_measuring, hooks, builds))
     for command in (Setup, Rm, Update):
         _wrap(command, _alone)
-    for command in (Compare, Continuous, Show):
+    for command in (Compare, Continuous, Show, GithubPages):
         _wrap(command, _reading)
     _wrap(Profile, _refusing)
     _wrap(Publish, _publishing)

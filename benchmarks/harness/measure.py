@@ -61,6 +61,17 @@ def measure_cell(
         yield _ended(_counted(record, Warm(take, device, first, before), loaded_bytes, expected), start), True
 
 
+def run_once(matrix: str, workload: Workload, state: Any, cell: Cell) -> Record:
+    """Run the cell a single time, without a warm-up and without counting, and return what that told."""
+    start = time.perf_counter()
+    try:
+        sample = lightly(workload.prepare(state, cell))
+        return _ended(Record(matrix, cell, "ok", samples=_series([sample]), work=sample.work), start)
+    except Exception as error:  # noqa: BLE001 - a failing cell must not take the others with it
+        status, reason = classify(error)
+        return _ended(Record(matrix, cell, status, reason), start)
+
+
 def _exact_record(matrix: str, cell: Cell, sample: Sample, taken_s: float) -> Record:
     """Return the record of a cell whose only sample, taken in *taken_s* seconds, says it all."""
     return Record(matrix, cell, "ok", samples=_series([sample]), work=sample.work, exact_s=taken_s)

@@ -13,6 +13,8 @@ DIT_FOLDER = "acestep-v15-turbo"
 LM_FOLDER = "acestep-5Hz-lm-0.6B"
 SAVED_VARIABLE = "ACESTEP_BENCH_SAVED"
 """Environment variable by which asv's plugin says whether asv saves the results: yes or no."""
+ONCE_VARIABLE = "ACESTEP_BENCH_ONCE"
+"""Environment variable by which asv's plugin says whether each cell is run a single time (``--quick``): yes or no."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -27,7 +29,7 @@ class Settings:
     `scale` is "tiny", "full" or a checkpoints folder; `cells` a selection (see `cells.Selection`); `commit`
     the full hash, or "" for a working tree; `environment` asv's name of it; `conf_dir` the folder of
     asv.conf.json; `journal` the folder of the journal; `saved` whether asv saves the results, so that the journal
-    may keep them too.
+    may keep them too; `once` whether each cell is run a single time, to see that it runs.
     """
 
     scale: str
@@ -38,6 +40,7 @@ class Settings:
     conf_dir: str
     journal: str
     saved: bool = True
+    once: bool = False
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
@@ -51,7 +54,8 @@ class Settings:
             environment=environ.get("ASV_ENV_NAME", "none"),
             conf_dir=conf_dir,
             journal=environ.get("ACESTEP_BENCH_JOURNAL") or str(Path(conf_dir) / ".asv" / "journal"),
-            saved=_saved(environ.get(SAVED_VARIABLE, "yes")),
+            saved=_yes(SAVED_VARIABLE, environ.get(SAVED_VARIABLE, "yes")),
+            once=_yes(ONCE_VARIABLE, environ.get(ONCE_VARIABLE, "no")),
         )
 
 
@@ -78,7 +82,7 @@ def _device(device: str) -> str:
     return device
 
 
-def _saved(answer: str) -> bool:
+def _yes(variable: str, answer: str) -> bool:
     if answer not in ("yes", "no"):
-        raise SettingsError(f"{SAVED_VARIABLE}={answer!r} is no answer: give yes or no.")
+        raise SettingsError(f"{variable}={answer!r} is no answer: give yes or no.")
     return answer == "yes"

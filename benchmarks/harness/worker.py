@@ -22,7 +22,7 @@ from benchmarks.harness.cells import key
 from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.expected import Expecting
 from benchmarks.harness.host import describe, pinned_threads
-from benchmarks.harness.measure import classify, measure_cell
+from benchmarks.harness.measure import classify, measure_cell, run_once
 from benchmarks.harness.reference import kept, name_of
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.turns import Turns
@@ -50,6 +50,10 @@ def main() -> None:
         question = json.loads(lines.get())
         if order["by"] == "sample":
             _send(answers, turns.answer(question))
+            continue
+        if settings.once:
+            record = run_once(order["matrix"], workload, state, question)
+            _send(answers, {"record": record.to_dict(), "last": True})
             continue
         expected = outputs.get(name_of(order["matrix"], key(question)))
         for record, last in measure_cell(order["matrix"], workload, state, question, loaded, settings.device, expected):

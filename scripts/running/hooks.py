@@ -15,6 +15,7 @@ from asv.results import iter_results_for_machine_and_hash
 from asv.runner import run_benchmarks, skip_benchmarks
 from asv.util import ProcessError, UserError
 
+from benchmarks.harness.settings import ONCE_VARIABLE
 from scripts.running.cells import Place, asked_places, chosen_places, selection_of
 from scripts.running.chosen import CELLS, CellResults, ChosenBenchmarks
 from scripts.running.known import Known
@@ -56,6 +57,8 @@ class Hooks:
                 "--profile would profile the reading of records. Where the time of a generation goes is told by "
                 "scripts/profile_inference.py."
             )
+        if options.get("quick"):
+            _only_try(options)
         self._skip_measured, self._skip_failed = bool(options.get("skip_successful")), bool(options.get("skip_failed"))
 
     def run_benchmarks(self, benchmarks: Any, env: Any, results: Any = None, **options: Any) -> Any:
@@ -107,6 +110,14 @@ def iter_known(results_dir: str, machine: str, commit: str) -> Iterator[Any]:
         for name in set(left) & set(result.get_all_result_keys()):
             result.remove_result(name)
         yield result
+
+
+def _only_try(options: dict[str, Any]) -> None:
+    """Have ``--quick`` do what asv's manual says of it: each benchmark is run once, and nothing is saved."""
+    if isinstance(options.get("range_spec"), list):
+        raise UserError("asv continuous compares what is saved, and --quick saves nothing. Leave --quick out.")
+    options["dry_run"] = True
+    os.environ[ONCE_VARIABLE] = "yes"
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from tests.running.history import History, build_history
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> History:
-    """Five commits, and asv's environment once it has run."""
-    return build_history(tmp_path_factory.mktemp("running") / "history", 5)
+    """Five commits in a folder with an unusual name, and asv's environment once it has run."""
+    return build_history(tmp_path_factory.mktemp("running") / "größe a b %41" / "history", 5)
 
 
 @pytest.fixture

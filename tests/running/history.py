@@ -16,7 +16,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 CELLS = "stage=Resolve,vram_gb=4;stage=Resolve,vram_gb=8"
-BATCH = "tiers.Resolve.track_max_batch"
+BATCH = "tiers.Resolve.track_batch_shortfall"
+LARGEST = 8
+"""The batch that a shortfall is counted from."""
 TRACK = """
 import sys
 from pathlib import Path
@@ -89,7 +91,7 @@ class History:
         return [command for command in found if command]
 
     def git(self, *arguments: str) -> str:
-        command = ["git", "-c", "user.name=Ädå", "-c", "user.email=ada@example.org", *arguments]
+        command = ["git", *arguments]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
@@ -109,6 +111,11 @@ class History:
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("ACESTEP_")},
             "HOME": str(self.root / "home"),
+            **{
+                f"GIT_{role}_{part}": "ada@example.org"
+                for role in ("AUTHOR", "COMMITTER")
+                for part in ("NAME", "EMAIL")
+            },
             "PYTHONPATH": str(ROOT),
             "ACESTEP_BENCH_CELLS": CELLS,
             "HISTORY_FOLDER": str(self.root),
@@ -153,9 +160,17 @@ class History:
         sizes = [eval(values[0]) for values in product(*row["params"])]
         return dict(zip(sizes, row["result"] or [None] * len(sizes), strict=True))
 
-    def numbers(self, commit: str, benchmark: str = BATCH) -> dict[int, float]:
-        """Those of `stored` that are numbers."""
-        return {size: v for size, v in self.stored(commit, benchmark).items() if v is not None and not math.isnan(v)}
+    def samples(self, commit: str) -> dict[int, list[float]]:
+        """The samples that asv has of `BATCH`, by gigabytes, where it has some."""
+        (path,) = self.results.glob(f"*/{commit[:8]}-*.json")
+        data = json.loads(path.read_text())
+        row = dict(zip(data["result_columns"], data["results"][BATCH], strict=False))
+        return {size: samples for size, samples in zip(self.stored(commit), row["samples"], strict=True) if samples}
+
+    def batches(self, commit: str) -> dict[int, float]:
+        """The largest batches that were measured of *commit*, by gigabytes."""
+        stored = self.stored(commit).items()
+        return {size: LARGEST - value for size, value in stored if value is not None and not math.isnan(value)}
 
     def forget(self) -> None:
         """Remove everything that was measured."""
@@ -170,6 +185,8 @@ def build_history(root: Path, commits: int) -> History:
     root.mkdir(parents=True)
     history = History(root)
     history.git("init", "-q", "-b", "main")
+    history.git("config", "user.name", "Ädå")
+    history.git("config", "user.email", "ada@example.org")
     (root / "install.py").write_text(INSTALL)
     (root / ".gitignore").write_text(".asv\nhome\ninstall.py\nhold-*\nasked\nasv.local.json\n")
     conf: dict[str, Any] = {
@@ -182,7 +199,7 @@ def build_history(root: Path, commits: int) -> History:
         "env_dir": ".asv/env", "results_dir": ".asv/results", "html_dir": ".asv/html",
     }  # fmt: skip
     (root / "asv.conf.json").write_text(json.dumps(conf))
-    history.git("add", "--all")
+    history.git("add", "--all")  # for the first of the commits
     for batch in range(1, commits + 1):
         history.commit(batch)
     history.asv("machine", "--machine", "here", "--yes")

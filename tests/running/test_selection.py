@@ -16,7 +16,7 @@ def test_a_run_of_other_cells_keeps_those_that_are_stored(history: History) -> N
     history.asv("run", "HEAD^!", ACESTEP_BENCH_CELLS=ONE)
     history.asv("run", "HEAD^!", ACESTEP_BENCH_CELLS=OTHER)
 
-    assert history.numbers(last) == {4: 5.0, 8: 5.0}
+    assert history.batches(last) == {4: 5.0, 8: 5.0}
     assert history.asked() == ["5 4", "5 8"]
 
 
@@ -28,15 +28,15 @@ def test_asv_asks_for_the_chosen_cells_and_no_others(history: History) -> None:
 
 
 def test_b_measures_only_what_it_names(history: History) -> None:
-    history.asv("run", "HEAD^!", "--bench", r"track_max_batch\(8\)")
+    history.asv("run", "HEAD^!", "--bench", r"track_batch_shortfall\(8\)")
 
     assert history.asked() == ["5 8"]
-    assert history.numbers(history.commits[-1]) == {8: 5.0}
-    assert history.stored(history.commits[-1], "tiers.Resolve.track_max_duration") == {}
+    assert history.batches(history.commits[-1]) == {8: 5.0}
+    assert history.stored(history.commits[-1], "tiers.Resolve.track_duration_shortfall") == {}
 
 
 def test_b_that_names_no_chosen_cell_says_what_to_set(history: History) -> None:
-    said = history.asv("run", "HEAD^!", "--bench", r"track_max_batch\(48\)", status=1)
+    said = history.asv("run", "HEAD^!", "--bench", r"track_batch_shortfall\(48\)", status=1)
 
     assert f"--bench names no cell that ACESTEP_BENCH_CELLS={CELLS} chooses" in said
 
@@ -56,7 +56,7 @@ def test_what_became_of_each_cell_lies_beside_the_results(history: History) -> N
     (line,) = map(json.loads, path.read_text().splitlines())
     told = {cell: (outcome["status"], outcome["reason"]) for cell, outcome in line["cells"].items()}
     assert told == {ONE: ("ok", ""), OTHER: ("fail", "ValueError: nothing fits")}
-    assert history.numbers(history.commits[-1]) == {4: 6.0}
+    assert history.batches(history.commits[-1]) == {4: 6.0}
 
 
 def test_a_commit_that_does_not_build_any_more_keeps_its_numbers(history: History) -> None:
@@ -69,13 +69,13 @@ def test_a_commit_that_does_not_build_any_more_keeps_its_numbers(history: Histor
     install.write_text(text)
 
     assert "no space left" in said
-    assert history.numbers(history.commits[-1]) == {4: 5.0}
+    assert history.batches(history.commits[-1]) == {4: 5.0}
 
 
 def test_a_commit_that_cannot_be_built_is_a_failure_and_tells_why(history: History) -> None:
     history.commit(6, build="fail")
     history.asv("run", "HEAD^!", status=2)
 
-    assert history.numbers(history.commits[-1]) == {}
+    assert history.batches(history.commits[-1]) == {}
     (path,) = history.results.glob(f"*/{history.commits[-1][:8]}-*.hosts.jsonl")
     assert json.loads(path.read_text()) == {"matrix": "<build>", "reason": "ERROR: the build has failed"}

@@ -38,7 +38,7 @@ def test_killed_it_loses_the_cell_in_work_and_leaves_nothing_running(history: Hi
     history.track("--commits", "2")
 
     assert history.asked() == ["4 4", "4 8", "4 8", "5 4", "5 8"]
-    assert history.numbers(history.commits[3]) == {4: 4.0, 8: 4.0}
+    assert history.batches(history.commits[3]) == {4: 4.0, 8: 4.0}
 
 
 def test_interrupted_after_a_commit_that_commit_is_not_measured_again(history: History) -> None:
@@ -55,7 +55,7 @@ def test_interrupted_after_a_commit_that_commit_is_not_measured_again(history: H
     assert track.returncode == 130, said
     assert "run the same command to go on" in said
     wait_until(lambda: not history.running(), limit_s=10)
-    assert history.numbers(history.commits[5]) == {4: 6.0}
+    assert history.batches(history.commits[5]) == {4: 6.0}
 
 
 def test_new_fills_the_gaps(history: History) -> None:
@@ -90,4 +90,4 @@ def test_a_build_that_failed_is_tried_again(history: History) -> None:
 
     subject = history.git("log", "-1", "--format=%h %s", "--abbrev=8")
     assert f"{subject}: could not be built: ERROR: the build has failed" in said
-    assert history.numbers(history.commits[5]) == {4: 6.0, 8: 6.0}
+    assert history.batches(history.commits[5]) == {4: 6.0, 8: 6.0}
