@@ -39,6 +39,8 @@ def request(**changes: object) -> track.Request:
         "scale": "tiny",
         "device": "cpu",
         "allow_dirty": False,
+        "retry": False,
+        "wait": False,
     } | changes
     return track.Request(**options)  # type: ignore[arg-type]
 
@@ -115,34 +117,6 @@ def test_configuration_follows_branch_scale_and_device(repository: Path) -> None
         "ACESTEP_BENCH_SCALE": ["full"],
         "ACESTEP_BENCH_DEVICE": ["cuda"],
     }
-
-
-def test_only_commits_with_results_count_as_measured(tmp_path: Path) -> None:
-    results = tmp_path / "results" / "machine"
-    results.mkdir(parents=True)
-    stored = results / "aaaaaaaa-env.json"
-    stored.touch()
-    tracked = track.Tracked(tmp_path)
-    tracked.add(["a" * 40, "b" * 40], request().label)
-    again = track.Tracked(tmp_path)
-    assert again.has("a" * 40, request().label)
-    assert not again.has("a" * 40, request(cells="full").label)
-    assert not again.has("b" * 40, request().label)
-    stored.unlink()
-    assert not again.has("a" * 40, request().label)
-
-
-def test_new_commits_are_those_after_the_last_that_has_results(tmp_path: Path) -> None:
-    line = [letter * 40 for letter in "edcba"]
-    (tmp_path / "results" / "machine").mkdir(parents=True)
-    tracked = track.Tracked(tmp_path)
-    assert track._chosen(request(new=True), line, tracked) == line[:3]
-    (tmp_path / "results" / "machine" / "bbbbbbbb-env.json").touch()
-    assert track._chosen(request(new=True), line, tracked) == line[:3]
-    assert track._chosen(request(new=True, commits=1), line, tracked) == line[:3]
-    (tmp_path / "results" / "machine" / "eeeeeeee-env.json").touch()
-    assert track._chosen(request(new=True), line, tracked) == []
-    assert track._chosen(request(commits=2), line, tracked) == line[:2]
 
 
 def reported(matrix: str, cell: str) -> str:

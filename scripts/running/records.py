@@ -25,11 +25,14 @@ Outcome = Mapping[str, Any]
 
 
 class Companion:
-    """The companion of one result file."""
+    """The companion of one result file; lines that it cannot have are left out, and it is `damaged` then."""
 
     def __init__(self, results_dir: str, machine: str, commit: str, environment: str) -> None:
         self.path = Path(results_dir, get_filename(machine, commit, environment)).with_suffix(COMPANION)
-        self._lines = {line["matrix"]: line for line in read_lines(self.path) if "matrix" in line}
+        lines = read_lines(self.path)
+        sound = [line for line in lines if _is_sound(line)]
+        self.damaged = len(sound) < len(lines)
+        self._lines = {line["matrix"]: line for line in sound}
 
     @classmethod
     def of(cls, results_dir: str, result: Any) -> Companion:
@@ -75,6 +78,13 @@ class Companion:
 
     def _write(self) -> None:
         write_lines(self.path, [self._lines[matrix] for matrix in sorted(self._lines)], "w")
+
+
+def _is_sound(line: Mapping[str, Any]) -> bool:
+    """Return whether *line* names a matrix, and the host and the cells of it, or why the build failed."""
+    kinds = {"matrix": str, "host": dict, "cells": dict, "reason": str}
+    told = all(isinstance(line[name], kind) for name, kind in kinds.items() if name in line)
+    return told and "matrix" in line and ("host" in line or "reason" in line)
 
 
 def journal_files(journal: Path, commit: str, environment: str) -> list[Path]:

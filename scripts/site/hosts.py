@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from asv.console import log
+
 from scripts.running.records import Companion
 
 FACTS = (
@@ -22,8 +24,12 @@ Facts = Mapping[str, Any]
 
 def read_facts(results_dir: str, result: Any) -> dict[str, Facts]:
     """The `FACTS` of one result by matrix, the module of its benchmarks; empty without a companion."""
-    hosts = Companion.of(results_dir, result).hosts
-    return {matrix: {name: host[name] for name in FACTS if name in host} for matrix, host in hosts.items()}
+    companion = Companion.of(results_dir, result)
+    if companion.damaged:
+        log.warning(
+            f"{companion.path} has a line without matrix or host: it is left out. Delete the file to be rid of it."
+        )
+    return {matrix: {name: host[name] for name in FACTS if name in host} for matrix, host in companion.hosts.items()}
 
 
 def breaks(facts: Sequence[tuple[int, Facts]]) -> dict[int, str]:

@@ -31,30 +31,29 @@ _CONVERTED = {
 def migrate(results_dir: str, say: Callable[[str], None] = log.info) -> int:
     """Rename series in asv's files in *results_dir*; return the number of result files that were changed.
 
-    A file is replaced at once or not at all, and not touched if there is nothing to rename. Where a result has a series
-    under both names, both stay, and asv reads the present one. *say* is told of files that cannot be read, and the
-    number of changed ones.
+    A file is replaced at once or not at all, and not touched if there is nothing to rename. One that cannot be read is
+    left to asv, which names it. Where a result has a series under both names, both stay, and asv reads the present one.
+    *say* is told the number of changed files.
 
     Raises:
         UserError: a file with former names cannot be replaced.
     """
     folder = Path(results_dir)
     results = (path for path in sorted(folder.glob("*/*.json")) if path.name != "machine.json")
-    count = sum([_change(path, _rename_results, say) for path in results])
+    count = sum([_change(path, _rename_results) for path in results])
     if (folder / "benchmarks.json").is_file():
-        _change(folder / "benchmarks.json", _describe_anew, say)
+        _change(folder / "benchmarks.json", _describe_anew)
     if count:
         say(f"Renamed series in {count} result file{'' if count == 1 else 's'}, as track_vae to track_time_vae.")
     return count
 
 
-def _change(path: Path, change: Callable[[Json], Json], say: Callable[[str], None]) -> bool:
+def _change(path: Path, change: Callable[[Json], Json]) -> bool:
     """Replace what the file at *path* holds by what *change* makes of it; return whether that is something else."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         changed = change(data)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        say(f"{path} is left as it is, because it cannot be read as a file of asv: {error!r}.")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
     if changed is data:
         return False

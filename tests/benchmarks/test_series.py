@@ -173,8 +173,8 @@ def test_exact_metrics_that_could_not_be_counted_have_failed_and_times_have_not(
     for track in (music.track_operators, music.track_distance, music.track_peak_memory):
         with pytest.raises(RuntimeError, match="not counted: RuntimeError: no such operator"):
             track(uncounted, 30, 1, False, 8)
-    assert music.track_wall(uncounted, 30, 1, False, 8)["samples"] == [1.0, 2.0]
-    assert math.isnan(music.track_lm(uncounted, 30, 1, False, 8))
+    assert music.track_time_wall(uncounted, 30, 1, False, 8)["samples"] == [1.0, 2.0]
+    assert math.isnan(music.track_time_lm(uncounted, 30, 1, False, 8))
 
 
 def test_a_series_that_the_cell_does_not_have_is_not_available():

@@ -39,7 +39,7 @@ def _temporary_folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def handlers(handler, planner):
-    return Handlers(handler, planner, "", "cpu")
+    return Handlers(handler, planner, None, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_other_work_than_asked_for_is_a_failure(changed):
 
 
 def test_thinking_needs_a_planner(handlers):
-    alone = Handlers(handlers.dit, None, "there is none", "cpu")
+    alone = Handlers(handlers.dit, None, Unsupported("there is none"), "cpu")
 
     with pytest.raises(Unsupported, match="there is none"):
         Music().prepare(alone, THOUGHTFUL)

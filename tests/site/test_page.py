@@ -236,7 +236,7 @@ def test_values_without_samples_and_stages_that_begin_at_zero_are_shown(visit: V
         result = json.loads(path.read_text())
         columns = result["result_columns"]
         for name in ("other", "wall"):
-            row = result["results"][f"generate.GenerateMusic.track_{name}"]
+            row = result["results"][f"generate.GenerateMusic.track_time_{name}"]
             row[columns.index("result")] = [0.0 if number < 2 and name == "other" else 1.0] * 48
             row[columns.index("duration") :] = []
         path.write_text(json.dumps(result))
