@@ -107,7 +107,10 @@ class Follower:
 def run_followed(
     command: list[str], stdin: str, follower: Follower, log: Path, root: Path, environment: Mapping[str, str]
 ) -> int:
-    """Run *command* in *root* with *stdin*, its output into *log* and to *follower*; returns its exit status."""
+    """Run *command* in *root* with *stdin*, its output into *log* and to *follower*; returns its exit status.
+
+    What it writes to its standard error is the user's to see.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("w", encoding="utf-8") as file,
@@ -117,8 +120,8 @@ def run_followed(
             env=dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
         ) as process,
     ):
         assert process.stdin is not None

@@ -22,7 +22,7 @@ from scripts.command import run
 from scripts.follow import Follower, run_followed
 from scripts.git import git, subject
 from scripts.preflight import require_clean, require_history, require_room
-from scripts.publishing import publish
+from scripts.running import asv_process
 from scripts.running.cells import Place, chosen_places
 from scripts.running.commits import Commits
 from scripts.running.lock import WAIT_HELP, measuring_alone
@@ -109,7 +109,7 @@ def track(request: Request, root: Path) -> int:
         else:
             print("Nothing is new: all these commits were measured before.", flush=True)
         complete = _tell_failures(root, stored, commits, places)
-        published = publish(root, config, request.environment)
+        published = asv_process.publish(root, config, request.environment)
     if published:
         return FAILED
     _tell_where(root / ".asv" / "html", time.monotonic() - start)
@@ -138,8 +138,9 @@ def _measure(request: Request, root: Path, config: str, commits: list[str], plac
     cells = Counter(matrix for matrix, _ in places)
     follower = Follower({commit: subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
     skip = "--skip-existing-successful" if request.retry else "--skip-existing"
-    command = _asv("run", config, "--record-samples", skip, "HASHFILE:-")
-    run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, request.environment)
+    command = asv_process.command("run", root / config, "--record-samples", skip, "HASHFILE:-")
+    environment = asv_process.variables(request.environment)
+    run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, environment)
 
 
 def _tell_failures(root: Path, stored: Commits, commits: list[str], places: set[Place]) -> bool:
@@ -167,10 +168,6 @@ def _failure(stored: Commits, commit: str, places: set[Place]) -> str:
         return ""
     (matrix, cell), reason = next(iter(failed.items()))
     return f"{_count(len(failed), 'cell')} failed, such as {matrix} {cell}: {reason}"
-
-
-def _asv(command: str, config: str, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "asv", command, "--config", config, *arguments]
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from asv.util import ProcessError
 
-from scripts import bisect, compare, configuration, publishing, reference, regressions
+from scripts import bisect, compare, configuration, reference, regressions
 from scripts.command import run
 from scripts.comparing.building import Surroundings, words_of
 from scripts.refusal import RefusalError
+from scripts.running.asv_process import publish
 from scripts.validate.__main__ import main as validate
 from tests.site.project import ROOT, Measured, Project, build_project
 
@@ -176,7 +177,7 @@ def test_publishing_shows_each_warning_once(project: Project, capfd: pytest.Capt
         '[[acknowledged]]\ncommit = "1234567"\nseries = "*"\nreason = "x"\nby = "y"\n'
     )
     environment = {"PATH": str(project.root / "bin"), "HOME": str(project.root)}
-    assert publishing.publish(project.root, "asv.conf.json", environment) == 0
+    assert publish(project.root, "asv.conf.json", environment) == 0
     told = capfd.readouterr()
     assert told.out == ""
     for warning in (damaged.name, "1 measured commit (", "acknowledges nothing", "need a network"):
@@ -185,8 +186,8 @@ def test_publishing_shows_each_warning_once(project: Project, capfd: pytest.Capt
 
 def test_publishing_that_fails_says_why(project: Project, capfd: pytest.CaptureFixture[str]) -> None:
     (project.results / "benchmarks.json").unlink()
-    assert publishing.publish(project.root, "asv.conf.json", {"PATH": str(project.root / "bin")}) == 1
+    assert publish(project.root, "asv.conf.json", {"PATH": str(project.root / "bin")}) == 1
     assert "benchmarks.json missing" in capfd.readouterr().err
     (project.results / "bench-1" / "machine.json").unlink()
-    assert publishing.publish(project.root, "asv.conf.json", {"PATH": str(project.root / "bin")}) == 1
+    assert publish(project.root, "asv.conf.json", {"PATH": str(project.root / "bin")}) == 1
     assert "Skipping results: could not load" in capfd.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 from asv import util
 from asv.commands import find, run
+from asv.console import log
 from asv.environment import Environment
 from asv.results import iter_results_for_machine_and_hash
 from asv.runner import run_benchmarks, skip_benchmarks
@@ -80,7 +82,8 @@ class Hooks:
             name for name, values in results._results.items() if any(not util.is_na(value) for value in values or ())
         }
         stored = {field: {name: vars(results)[field].get(name) for name in measured} for field in _STORED}
-        skip_benchmarks(benchmarks, env, results=results)
+        with log.set_level(logging.ERROR):  # asv warns of each benchmark, where one line says why
+            skip_benchmarks(benchmarks, env, results=results)
         for field, entries in stored.items():
             vars(results)[field].update(entries)
         results.build_error = self._build_error or "it could not be built"
