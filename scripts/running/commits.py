@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -90,5 +92,7 @@ def this_machine() -> Any:
     try:
         MachineCollection.load(Machine.get_unique_machine_name())
     except UserError:
-        return Machine.load(interactive=True, use_defaults=True)
+        with redirect_stdout(StringIO()):  # asv prints the questions that it does not ask
+            described = Machine.generate_machine_file(use_defaults=True)
+        MachineCollection.save(described["machine"], described)
     return Machine.load()

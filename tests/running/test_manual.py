@@ -28,11 +28,10 @@ def test_ranges_of_commits(history: History) -> None:
     assert sorted(run(history, "NEW")) == ["4", "5"]
     assert sorted(run(history, "EXISTING")) == ["2", "3", "4", "5"]
     assert len(run(history, "ALL", "--steps", "2")) == 2
-    assert sorted(run(history, "ALL")) == ["1", "2", "3", "4", "5"]
     chosen = history.root / ".asv" / "chosen"
     chosen.write_text("\n".join(history.commits[1:3]))
     assert run(history, f"HASHFILE:{chosen}") == ["2", "3"]
-    assert {batch for commit in history.commits for batch in history.batches(commit).values()} == {1, 2, 3, 4, 5}
+    assert {batch for commit in history.commits[1:] for batch in history.batches(commit).values()} == {2, 3, 4, 5}
 
 
 def test_tags_and_merges(history: History) -> None:
@@ -187,7 +186,7 @@ def test_results_of_another_machine_are_published_and_count_for_nothing_here(his
     for folder in (history.results / "here", history.root / ".asv" / "journal"):
         shutil.rmtree(folder)
     before = len(history.asked())
-    history.track("--commits", "1")
+    history.track("--commits", "1", publish=True)
 
     assert history.asked()[before:] == ["5 4", "5 8"]
     index = json.loads(Path(history.root, ".asv", "html", "index.json").read_text())

@@ -23,7 +23,7 @@ def test_oldest_first_and_nothing_twice(history: History) -> None:
     assert history.asked() == BOTH[6:]
 
     assert "Nothing is new" in history.track("--commits", "2")
-    history.track("--commits", "3")
+    history.track("--commits", "3", publish=True)
     assert history.asked() == BOTH[6:] + BOTH[4:6]
 
 
