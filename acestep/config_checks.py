@@ -22,7 +22,7 @@ MISSING: Final = object()
 """Stands for the value of a key that is not there."""
 MAX_INT: Final = 2**31 - 1
 SHOWN_CHARACTERS: Final = 60
-"""Of a value in a message."""
+"""Largest number of characters of a value that a message shows."""
 
 Shapes = Mapping[str, Sequence[int]]
 """Shapes of the stored tensors by their key."""

@@ -31,13 +31,13 @@ from asv.plugins.github import GithubPages
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
-from scripts.build_clock import BuildClock
 from scripts.git import drop_local_variables
 from scripts.refusal import RefusalError
+from scripts.running.build_clock import BuildClock
 from scripts.running.guard import guard_children
 from scripts.running.hooks import Hooks
 from scripts.running.lock import WAIT, exclusive, locked_folder
-from scripts.saving import tell_benchmarks
+from scripts.running.saving import tell_benchmarks
 from scripts.site import assets, checks, from_disk, ledger
 from scripts.site.acknowledged import FILE, AcknowledgementError, read_acknowledgements
 from scripts.site.guards import guarded

@@ -21,7 +21,7 @@ COMPLETE_SINCE: Mapping[str, str] = dict.fromkeys(
 )
 """The commit since which the package has all that the cells of a matrix need, by the matrix's name.
 
-Whoever adds a cell that needs something new of the package names here the commit that brings it.
+A cell that needs something new of the package moves its matrix to the commit that brings it.
 """
 
 

@@ -57,7 +57,7 @@ def _guard(command: int) -> None:
 def _marked(mark: str) -> set[int]:
     """Return the running processes that were started with the variable *mark*.
 
-    Those of git are left alone: it keeps processes of its own for a repository, which were not started to measure.
+    Processes of git are left alone: git keeps some for a repository, which were not started to measure.
     """
     wanted = f"{mark}=".encode()
     found = set()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 LIMIT_BYTES = 12 * 2**30
-"""Of the address space: a process that wants more fails, and does not take the machine with it."""
+"""Largest address space of the process: one that wants more fails, and does not take the machine with it."""
 
 
 def main() -> None:

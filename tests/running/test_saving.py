@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asv.config import Config
 
-from scripts.saving import is_saved, tell_benchmarks, told_to_benchmarks
+from scripts.running.saving import is_saved, tell_benchmarks, told_to_benchmarks
 
 
 @pytest.fixture

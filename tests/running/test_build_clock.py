@@ -6,7 +6,7 @@ import pytest
 from asv.environment import Environment
 
 from scripts import build_clock
-from scripts.build_clock import BuildClock
+from scripts.running.build_clock import BuildClock
 
 
 def test_making_environments_and_installing_commits_is_building(monkeypatch: pytest.MonkeyPatch) -> None:
