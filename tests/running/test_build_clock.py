@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from asv.environment import Environment
 
-from scripts import build_clock
+from scripts.running import build_clock
 from scripts.running.build_clock import BuildClock
 
 
