@@ -1,4 +1,4 @@
-"""One history for all tests of a module, without anything that was measured."""
+"""One history for all tests, without anything that was measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.running.history import History, build_history
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> History:
     """Five commits in a folder with an unusual name, and asv's environment once it has run."""
     return build_history(tmp_path_factory.mktemp("running") / "größe a b %41" / "history", 5)
