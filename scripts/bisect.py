@@ -76,11 +76,11 @@ def bisect(arguments: argparse.Namespace) -> int:
     builder = Builder(surroundings, root, arguments.scale, arguments.device)
     prober = Prober(matrix.name, cell, series, builder, arguments.budget)
     name = series_text(cell, series)
-    memory = _memory(root, commits, name, builder, restart=arguments.restart)
     say(f"{name}: {len(commits) - 1} commits after {_told(commits[0])}, up to {_told(commits[-1])}")
-    if memory.resumed:
-        say(f"{memory.resumed} answers are known from an earlier run.")
     with measuring_alone(locked_folder(surroundings.conf), wait=arguments.wait):
+        memory = _memory(root, commits, name, builder, restart=arguments.restart)
+        if memory.resumed:
+            say(f"{memory.resumed} answers are known from an earlier run.")
         found = Bisection(commits, prober, memory, say).run()
     print(_report(found, name, root))
     return 0 if len(found.suspects) == 1 else 1

@@ -18,7 +18,7 @@ from asv.util import load_json, write_json
 
 from benchmarks.harness.settings import Settings, SettingsError
 from scripts.branches import checked_out
-from scripts.command import run
+from scripts.command import FAILED, run
 from scripts.follow import Follower, run_followed
 from scripts.git import git, subject
 from scripts.preflight import require_clean, require_history, require_room
@@ -28,7 +28,6 @@ from scripts.running.commits import Commits
 from scripts.running.lock import WAIT_HELP, measuring_alone
 
 ROOT = Path(__file__).resolve().parents[1]
-FAILED = 2
 LOCAL_CONFIG = "asv.local.json"
 """asv.conf.json with the branch, scale and device of this run."""
 
