@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from acestep.constants import LM_PREFIX
-from acestep.gpu_estimates import (
+from acestep.gpu.estimates import (
     DIT_INFERENCE_VRAM_PER_BATCH,
     LM_VRAM,
     MODEL_VRAM,
@@ -26,7 +26,7 @@ from acestep.gpu_estimates import (
     per_item_gb,
     resident_gb,
 )
-from acestep.gpu_memory import (
+from acestep.gpu.probe import (
     DEBUG_MAX_CUDA_VRAM_ENV,
     DEBUG_MAX_MPS_VRAM_ENV,
     DEBUG_MAX_XPU_VRAM_ENV,
@@ -44,7 +44,7 @@ from acestep.gpu_memory import (
     is_rocm_available,
     is_xpu_available,
 )
-from acestep.gpu_tiers import (
+from acestep.gpu.tiers import (
     GPU_TIER_CHOICES,
     GPU_TIER_CONFIGS,
     GPU_TIER_LABELS,

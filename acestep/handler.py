@@ -9,11 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from acestep.assignment import Assignment
-from acestep.checkpoints import checkpoints_root
-from acestep.checks import one_of, read_seeds
-from acestep.clock import Clock
-from acestep.conditioning import Metadata, caption_prompt, lego_caption, lyric_prompt
+from acestep.audio.read import is_silent, read_audio, timbre_clip
+from acestep.checkpoints.finite import NotFinite, is_finite
+from acestep.checkpoints.folders import checkpoints_root
+from acestep.checkpoints.key_map import component_folders
 from acestep.constants import (
     DEFAULT_DIT,
     INSTRUCTION_TEXT2MUSIC,
@@ -22,19 +21,20 @@ from acestep.constants import (
     TEXT_ENCODER_FOLDER,
     VAE_FOLDER,
 )
-from acestep.diffusion import Correction, Sampler
-from acestep.finite import NotFinite, is_finite
-from acestep.generation import Progress, Request, generate
-from acestep.guidance import Guidance
-from acestep.layouts import component_folders
-from acestep.material import Source
-from acestep.memory import outside_limit, size
-from acestep.options import Options
+from acestep.memory.device import outside_limit, size
 from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
+from acestep.pipeline import Progress, Request, generate
 from acestep.planner.codes import format_codes, parse_codes
-from acestep.reading import is_silent, read_audio, timbre_clip
+from acestep.runtime.load_options import Options
+from acestep.sampling.guidance import Guidance
+from acestep.sampling.sample import Correction, Sampler
 from acestep.synthesizer import Synthesizer
-from acestep.tasks import TEXT2MUSIC, generate_instruction
+from acestep.tasks.instructions import TEXT2MUSIC, generate_instruction
+from acestep.tasks.latents import Source
+from acestep.tasks.spec import Assignment
+from acestep.text.encoder import Metadata, caption_prompt, lego_caption, lyric_prompt
+from acestep.timing.clock import Clock
+from acestep.validation import one_of, read_seeds
 
 logger = logging.getLogger(__name__)
 
@@ -373,7 +373,7 @@ class AceStepHandler(Synthesizer):
     def generate_instruction(
         task_type: str, track_name: str | None = None, complete_track_classes: Sequence[str] | None = None
     ) -> str:
-        """See `acestep.tasks.generate_instruction`."""
+        """See `acestep.tasks.instructions.generate_instruction`."""
         return generate_instruction(task_type, track_name or "", complete_track_classes or ())
 
 

@@ -1,5 +1,5 @@
 """The public functions: `generate_music` runs planner and synthesizer and saves what they made; the three of
-`acestep.descriptions` ask the planner alone."""
+`acestep.planner_api` ask the planner alone."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ from typing import Any
 
 from torch import Tensor
 
-from acestep.audio import fade, file_suffix, normalize, save
-from acestep.clock import Clock
-from acestep.descriptions import (
+from acestep.audio.write import fade, file_suffix, normalize, save
+from acestep.handler import AceStepHandler, no_progress
+from acestep.llm_inference import LLMHandler
+from acestep.memory.device import outside_limit
+from acestep.params import GenerationConfig, GenerationParams, GenerationResult
+from acestep.pipeline import Progress
+from acestep.planner_api import (
     CreateSampleResult,
     FormatSampleResult,
     UnderstandResult,
@@ -23,13 +27,9 @@ from acestep.descriptions import (
     format_sample,
     understand_music,
 )
-from acestep.generation import Progress
-from acestep.handler import AceStepHandler, no_progress
-from acestep.llm_inference import LLMHandler
-from acestep.memory import outside_limit
-from acestep.params import GenerationConfig, GenerationParams, GenerationResult
-from acestep.tasks import TEXT2MUSIC
-from acestep.timing import LM_PARTS, time_costs
+from acestep.tasks.instructions import TEXT2MUSIC
+from acestep.timing.clock import Clock
+from acestep.timing.time_costs import LM_PARTS, time_costs
 
 __all__ = [
     "CreateSampleResult",

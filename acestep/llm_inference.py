@@ -8,22 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoint_files import damage
-from acestep.checkpoints import CheckpointError, checkpoints_root, component_folder
-from acestep.clock import Clock
+from acestep.checkpoints.files import damage
+from acestep.checkpoints.folders import CheckpointError, checkpoints_root, component_folder
 from acestep.constants import DEFAULT_LM, LM_PREFIX, NO_USER_INPUT
-from acestep.devices import default_dtype, resolve_device
 from acestep.planner import PlannerError, metadata
-from acestep.planner.attempts import failure, seed_or_random
-from acestep.planner.costs import Costs
-from acestep.planner.describer import Describer
-from acestep.planner.rendered import RenderedPrompts
-from acestep.planner.wishes import keep_sound
+from acestep.planner.errors import failure, seed_or_random
+from acestep.planner.handler_understanding import Describer
+from acestep.planner.prompt_api import RenderedPrompts
+from acestep.planner.stats import Costs
+from acestep.planner.user_metadata import keep_sound
+from acestep.runtime.devices import default_dtype, resolve_device
+from acestep.timing.clock import Clock
 
 if TYPE_CHECKING:
     import torch
 
-    from acestep.planner.procedure import Planner
+    from acestep.planner.planner import Planner
 
 MODES: Final = ("dit", "llm_dit")
 Progress = Callable[[float, str], None]
@@ -45,7 +45,7 @@ class LLMHandler(RenderedPrompts, Describer):
     def __init__(self, persistent_storage_path: str | os.PathLike[str] | None = None) -> None:
         """Make a handler that finds checkpoints in ``checkpoints`` below *persistent_storage_path*.
 
-        None, and ``$ACESTEP_CHECKPOINTS_DIR``, mean what they mean to `acestep.checkpoints.checkpoints_root`.
+        None, and ``$ACESTEP_CHECKPOINTS_DIR``, mean what they mean to `acestep.checkpoints.folders.checkpoints_root`.
         """
         self._root = checkpoints_root(persistent_storage_path)
         self._planner: Planner | None = None
@@ -79,7 +79,7 @@ class LLMHandler(RenderedPrompts, Describer):
             device: ``"auto"`` takes cuda, mps or cpu, the first that is there; any other must be there.
             offload_to_cpu: keep the weights off a CUDA device between calls; elsewhere it has no effect, which the
                 status says.
-            dtype: of the weights; None is what `acestep.devices.default_dtype` says.
+            dtype: of the weights; None is what `acestep.runtime.devices.default_dtype` says.
 
         Returns:
             A status whose first character tells success (✅) from failure (❌), and whether it succeeded.
@@ -106,7 +106,7 @@ class LLMHandler(RenderedPrompts, Describer):
     def _load(self, folder: Path, backend: str, device: str, offload: bool, dtype: torch.dtype | None) -> str:
         """Load *folder*; returns why that engine was taken."""
         from acestep.planner import engines
-        from acestep.planner.procedure import Planner
+        from acestep.planner.planner import Planner
         from acestep.planner.vocabulary import Vocabulary
 
         self.device = resolve_device(device)
@@ -197,9 +197,9 @@ class LLMHandler(RenderedPrompts, Describer):
             or ``codes_counts`` and ``total_codes``, ``seeds``. A request that cannot be fulfilled is a failure with
             the reason in ``error``.
         """
-        from acestep.planner.music import Request, Result, plan
-        from acestep.planner.procedure import Decoding
+        from acestep.planner.planner import Decoding
         from acestep.planner.sampling import Sampling
+        from acestep.planner.two_phase import Request, Result, plan
 
         samples = max(1, batch_size or 1)
         chosen = (list(seeds or ()) + [seed_or_random(None) for _ in range(samples)])[:samples]
@@ -243,7 +243,7 @@ class LLMHandler(RenderedPrompts, Describer):
 
         Args:
             formatted_prompt: for example from `build_formatted_prompt`.
-            cfg: see `acestep.planner.completion.Settings` for its keys and their defaults.
+            cfg: see `acestep.planner.raw_prompt.Settings` for its keys and their defaults.
             use_constrained_decoding: hold text to the grammar of its phase. Codes are valid and counted either way.
             constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
             stop_at_reasoning: end behind the chain of thought.
@@ -253,8 +253,8 @@ class LLMHandler(RenderedPrompts, Describer):
             The new text, control tokens included, and a status: ✅ with backend, length in characters and why the
             text ended, or ❌ with the reason and no text.
         """
-        from acestep.planner.completion import Settings, complete
-        from acestep.planner.procedure import Decoding
+        from acestep.planner.planner import Decoding
+        from acestep.planner.raw_prompt import Settings, complete
 
         text, costs = "", Costs(Clock(self.device))
 

@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from itertools import pairwise
 from typing import Any
 
-from acestep.assignment import MAX_SEED, Assignment
-from acestep.audio import AUDIO_FORMATS, MP3_BITRATES, MP3_SAMPLE_RATES
-from acestep.checks import flag, number, one_of, whole
+from acestep.audio.write import AUDIO_FORMATS, MP3_BITRATES, MP3_SAMPLE_RATES
 from acestep.constants import (
     BPM_MAX,
     BPM_MIN,
@@ -24,10 +22,12 @@ from acestep.constants import (
     SAMPLE_RATE,
     TIME_SIGNATURES,
 )
-from acestep.diffusion import Correction, Sampler, strip_zeros
 from acestep.planner.codes import read_codes
-from acestep.planner.wishes import check_text
-from acestep.tasks import TASKS, TEXT2MUSIC
+from acestep.planner.user_metadata import check_text
+from acestep.sampling.sample import Correction, Sampler, strip_zeros
+from acestep.tasks.instructions import TASKS, TEXT2MUSIC
+from acestep.tasks.spec import MAX_SEED, Assignment
+from acestep.validation import flag, number, one_of, whole
 
 MAX_STEPS = 200
 GUIDANCE_MAX = 15.0
@@ -53,7 +53,7 @@ class GenerationParams:
     Attributes:
         task_type: one of `TASKS`.
         instruction: first line of the caption prompt. The default one becomes the task's own
-            (`acestep.tasks.generate_instruction`); to have it in another task, leave out its colon.
+            (`acestep.tasks.instructions.generate_instruction`); to have it in another task, leave out its colon.
         track_name: one of `TRACKS`: what lego makes and extract takes out.
         complete_track_classes: some of `TRACKS`: what complete adds.
         reference_audio: file whose timbre and style the piece is to have.

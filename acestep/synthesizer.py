@@ -14,28 +14,28 @@ import torch
 from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGaussianDistribution
 from torch import Tensor
 
-from acestep.checkpoints import CheckpointError
-from acestep.clock import Clock
-from acestep.conditioning import TextStates, encode_text, load_text_encoder
+from acestep.audio.read import is_silent
+from acestep.checkpoints.finite import NotFinite, is_finite
+from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.key_map import config_source
+from acestep.checkpoints.variants import Family
 from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
-from acestep.decoding import Announce, Decoding, decode
-from acestep.denoiser import Denoiser
-from acestep.diffusion import EULER, Correction, Sampler, Switch, Velocity, sample
-from acestep.families import Family
-from acestep.finite import NotFinite, is_finite
-from acestep.flowedit import Edit, edited
-from acestep.layouts import config_source
-from acestep.memory import outside_limit
-from acestep.model import load_model, load_vae
-from acestep.noise import Streams, retake, seeded_noise
-from acestep.oobleck import encoder_chains, snake
-from acestep.options import Options
-from acestep.quantization import Quantized, quantize
-from acestep.reading import is_silent
-from acestep.residence import Residence
-from acestep.stretches import needed, run_chains
-from acestep.transformer import Attention, Layer
-from acestep.variation import UNVARIED, Variation
+from acestep.dit.block_ops import Attention, Layer
+from acestep.dit.denoiser import Denoiser
+from acestep.dit.model import load_model, load_vae
+from acestep.memory.device import outside_limit
+from acestep.runtime.load_options import Options
+from acestep.runtime.offload import Residence
+from acestep.runtime.quantization import Quantized, quantize
+from acestep.sampling.flow_edit import Edit, edited
+from acestep.sampling.inputs import UNVARIED, Variation
+from acestep.sampling.noise import Streams, retake, seeded_noise
+from acestep.sampling.sample import EULER, Correction, Sampler, Switch, Velocity, sample
+from acestep.text.encoder import TextStates, encode_text, load_text_encoder
+from acestep.timing.clock import Clock
+from acestep.vae.decode import Announce, Decoding, decode
+from acestep.vae.oobleck import encoder_chains, snake
+from acestep.vae.tiling import needed, run_chains
 
 ENCODE_FRAMES = 750
 """Latent frames that are made of a waveform together, from all the samples that they depend on."""
@@ -103,7 +103,7 @@ class Synthesizer:
         self._check_parts(config_source(model_folder), vae_folder / "config.json", text_folder / "config.json")
         self.residence = Residence(self.parts(), options.device, options.offloaded)
         if options.compile:
-            from acestep.compilation import Compiler
+            from acestep.runtime.compilation import Compiler
 
             self.compiler = Compiler()
             self.compiler.check(options.device)

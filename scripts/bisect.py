@@ -14,20 +14,20 @@ from pathlib import Path
 from benchmarks.harness.files import NotWritable
 from benchmarks.harness.matrix import definition
 from benchmarks.harness.settings import Settings, SettingsError
-from scripts.command import run
-from scripts.comparing.arguments import add_measuring_options
-from scripts.comparing.bisection import Bisection, Found, Memory, NothingToFind
-from scripts.comparing.building import Surroundings
-from scripts.comparing.catalog import UnknownSeriesError, series_named, series_text
-from scripts.comparing.commits import Commit, resolve
-from scripts.comparing.probing import ProbeFailed, Prober
-from scripts.comparing.report import change, number
-from scripts.comparing.sides import Builder
-from scripts.git import git
-from scripts.preflight import require_history, require_room
-from scripts.progress import say
-from scripts.refusal import RefusalError
-from scripts.running.lock import locked_folder, measuring_alone
+from scripts.tracker.command import run
+from scripts.tracker.comparison.arguments import add_measuring_options
+from scripts.tracker.comparison.bisection import Bisection, Found, Memory, NothingToFind
+from scripts.tracker.comparison.build import Surroundings
+from scripts.tracker.comparison.commit_probe import ProbeFailed, Prober
+from scripts.tracker.comparison.commits import Commit, resolve
+from scripts.tracker.comparison.report import change, number
+from scripts.tracker.comparison.series_names import UnknownSeriesError, series_named, series_text
+from scripts.tracker.comparison.sides import Builder
+from scripts.tracker.git import git
+from scripts.tracker.preflight import require_history, require_room
+from scripts.tracker.progress import say
+from scripts.tracker.refusal import RefusalError
+from scripts.tracker.running.lock import locked_folder, measuring_alone
 
 
 def main(argv: list[str] | None = None) -> int:

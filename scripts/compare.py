@@ -17,21 +17,21 @@ from benchmarks.harness.cells import Selection
 from benchmarks.harness.host import describe
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
-from scripts.command import run
-from scripts.comparing.arguments import add_measuring_options, percentage
-from scripts.comparing.building import Surroundings
-from scripts.comparing.commits import WORKING_TREE, resolve
-from scripts.comparing.contest import Contest
-from scripts.comparing.match import Match
-from scripts.comparing.outcome import Outcome
-from scripts.comparing.report import Report, interval
-from scripts.comparing.sides import Builder, Side
-from scripts.comparing.storing import Store
-from scripts.preflight import require_history, require_room
-from scripts.progress import say
-from scripts.refusal import RefusalError
-from scripts.running.lock import locked_folder, measuring_alone
-from scripts.verdict.judging import DELTA
+from scripts.tracker.command import run
+from scripts.tracker.comparison.arguments import add_measuring_options, percentage
+from scripts.tracker.comparison.asv_results import Store
+from scripts.tracker.comparison.build import Surroundings
+from scripts.tracker.comparison.cell import Contest
+from scripts.tracker.comparison.commits import WORKING_TREE, resolve
+from scripts.tracker.comparison.report import Report, interval
+from scripts.tracker.comparison.result import Outcome
+from scripts.tracker.comparison.schedule import Match
+from scripts.tracker.comparison.sides import Builder, Side
+from scripts.tracker.preflight import require_history, require_room
+from scripts.tracker.progress import say
+from scripts.tracker.refusal import RefusalError
+from scripts.tracker.running.lock import locked_folder, measuring_alone
+from scripts.tracker.statistics.judging import DELTA
 
 UNHURRIED = "startup"
 """The matrix whose runs take seconds each: among the quick cells it would use its share of the time up for nothing."""

@@ -24,7 +24,7 @@ from benchmarks.harness.cells import Matrix, key
 from benchmarks.harness.frozen.tree import frozen_digest
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.series import FromRecords
-from scripts.comparing.catalog import workload_of
+from scripts.tracker.comparison.series_names import workload_of
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 KEPT: Final = ROOT / "benchmarks" / "meanings.json"

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # in place of this folder, whose names are others' too
 
-from scripts.profiling.layout import banner
-from scripts.profiling.options import parse, thinking_of
+from scripts.tracker.profiling.layout import banner
+from scripts.tracker.profiling.options import parse, thinking_of
 
 if TYPE_CHECKING:
     import argparse
 
     from acestep.examples import Example
-    from scripts.profiling.results import Results
-    from scripts.profiling.session import Session
+    from scripts.tracker.profiling.results import Results
+    from scripts.tracker.profiling.session import Session
 
 TITLE = "ACE-Step 1.5 Inference Profiler"
 LM_MODES = ("understand", "create_sample", "format_sample")
@@ -28,8 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the tool; returns its exit code."""
     arguments = parse(argv)
     from acestep.examples import ExampleError
-    from scripts.profiling.results import OutputError
-    from scripts.profiling.session import SetupError
+    from scripts.tracker.profiling.results import OutputError
+    from scripts.tracker.profiling.session import SetupError
 
     try:
         return _run(arguments, list(sys.argv[1:] if argv is None else argv))
@@ -44,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: argparse.Namespace, argv: list[str]) -> int:
     from acestep.examples import load
     from benchmarks.harness.host import describe
-    from scripts.profiling.results import Results
-    from scripts.profiling.session import Session
+    from scripts.tracker.profiling.results import Results
+    from scripts.tracker.profiling.session import Session
 
     example = load(arguments.example)
     results = Results(arguments.benchmark_output, {"mode": arguments.mode, "argv": argv})
@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace, argv: list[str]) -> int:
 
 def _tier_test(example: Example, arguments: argparse.Namespace, results: Results) -> int:
     """Run the mode that loads models anew, or none, for each of its tests."""
-    from scripts.profiling.tiers import run
+    from scripts.tracker.profiling.tiers import run
 
     print(banner(f"{TITLE}: TIER TEST", 120), flush=True)
     code = run(example, arguments, results)
@@ -76,11 +76,11 @@ def _tier_test(example: Example, arguments: argparse.Namespace, results: Results
 def _mode(name: str) -> Any:
     """The function that runs a mode."""
     if name == "profile":
-        from scripts.profiling.profile import run
+        from scripts.tracker.profiling.profile import run
     elif name == "benchmark":
-        from scripts.profiling.benchmark import run
+        from scripts.tracker.profiling.benchmark import run
     else:
-        from scripts.profiling.descriptions import run
+        from scripts.tracker.profiling.descriptions import run
     return run
 
 
@@ -90,7 +90,7 @@ def _load(session: Session, arguments: argparse.Namespace) -> None:
     Raises:
         SetupError: a model that it cannot do without cannot be loaded.
     """
-    from scripts.profiling.session import SetupError
+    from scripts.tracker.profiling.session import SetupError
 
     if arguments.mode not in LM_MODES:
         print(session.load_dit(), flush=True)

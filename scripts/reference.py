@@ -24,7 +24,7 @@ from benchmarks.harness.workloads.options import Options
 from benchmarks.harness.workloads.planner import Planner
 from benchmarks.harness.workloads.stages import Stages
 from benchmarks.harness.workloads.tasks import Tasks
-from scripts.command import run
+from scripts.tracker.command import run
 
 SOURCES: tuple[tuple[Matrix, type[Workload]], ...] = (
     (matrices.GENERATE_MATRIX, Music),

@@ -20,18 +20,19 @@ from asv.repo import get_repo
 from asv.results import iter_results
 from asv.util import UserError
 
-from scripts import configuration
-from scripts.command import run
-from scripts.git import GitError, git
-from scripts.progress import say
-from scripts.site import checks, listing
-from scripts.site.acknowledged import AcknowledgementError
-from scripts.site.commits import read_commits
-from scripts.site.guards import guarded
-from scripts.site.history import read_environments
-from scripts.site.listed import Listed, listed
-from scripts.site.migration import migrate
-from scripts.site.regressions import Regressions
+from scripts.tracker import configuration
+from scripts.tracker.command import run
+from scripts.tracker.git import GitError, git
+from scripts.tracker.history import formats
+from scripts.tracker.history.acknowledged import AcknowledgementError
+from scripts.tracker.history.commits import read_commits
+from scripts.tracker.history.entry import Listed, listed
+from scripts.tracker.history.guards import guarded
+from scripts.tracker.history.migration import migrate
+from scripts.tracker.history.model import read_environments
+from scripts.tracker.history.regressions import Regressions
+from scripts.tracker.progress import say
+from scripts.tracker.site import asv_errors
 
 NAME = "scripts.regressions"
 
@@ -92,12 +93,12 @@ def read_list(config: Path) -> tuple[list[Listed], list[str]]:
         AcknowledgementError: an acknowledgement cannot be used.
     """
     conf = configuration.load(config)
-    checks.require_patterns(conf)
+    asv_errors.require_patterns(conf)
     hashes = {result.commit_hash for result in iter_results(conf.results_dir)}
     if not hashes:
         raise UserError(f"{conf.results_dir} has no results yet. Run scripts/track, which measures the last commits.")
-    checks.follow_branches(conf)
-    checks.require_history(conf)
+    asv_errors.follow_branches(conf)
+    asv_errors.require_history(conf)
     migrate(conf.results_dir, say)
     repo = get_repo(conf)
     revisions = repo.get_revisions(hashes)
@@ -121,10 +122,10 @@ def _branches(conf: Any) -> str:
 
 def _formatted(name: str | None, entries: Sequence[Listed], warnings: Sequence[str]) -> str:
     if name == "json":
-        return listing.as_json(entries, warnings)
+        return formats.as_json(entries, warnings)
     if name == "toml":
-        return listing.as_toml(entries, _author())
-    return listing.as_markdown(entries) if name == "markdown" else listing.as_text(entries)
+        return formats.as_toml(entries, _author())
+    return formats.as_markdown(entries) if name == "markdown" else formats.as_text(entries)
 
 
 def _author() -> str:

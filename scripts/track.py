@@ -17,15 +17,15 @@ from pathlib import Path
 from asv.util import load_json, write_json
 
 from benchmarks.harness.settings import Settings, SettingsError
-from scripts.branches import checked_out
-from scripts.command import FAILED, run
-from scripts.follow import Follower, run_followed
-from scripts.git import git, subject
-from scripts.preflight import require_clean, require_history, require_room
-from scripts.running import asv_process
-from scripts.running.cells import Place, chosen_places
-from scripts.running.commits import Commits
-from scripts.running.lock import WAIT_HELP, measuring_alone
+from scripts.tracker.asv_progress import Follower, run_followed
+from scripts.tracker.branches import checked_out
+from scripts.tracker.command import FAILED, run
+from scripts.tracker.git import git, subject
+from scripts.tracker.preflight import require_clean, require_history, require_room
+from scripts.tracker.running import asv_process
+from scripts.tracker.running.cells import Place, chosen_places
+from scripts.tracker.running.commits import Commits
+from scripts.tracker.running.lock import WAIT_HELP, measuring_alone
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL_CONFIG = "asv.local.json"

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from acestep.handler import AceStepHandler
 from acestep.llm_inference import LLMHandler
 from acestep.synthetic import cached
-from scripts.git import drop_local_variables
+from scripts.tracker.git import drop_local_variables
 
 drop_local_variables()  # tests that run in a git hook make commits, too
 

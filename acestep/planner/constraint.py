@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acestep.planner import PlannerError
-from acestep.planner.forms import Form
+from acestep.planner.cot_schema import Form
 from acestep.planner.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from acestep.planner import PlannerError
 from acestep.planner.constraint import Constraint, TracedConstraint, first_line
-from acestep.planner.forms import MAX_CAPTION_TOKENS, Form
+from acestep.planner.cot_schema import MAX_CAPTION_TOKENS, Form
 from acestep.planner.vocabulary import Vocabulary
 
 __all__ = ["MAX_CAPTION_TOKENS", "Constraint", "Form", "Grammar"]

@@ -47,7 +47,7 @@ def read_yaml(text: str) -> Metadata:
     Reads what a model writes (never quoted) as well as what `write_yaml` writes (quoted where YAML needs
     it). A field starts at a line without indentation and continues on indented or blank lines; unknown
     fields and lines that start with ``<`` are dropped. Text becomes one line of printable characters, as
-    `acestep.planner.wishes.clean_metadata` makes it; bpm and duration become whole numbers where they are such.
+    `acestep.planner.user_metadata.clean_metadata` makes it; bpm and duration become whole numbers where they are such.
     """
     raw: dict[str, list[str]] = {}
     lines: list[str] = []

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acestep.checkpoint_files import damage, read_json, read_text
-from acestep.checkpoints import CheckpointError
+from acestep.checkpoints.files import damage, read_json, read_text
+from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.tokenizer_files import read_tokenizer
 from acestep.planner import PlannerError
 from acestep.planner.codes import CODE_TOKEN, CodeRange
-from acestep.tokenizer_files import read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

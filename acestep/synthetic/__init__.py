@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
 
-from acestep.checkpoints import CheckpointError
+from acestep.checkpoints.folders import CheckpointError
 from acestep.constants import TEXT_ENCODER_FOLDER, VAE_FOLDER
 from acestep.synthetic.planner import Size
 from acestep.synthetic.tokenizer import Scale
@@ -46,7 +46,7 @@ def write(
         CheckpointError: *folder* already holds one of them; nothing is overwritten.
         OSError: the folder cannot be written.
     """
-    from acestep.families import family_named
+    from acestep.checkpoints.variants import family_named
     from acestep.synthetic.planner import write_planner
     from acestep.synthetic.synthesizer import write_model, write_text_encoder, write_vae
 
@@ -100,7 +100,7 @@ def _recipe(scale: Scale, families: Iterable[str]) -> str:
     That is what is stored besides random numbers (see `contents_digest`; the planners' tokenizer is made of the same
     parts as the text encoder's), the code that writes it, and the version of torch, whose generator draws the numbers.
     """
-    from acestep.families import family_named
+    from acestep.checkpoints.variants import family_named
     from acestep.synthetic.synthesizer import contents_digest
 
     digest = hashlib.sha256(contents_digest(scale, map(family_named, families)).encode())

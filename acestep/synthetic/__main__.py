@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from acestep.checkpoints import CheckpointError
-from acestep.families import FAMILIES
+from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.variants import FAMILIES
 from acestep.synthetic import PLANNER_SIZES, SCALES, write
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestep.checkpoints import build_empty
+from acestep.checkpoints.folders import build_empty
 from acestep.synthetic.weights import Dtype, Shapes, write_weights
 
 

@@ -12,10 +12,10 @@ from typing import Any, Final
 import torch
 from torch import nn
 
+from acestep.checkpoints.key_map import original_key
+from acestep.checkpoints.variants import TURBO, XL_SHAPES, Family
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
-from acestep.families import TURBO, XL_SHAPES, Family
-from acestep.layouts import original_key
-from acestep.model import DEFAULTS, AceStepModel
+from acestep.dit.model import DEFAULTS, AceStepModel
 from acestep.synthetic.checkpoint import Checkpoint
 from acestep.synthetic.tokenizer import Scale, build_text_tokenizer, save_tokenizer
 from acestep.synthetic.weights import Dtype

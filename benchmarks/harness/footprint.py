@@ -96,17 +96,17 @@ def open_models(asked: Asked) -> Any:
     """Return the models that *asked* needs, without storage, in numbers of 2 bytes."""
     import torch
 
-    options = require("acestep.options", "Options")(
+    options = require("acestep.runtime.load_options", "Options")(
         "meta", torch.bfloat16, "sdpa", False, asked.quantization, asked.offload, asked.offload_dit
     )
-    family = require("acestep.families", "family_named")(asked.family)
-    return require("acestep.shapes", "open_shapes")(family, options, asked.scale)
+    family = require("acestep.checkpoints.variants", "family_named")(asked.family)
+    return require("acestep.gpu.meta_models", "open_shapes")(family, options, asked.scale)
 
 
 def _stages(asked: Asked, models: Any, run: _Run) -> None:
     import torch
 
-    text_states = require("acestep.shapes", "text_states")
+    text_states = require("acestep.gpu.meta_models", "text_states")
     frames = int(LATENT_RATE * asked.duration)
     text = run("text_encode", lambda: text_states(models, asked.caption_tokens, asked.lyric_tokens))
     if text is None:
@@ -135,8 +135,8 @@ def _stages(asked: Asked, models: Any, run: _Run) -> None:
 
 def _sampling(models: Any) -> tuple[Any, Any]:
     """How a generation samples unless it is told otherwise: guided where the family is, with the wavelet correction."""
-    sampler, correction = require("acestep.diffusion", "Sampler", "Correction")
-    guidance = require("acestep.guidance", "Guidance")
+    sampler, correction = require("acestep.sampling.sample", "Sampler", "Correction")
+    guidance = require("acestep.sampling.guidance", "Guidance")
     sampling = sampler(guidance=guidance(7.0)) if models.family.guided else sampler()
     return sampling, correction("double", 0.05, 0.02)
 
@@ -147,7 +147,7 @@ class _Run:
     def __init__(self, models: Any, limit_bytes: int, beside_bytes: int) -> None:
         self._models, self._limit_bytes = models, limit_bytes
         self._always = _resting_bytes(models) + beside_bytes
-        self._counted = counting(require("acestep.memory", "MemoryLimit"))
+        self._counted = counting(require("acestep.memory.device", "MemoryLimit"))
         self._limit: Any = None
         self._fused: Any = None
         self._marks: list[tuple[int, int]] = []
@@ -155,8 +155,8 @@ class _Run:
 
     def __call__(self, name: str, work: Callable[[], Any], held: tuple[Any, ...] = ()) -> Any:
         """What *work* returns beside tensors *held*; None, with the reason noted, if memory ran out."""
-        is_out_of_memory = require("acestep.memory", "is_out_of_memory")
-        fused, weights = require("acestep.shapes", "FusedAttention")(), self._always
+        is_out_of_memory = require("acestep.memory.device", "is_out_of_memory")
+        fused, weights = require("acestep.gpu.meta_models", "FusedAttention")(), self._always
         limit = self._counted(self._limit_bytes, weights + sum(tensor.nbytes for tensor in held), "meta")
         self._limit, self._fused, self._marks = limit, fused, []
         moved = self._models.residence.transfers.moved_bytes
@@ -187,7 +187,7 @@ class _Run:
 
 def _resting_bytes(models: Any) -> int:
     """Bytes of the weights that are on the device between stages."""
-    stored = require("acestep.residence", "stored_bytes")
+    stored = require("acestep.runtime.offload", "stored_bytes")
     resting = [
         module
         for name, modules in models.parts().items()

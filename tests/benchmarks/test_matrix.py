@@ -18,7 +18,7 @@ from benchmarks.harness.host import machine_facts
 from benchmarks.harness.matrix import WHOLE, measure_matrix
 from benchmarks.harness.progress import outcome_of
 from benchmarks.harness.record import Record
-from scripts.site import ledger
+from scripts.tracker.site import time_spent
 from tests.benchmarks.fakes import MATRIX, Collapsing, Deeds, DiesLoading, TooNew, WithoutModels, prepared, settings_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -249,20 +249,20 @@ def test_the_parts_of_a_run_are_disjoint_and_add_up_to_all_of_it(tmp_path):
     start = time.time()
     records = measure(tmp_path, "work exact raise")
     elapsed_s = time.time() - start
-    (line,) = ledger.read_ledger(tmp_path / "journal", start)
-    parts = {name: getattr(line, name) for name in ledger.PARTS.values()}
+    (line,) = time_spent.read_ledger(tmp_path / "journal", start)
+    parts = {name: getattr(line, name) for name in time_spent.PARTS.values()}
 
     assert all(seconds > 0 for seconds in parts.values()), parts
     assert sum(parts.values()) <= elapsed_s + 0.01
     assert parts["timed_s"] == pytest.approx(sum(records["deed=work"]["samples"]["time"]))
     assert parts["exact_s"] == pytest.approx(records["deed=exact"]["exact_s"] + records["deed=work"]["exact_s"])
-    told = ledger.summary([line], elapsed_s, building_s=0.0)
+    told = time_spent.summary([line], elapsed_s, building_s=0.0)
     assert sum(map(int, re.findall(r"(\d+) %", told))) == 100, told
 
 
 def test_the_seconds_of_a_cell_that_takes_its_worker_along_are_counted(tmp_path):
     measure(tmp_path, "hang")
-    (line,) = ledger.read_ledger(tmp_path / "journal", 0.0)
+    (line,) = time_spent.read_ledger(tmp_path / "journal", 0.0)
 
     assert line.untimed_s >= Deeds.limit_s
 
@@ -275,7 +275,7 @@ def test_a_worker_that_dies_while_counting_leaves_its_samples(tmp_path, capsys):
     assert records["deed=raise"]["host"]["dtype"] == "none"
     assert "while counting: the worker was killed by SIGKILL" in records["deed=raise"]["exact"]["uncounted"]
     assert "ok, 10 samples in 2.0 s, not counted: while counting: " in capsys.readouterr().out
-    (line,) = ledger.read_ledger(tmp_path / "journal", 0.0)
+    (line,) = time_spent.read_ledger(tmp_path / "journal", 0.0)
     assert line.failed == 1
 
     assert statuses(measure(tmp_path, "raise fine", WithoutModels)) == {"raise": "fail", "fine": "ok"}, (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from acestep.planner.engines.backend_selection import BACKENDS, Choice, choose
 from acestep.planner.engines.base import Engine
-from acestep.planner.engines.choice import BACKENDS, Choice, choose
 
 if TYPE_CHECKING:
     import torch

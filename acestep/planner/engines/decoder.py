@@ -17,7 +17,7 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from acestep.planner.engines.cache import Cache, FixedSlot, Slot
-from acestep.planner.engines.products import add_product, float32_product, product
+from acestep.planner.engines.linear import add_product, float32_product, product
 
 Holder = TypeVar("Holder")
 

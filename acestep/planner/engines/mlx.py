@@ -15,7 +15,7 @@ from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, 
 from acestep.planner.engines.mlx_sampling import MlxSampler, keys
 from acestep.planner.engines.numbers import check_best
 from acestep.planner.engines.weights import check_vocabulary, read_architecture, read_weights
-from acestep.planner.timing import Laps
+from acestep.planner.gpu_timer import Laps
 from acestep.planner.vocabulary import Vocabulary
 
 END_CHECK_INTERVAL: Final = 16

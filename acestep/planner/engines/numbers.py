@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from acestep.finite import NotFinite, is_finite
+from acestep.checkpoints.finite import NotFinite, is_finite
 from acestep.planner import PlannerError
 
 

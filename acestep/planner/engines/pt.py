@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from acestep.checkpoints import build_empty, fill
-from acestep.memory import release
+from acestep.checkpoints.folders import build_empty, fill
+from acestep.memory.device import release
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.cache import Cache
+from acestep.planner.engines.cuda_graph import FEWEST_STEPS, FixedStep
 from acestep.planner.engines.decoder import Decoder
-from acestep.planner.engines.graph import FEWEST_STEPS, FixedStep
 from acestep.planner.engines.numbers import check_best
-from acestep.planner.engines.residence import Residence
+from acestep.planner.engines.offload import Residence
 from acestep.planner.engines.weights import ARCHITECTURES, check_vocabulary, read_architecture, read_weights
+from acestep.planner.gpu_timer import Laps
 from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampler, guide, streams
-from acestep.planner.timing import Laps
 from acestep.planner.vocabulary import Vocabulary
 
 END_CHECK_INTERVAL = 16

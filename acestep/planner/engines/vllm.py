@@ -16,15 +16,15 @@ from typing import Any
 import torch
 
 from acestep.planner import PlannerError
-from acestep.planner.engines import vllm_budget
+from acestep.planner.engines import vllm_memory
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
-from acestep.planner.engines.heads import wider_head
+from acestep.planner.engines.head_padding import wider_head
 from acestep.planner.engines.numbers import check_best
-from acestep.planner.engines.vllm_containment import contained
-from acestep.planner.engines.vllm_draws import CodesDraw, Desk, Draw, TextDraw
+from acestep.planner.engines.vllm_env import contained
+from acestep.planner.engines.vllm_sampling import CodesDraw, Desk, Draw, TextDraw
 from acestep.planner.engines.weights import check_vocabulary, read_architecture, read_weights
+from acestep.planner.gpu_timer import Laps
 from acestep.planner.sampling import Sampler, streams
-from acestep.planner.timing import Laps
 from acestep.planner.vocabulary import Vocabulary
 
 
@@ -56,12 +56,12 @@ class VllmEngine:
         cuda = device.startswith("cuda")
         self._sleeps, self._jobs = offload and cuda, 0
         weights = sum(tensor.numel() for tensor in read_weights(folder, config).values()) * dtype.itemsize
-        token = vllm_budget.token_bytes(config, wider_head(config.head_dim), dtype)
-        size, share = vllm_budget.cache_bytes(weights, token, self.max_positions, device)
+        token = vllm_memory.token_bytes(config, wider_head(config.head_dim), dtype)
+        size, share = vllm_memory.cache_bytes(weights, token, self.max_positions, device)
         with contained():
-            from acestep.planner.engines.vllm_core import Core, Room
+            from acestep.planner.engines.vllm_runtime import Core, Room
 
-            room = Room(vllm_budget.ROWS, self.max_positions, vllm_budget.STEP_TOKENS, size, share)
+            room = Room(vllm_memory.ROWS, self.max_positions, vllm_memory.STEP_TOKENS, size, share)
             self._core = Core(folder, self._desk, room, dtype=dtype, eager=not cuda, sleeps=self._sleeps)
         self.model: Any = self._core.model
         if self._sleeps:
@@ -183,7 +183,7 @@ class VllmEngine:
     def _go_on(self, tokens: list[int], read: int, new: int) -> None:
         """Queue a request that draws behind *tokens*, of which *read* have been read, in place of the one before."""
         self._core.drop_all()
-        if len(tokens) - read + self._core.block > vllm_budget.STEP_TOKENS:
+        if len(tokens) - read + self._core.block > vllm_memory.STEP_TOKENS:
             self._read(tokens)
         self._core.add(tokens, new, seat=0)
 
@@ -196,7 +196,7 @@ class VllmEngine:
     def _samples_at_once(self, prompts: list[list[int]], steps: int) -> int:
         """How many samples of *steps* codes run together without any being put off."""
         blocks = sum(-(-(len(prompt) + steps) // self._core.block) for prompt in prompts)
-        fitting: int = min((self._core.blocks - 1) // blocks, vllm_budget.ROWS // len(prompts))
+        fitting: int = min((self._core.blocks - 1) // blocks, vllm_memory.ROWS // len(prompts))
         if not fitting:
             raise PlannerError(
                 f"{steps} codes behind this prompt do not fit into vLLM's cache: shorten caption or lyrics."

@@ -14,7 +14,7 @@ from vllm.transformers_utils.config import register_config_parser
 from vllm.transformers_utils.config_parser_base import ConfigParserBase
 
 from acestep.planner.engines.base import MAX_POSITIONS
-from acestep.planner.engines.heads import widen, wider_head
+from acestep.planner.engines.head_padding import widen, wider_head
 from acestep.planner.engines.weights import ARCHITECTURES, read_architecture, read_weights
 
 LOAD_FORMAT: Final = "acestep-planner"

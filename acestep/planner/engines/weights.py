@@ -8,10 +8,10 @@ from typing import Any, Final
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, Qwen3ForCausalLM
 
-from acestep.checkpoint_files import read_config, read_shapes, read_tensors
-from acestep.checkpoints import CheckpointError, build_empty, check_tensors
-from acestep.config_checks import shown
-from acestep.config_rules import check_qwen3
+from acestep.checkpoints.config_checks import shown
+from acestep.checkpoints.config_rules import check_qwen3
+from acestep.checkpoints.files import read_config, read_shapes, read_tensors
+from acestep.checkpoints.folders import CheckpointError, build_empty, check_tensors
 from acestep.planner.vocabulary import Vocabulary
 
 ARCHITECTURES: Final[dict[str, type[PreTrainedModel]]] = {"qwen3": Qwen3ForCausalLM}

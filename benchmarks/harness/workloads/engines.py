@@ -71,7 +71,7 @@ def computed_by(engine: str, take: TakeSample) -> TakeSample:
 
 def dtype_of(settings: Settings) -> str:
     """Return the number format that planners compute in."""
-    return str(require("acestep.devices", "default_dtype")(settings.device))
+    return str(require("acestep.runtime.devices", "default_dtype")(settings.device))
 
 
 def _pin_threads(count: int) -> None:

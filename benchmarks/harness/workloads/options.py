@@ -42,7 +42,7 @@ class Options:
 
     def facts(self, state: Settings) -> Mapping[str, Scalar]:
         """Return number format and checkpoints."""
-        dtype = str(require("acestep.devices", "default_dtype")(state.device))
+        dtype = str(require("acestep.runtime.devices", "default_dtype")(state.device))
         return {"dtype": dtype, "workload": workload_digest(state)}
 
     def weight(self, cell: Cell) -> float:

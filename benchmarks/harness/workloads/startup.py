@@ -55,11 +55,11 @@ LOADS: dict[str, tuple[str, Prepare]] = {
     "lm_mlx": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root, "mlx")),
     "lm_tokenizer": ("acestep.planner.vocabulary", lambda settings, root: partial(_vocabulary, root)),  # noqa: ARG005
     "lm_grammar": ("acestep.planner.grammar", _prepare_grammar),
-    "dit_offloaded": ("acestep.options", _dit_with(offload="all")),
-    "dit_int8": ("acestep.options", _dit_with(quantization="int8_weight_only")),
-    "dit_fp8": ("acestep.options", _dit_with(quantization="fp8_weight_only")),
-    "dit_w8a8": ("acestep.options", _dit_with(quantization="w8a8_dynamic")),
-    "dit_compiled": ("acestep.options", _dit_with(compile=True)),
+    "dit_offloaded": ("acestep.runtime.load_options", _dit_with(offload="all")),
+    "dit_int8": ("acestep.runtime.load_options", _dit_with(quantization="int8_weight_only")),
+    "dit_fp8": ("acestep.runtime.load_options", _dit_with(quantization="fp8_weight_only")),
+    "dit_w8a8": ("acestep.runtime.load_options", _dit_with(quantization="w8a8_dynamic")),
+    "dit_compiled": ("acestep.runtime.load_options", _dit_with(compile=True)),
 }
 """The module that each component needs, and how its loading is prepared."""
 

@@ -68,7 +68,7 @@ def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
 
 def audio_save(dit: Any, cell: Cell) -> partial[Any]:  # noqa: ARG001 - every stage is called alike
     """Write a file over the one of the sample before; it goes with the worker's temporary folder."""
-    save = require("acestep.audio", "save")
+    save = require("acestep.audio.write", "save")
     waveform = seeded_waveform(SAMPLE_RATE * int(cell["duration"]))
     return partial(save, waveform, Path(tempfile.mkdtemp()) / "piece", str(cell["format"]))
 

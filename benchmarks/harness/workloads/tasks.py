@@ -135,7 +135,7 @@ def asked_for(state: Studio, cell: Cell) -> Asked:
 
 def write_audio(path: Path, seconds: int) -> str:
     """Write the same *seconds* of audio every time, sample by sample as they are, and return the path."""
-    save = require("acestep.audio", "save")
+    save = require("acestep.audio.write", "save")
     save(seeded_waveform(SAMPLE_RATE * seconds), path, "wav32")
     return str(path)
 

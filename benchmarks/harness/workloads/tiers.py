@@ -16,7 +16,7 @@ GIB = 2**30
 
 
 class Tiers:
-    """Asks the functions of `acestep.gpu_config` and `acestep.memory_model`."""
+    """Asks the functions of `acestep.gpu_config` and `acestep.memory.predict`."""
 
     limit_s = 600.0
     memory = False
@@ -66,7 +66,7 @@ def _estimate(cell: Cell) -> Sample:
 
 def _predict(cell: Cell) -> Sample:
     size, setup = float(cell["vram_gb"]), _setup(cell)
-    predicted = require("acestep.memory_model", "predict")(size, setup.variant(str(cell["variant"])))
+    predicted = require("acestep.memory.predict", "predict")(size, setup.variant(str(cell["variant"])))
     series = {
         "peak": predicted.peak_gb * GIB,
         "over_budget": max(0.0, predicted.peak_gb - predicted.budget_gb) * GIB,
@@ -76,7 +76,7 @@ def _predict(cell: Cell) -> Sample:
 
 
 def _boundary(cell: Cell) -> Sample:
-    predict, request_class = require("acestep.memory_model", "predict", "Request")
+    predict, request_class = require("acestep.memory.predict", "predict", "Request")
     request = request_class(float(cell["duration"]))
     sizes = range(2, 49)
 
@@ -93,7 +93,7 @@ def _boundary(cell: Cell) -> Sample:
 
 
 def _batches(cell: Cell) -> Sample:
-    largest = require("acestep.memory_model", "largest_batch")(float(cell["vram_gb"]), _setup(cell))
+    largest = require("acestep.memory.predict", "largest_batch")(float(cell["vram_gb"]), _setup(cell))
     config = require("acestep.gpu_config", "get_gpu_config")(float(cell["vram_gb"]))
     allowed = config.max_batch_size_without_lm if cell["lm"] == "none" else config.max_batch_size_with_lm
     series = {"too_large": float(max(0, allowed - largest)), "unused": float(max(0, largest - allowed))}
@@ -101,7 +101,7 @@ def _batches(cell: Cell) -> Sample:
 
 
 def _run(cell: Cell) -> Sample:
-    budget, planner_gb = require("acestep.gpu_memory", "budget_gb"), require("acestep.memory_model", "planner_gb")
+    budget, planner_gb = require("acestep.gpu.probe", "budget_gb"), require("acestep.memory.predict", "planner_gb")
     setup, limit = _setup(cell), int(budget(float(cell["vram_gb"])) * GIB)
     asked = Asked(
         quantization="int8_weight_only" if setup.quantized else None,
@@ -119,7 +119,7 @@ def _run(cell: Cell) -> Sample:
 def _setup(cell: Cell) -> Any:
     """Return how the tier of *cell* loads its models."""
     config = require("acestep.gpu_config", "get_gpu_config")(float(cell["vram_gb"]))
-    return require("acestep.memory_model", "Setup").of(config, with_lm=cell["lm"] == "tier")
+    return require("acestep.memory.predict", "Setup").of(config, with_lm=cell["lm"] == "tier")
 
 
 STAGES: dict[str, Callable[[Cell], Sample]] = {

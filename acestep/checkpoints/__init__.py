@@ -1,0 +1,1 @@
+"""Checkpoint folders: finding, checking and reading their files, and the names of their tensors."""

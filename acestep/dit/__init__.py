@@ -1,0 +1,1 @@
+"""The diffusion transformer (DiT) and the condition encoder: modules and the forward pass."""

@@ -1,0 +1,1 @@
+"""GPU sizes: what is there, the tier that it belongs to, and estimates of what fits."""

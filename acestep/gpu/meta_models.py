@@ -1,0 +1,115 @@
+"""Models of the released shapes without storage: what they would take up can be run through, and nothing computed.
+
+A `Synthesizer` of tensors on ``meta`` goes through the same code as a GPU's. Inside a `MemoryLimit` of kind ``meta`` (see
+`acestep.memory.device`) it runs out of memory as that does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.utils import remove_weight_norm
+from torch.overrides import TorchFunctionMode
+
+from acestep.checkpoints.folders import build_empty
+from acestep.checkpoints.variants import Family
+from acestep.constants import LATENT_CHANNELS
+from acestep.dit.model import AceStepModel
+from acestep.runtime.load_options import Options
+from acestep.runtime.offload import Residence
+from acestep.runtime.quantization import quantize
+from acestep.synthesizer import Synthesizer
+from acestep.synthetic.synthesizer import (
+    SILENCE_FRAMES,
+    TEXT_CONFIGS,
+    build_vae,
+    model_shapes,
+)
+from acestep.synthetic.tokenizer import Scale
+from acestep.text.encoder import TextStates
+
+DEVICE: Final = "meta"
+TEXT_VOCABULARY: Final = 151_669
+"""Of the released text encoder."""
+
+
+def open_shapes(family: Family, options: Options, scale: Scale = "full") -> Synthesizer:
+    """The models of *family* without storage, as *options* (whatever device they name) would load them.
+
+    Raises:
+        ValueError: the quantization is unknown, or torchao is missing.
+    """
+    options, dtype = replace(options, device=DEVICE), options.dtype
+    models = Synthesizer()
+    models.device, models.dtype, models.options = DEVICE, dtype, options
+    models.model = _plain(build_empty(lambda: AceStepModel(model_shapes(scale, family), family)), dtype)
+    models.config, models.family = models.model.config, family
+    models.model.encoder.timbre_encoder.unpack_timbre_embeddings = _one_reference_each
+    silence = torch.empty(1, SILENCE_FRAMES[scale], LATENT_CHANNELS, device=DEVICE, dtype=dtype)
+    models.model.silence_latent = models.silence_latent = silence
+    if options.quantization:
+        models.quantized = quantize(models.model.decoder, options.quantization, DEVICE)
+    models.vae = _plain(build_empty(lambda: build_vae(scale)), dtype)
+    for module in models.vae.modules():
+        if hasattr(module, "weight_g"):
+            remove_weight_norm(module)
+    models.text_encoder = _plain(build_empty(lambda: _text_encoder(scale)), dtype)
+    models.residence = Residence(models.parts(), DEVICE, options.offloaded)
+    return models
+
+
+def text_states(models: Synthesizer, caption_tokens: int, lyric_tokens: int) -> TextStates:
+    """What the text encoder makes of a caption and lyrics of so many tokens."""
+    with models.residence.use("text_encoder"):
+        caption, lyrics = (
+            torch.empty(1, count, device=DEVICE, dtype=torch.int64) for count in (caption_tokens, lyric_tokens)
+        )
+        causal = {"full_attention": None}  # a mask would be looked at, and there is nothing to see
+        encoder = models.text_encoder
+        return TextStates(
+            text=encoder(input_ids=caption, attention_mask=causal, use_cache=False).last_hidden_state,
+            text_mask=torch.ones_like(caption, dtype=torch.bool),
+            lyrics=encoder.embed_tokens(lyrics),
+            lyrics_mask=torch.ones_like(lyrics, dtype=torch.bool),
+            lyric_ids=lyrics,
+        )
+
+
+class FusedAttention(TorchFunctionMode):
+    """Attention takes up what a fused kernel does, its output alone; without storage torch would choose plain products.
+
+    Attributes:
+        flops: of what was left out, two for each product of two numbers.
+    """
+
+    flops = 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run anything else."""
+        kwargs = kwargs or {}
+        if func is not scaled_dot_product_attention:
+            return func(*args, **kwargs)
+        query, key, value = (*args, *(kwargs[name] for name in ("query", "key", "value")[len(args) :]))[:3]
+        self.flops += 2 * query[..., 0].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+        batch, heads, tokens, _ = query.shape
+        out: Tensor = query.new_empty(batch, tokens, heads, value.shape[-1])
+        return out.transpose(1, 2)
+
+
+def _one_reference_each(packed: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - as the original
+    """Embeddings ``[B, 1, H]`` of packed ones ``[B, H]``; the original reads *owners*, which have no numbers here."""
+    return packed.unsqueeze(1), torch.ones(len(packed), 1, device=DEVICE, dtype=torch.int64)
+
+
+def _text_encoder(scale: Scale) -> nn.Module:
+    from transformers import Qwen3Config, Qwen3Model
+
+    return Qwen3Model(Qwen3Config(vocab_size=TEXT_VOCABULARY, **TEXT_CONFIGS[scale]))
+
+
+def _plain(module: Any, dtype: torch.dtype) -> Any:
+    return nn.Module.to(module, DEVICE, dtype).eval().requires_grad_(False)  # diffusers' own one warns

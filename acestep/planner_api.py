@@ -1,0 +1,176 @@
+"""The public functions that ask the planner alone, and what they return; `acestep.inference` offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from acestep.constants import NO_USER_INPUT
+from acestep.llm_inference import LLMHandler
+from acestep.planner.understanding import Description, Formatting, Inspiration, Question, Understanding
+
+NOT_INITIALIZED = "LLM not initialized"
+
+
+@dataclass
+class UnderstandResult:
+    """Description of a piece.
+
+    Attributes:
+        caption, lyrics: text; empty where the planner wrote none.
+        bpm: beats per minute, or None.
+        duration: seconds, or None.
+        keyscale, language, timesignature: from the vocabularies in `acestep.constants`, or empty.
+        status_message: what happened, for people.
+        success: whether there is a description.
+        error: why there is none, or None.
+        extra_outputs: ``time_costs`` (seconds), ``counts`` (tokens, forwards), ``finish`` (why the text ended) and
+            ``genres``, if the planner named any.
+    """
+
+    caption: str = ""
+    lyrics: str = ""
+    bpm: int | None = None
+    duration: float | None = None
+    keyscale: str = ""
+    language: str = ""
+    timesignature: str = ""
+    status_message: str = ""
+    success: bool = True
+    error: str | None = None
+    extra_outputs: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain data."""
+        return asdict(self)
+
+
+@dataclass
+class CreateSampleResult(UnderstandResult):
+    """Description of an invented piece; *instrumental* echoes the wish."""
+
+    instrumental: bool = False
+
+
+@dataclass
+class FormatSampleResult(UnderstandResult):
+    """Description of a piece whose caption and lyrics were improved."""
+
+
+def understand_music(
+    llm_handler: LLMHandler,
+    audio_codes: str,
+    temperature: float = 0.85,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    use_constrained_decoding: bool = True,
+    constrained_decoding_debug: bool = False,
+    seed: int | None = None,
+) -> UnderstandResult:
+    """Describe a piece.
+
+    Args:
+        llm_handler: initialised planner.
+        audio_codes: the piece as ``<|audio_code_N|>`` tokens; blank, or ``NO USER INPUT``, has one invented.
+        temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
+        use_constrained_decoding: hold the answer to its grammar, so that it can always be read.
+        constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
+        seed: of the draws; None is a random one.
+
+    Returns:
+        The description, or a failure with ``error``.
+    """
+    blank = isinstance(audio_codes, str) and not audio_codes.strip()
+    question = Understanding(NO_USER_INPUT if blank else audio_codes)
+    drawing = temperature, top_k, top_p, repetition_penalty
+    decoding = use_constrained_decoding, constrained_decoding_debug
+    return UnderstandResult(**_ask(llm_handler, question, *drawing, *decoding, seed))
+
+
+def create_sample(
+    llm_handler: LLMHandler,
+    query: str,
+    instrumental: bool = False,
+    vocal_language: str | None = None,
+    temperature: float = 0.85,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    use_constrained_decoding: bool = True,
+    constrained_decoding_debug: bool = False,
+    seed: int | None = None,
+) -> CreateSampleResult:
+    """Invent a piece.
+
+    Args:
+        llm_handler: initialised planner.
+        query: the wish, in words; blank for none.
+        instrumental: nobody sings.
+        vocal_language: one of `acestep.constants.LANGUAGES`; None, blank and ``unknown`` leave it to the planner.
+        temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
+        use_constrained_decoding, constrained_decoding_debug, seed: see `understand_music`.
+
+    Returns:
+        The description, or a failure with ``error``.
+    """
+    question = Inspiration(query, instrumental, vocal_language)
+    drawing = temperature, top_k, top_p, repetition_penalty
+    decoding = use_constrained_decoding, constrained_decoding_debug
+    fields = _ask(llm_handler, question, *drawing, *decoding, seed)
+    return CreateSampleResult(**fields, instrumental=instrumental)
+
+
+def format_sample(
+    llm_handler: LLMHandler,
+    caption: str,
+    lyrics: str,
+    user_metadata: Mapping[str, Any] | None = None,
+    temperature: float = 0.85,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    use_constrained_decoding: bool = True,
+    constrained_decoding_debug: bool = False,
+    seed: int | None = None,
+) -> FormatSampleResult:
+    """Improve a caption and lyrics, and find the metadata that fit.
+
+    Args:
+        llm_handler: initialised planner.
+        caption: blank for none.
+        lyrics: blank for ``[Instrumental]``; returned as they are where the planner writes none.
+        user_metadata: what stands fast: bpm, duration, keyscale, timesignature, language.
+        temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
+        use_constrained_decoding, constrained_decoding_debug, seed: see `understand_music`.
+
+    Returns:
+        The description, or a failure with ``error``.
+    """
+    question = Formatting(caption, lyrics, user_metadata)
+    drawing = temperature, top_k, top_p, repetition_penalty
+    decoding = use_constrained_decoding, constrained_decoding_debug
+    return FormatSampleResult(**_ask(llm_handler, question, *drawing, *decoding, seed))
+
+
+def _ask(llm: LLMHandler, question: Question, *how: Any) -> dict[str, Any]:
+    """Fields of a result."""
+    if not llm.llm_initialized:
+        return _failed(NOT_INITIALIZED, NOT_INITIALIZED, {})
+    description: Description = llm.describe(question, *how)
+    metadata, extra = description.metadata, description.costs.public
+    if description.error is not None:
+        return _failed(description.error, description.status, extra)
+    duration = metadata.get("duration")
+    return {
+        **{name: metadata.get(name, "") for name in ("caption", "lyrics", "keyscale", "language", "timesignature")},
+        "bpm": metadata.get("bpm"),
+        "duration": None if duration is None else float(duration),
+        "status_message": description.status,
+        "extra_outputs": extra | ({"genres": metadata["genres"]} if "genres" in metadata else {}),
+    }
+
+
+def _failed(error: str, status: str, extra: dict[str, Any]) -> dict[str, Any]:
+    return {"success": False, "error": error, "status_message": status, "extra_outputs": extra}

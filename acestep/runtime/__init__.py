@@ -1,0 +1,1 @@
+"""How models are loaded and run: device, number format, offloading, quantization, compilation."""

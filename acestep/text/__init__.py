@@ -1,0 +1,1 @@
+"""Text conditions: prompts and the text encoder."""

@@ -1,0 +1,1 @@
+"""The Oobleck VAE: its networks, exact tiling, and decode strategies."""

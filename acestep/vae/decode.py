@@ -1,0 +1,231 @@
+"""Latents to waveforms within the memory that there is: whole, else in windows, else on the processor.
+
+The ways are the rungs of a ladder. The first whose need is known to fit is tried, and what runs out of memory all the
+same is followed by the next one. Windows join exactly: each is decoded with all that its ends depend on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from acestep.constants import DURATION_MAX_S, HOP_SAMPLES, LATENT_RATE
+from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory, limited, outside_limit, release, size
+from acestep.runtime.offload import copied_module
+from acestep.vae.oobleck import Activate, decoder_chains, snake
+from acestep.vae.tiling import Chain, needed, peak_elements, run_chains
+from acestep.validation import whole
+
+WINDOWS: Final = (512, 384, 256, 128)
+"""Latent frames of a window, without the 9 beside it on either side: a narrower one would waste over 15 %."""
+FREE_SHARE: Final = 0.8
+"""Of the free memory that a rung may be expected to take up."""
+PINNED_VARIABLE: Final = "ACESTEP_VAE_DECODE_CHUNK_SIZE"
+ON_CPU_VARIABLE: Final = "ACESTEP_VAE_ON_CPU"
+Announce = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One way of decoding.
+
+    Attributes:
+        path: ``whole``, ``tiled`` or ``cpu``, which is tiled as well.
+        items: of the batch that are decoded together.
+        window: latent frames that are decoded together.
+    """
+
+    path: str
+    items: int
+    window: int
+
+    def __str__(self) -> str:
+        together = "" if self.items == 1 else f", {self.items} items together"
+        if self.path == "whole":
+            return f"whole{together}"
+        return f"{'on the CPU ' if self.path == 'cpu' else ''}in windows of {self.window} frames{together}"
+
+
+@dataclass
+class Decoding:
+    """What was done.
+
+    Attributes:
+        rung: the one that it was done on.
+        frames: latent frames that were decoded, those beside a window included.
+        needed_frames: latent frames that there are.
+        refused: what came before, and why it was not possible.
+    """
+
+    rung: Rung
+    frames: int = 0
+    needed_frames: int = 0
+    refused: list[str] = field(default_factory=list)
+
+    @property
+    def public(self) -> dict[str, Any]:
+        """What a result tells under ``vae_decode``."""
+        return {
+            "path": self.rung.path,
+            "items": self.rung.items,
+            "window_frames": self.rung.window,
+            "extra_work": self.frames / self.needed_frames - 1,
+            "refused": self.refused,
+        }
+
+
+def decode(
+    decoder: Any,
+    latents: Tensor,
+    *,
+    activate: Activate = snake,
+    tiled: bool = True,
+    window: int | None = None,
+    announce: Announce | None = None,
+) -> tuple[Tensor, Decoding]:
+    """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of *latents* ``[B, T, 64]``, and how they came about.
+
+    Args:
+        decoder: an `OobleckDecoder` without weight norm.
+        latents: on the decoder's device.
+        activate: the activation, compiled or not.
+        tiled: windows may be used; without them it is the whole or nothing.
+        window: latent frames of the windows to use, for which ``$ACESTEP_VAE_DECODE_CHUNK_SIZE`` is another way.
+        announce: called with a sentence when a rung is tried that is not the first, which says why.
+
+    Raises:
+        OutOfMemoryError: not even the last rung fits.
+        ValueError: *window* or a variable of the environment is not what it should be.
+    """
+    whole("window_frames", window, 1, DURATION_MAX_S * LATENT_RATE, or_none=True)
+    device, chains = str(latents.device), decoder_chains(decoder, activate)
+    free = free_bytes(device)
+    columns = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()
+    batch, _, frames = columns.shape
+    ladder = list(rungs(batch, frames, device, tiled, window or pinned_window()))
+    refused: list[str] = []
+    for rung in ladder:
+        why = "" if rung is ladder[-1] else _misfit(chains, rung, columns, device)
+        if not why:
+            if refused and announce:
+                announce(f"Decoding audio {rung}: {refused[-1]}")
+            decoding = Decoding(rung, refused=refused)
+            waveforms = _try(decoder, chains, columns, decoding)
+            if waveforms is not None:
+                return waveforms, decoding
+            why = "ran out of memory"
+            release(device)
+        refused.append(f"{rung} {why}")
+    raise OutOfMemoryError(
+        "vae_decode",
+        rung_bytes(chains, ladder[-1], frames, columns.element_size(), device),
+        free,
+        device,
+        "Make shorter pieces"
+        + ("." if tiled else ", or leave use_tiled_decode on.")
+        + " offload_to_cpu and offload_dit_to_cpu leave it more memory.",
+    )
+
+
+def rungs(batch: int, frames: int, device: str, tiled: bool, window: int | None) -> Iterator[Rung]:
+    """The ladder, from the top."""
+    elsewhere = limited() or not device.startswith("cpu")
+    if not (elsewhere and _flag(ON_CPU_VARIABLE)):
+        items = batch
+        while items and (window is None or window >= frames or not tiled):
+            yield Rung("whole", items, frames)
+            items //= 2
+        if tiled:
+            yield from [Rung("tiled", 1, each) for each in ([window] if window else WINDOWS) if each < frames]
+    if elsewhere:
+        yield Rung("cpu", 1, min(window or WINDOWS[0], frames))
+
+
+def rung_bytes(chains: list[Chain], rung: Rung, frames: int, itemsize: int, device: str) -> int:
+    """About what decoding on *rung* takes up on *device* at the most."""
+    middle = (frames - rung.window) // 2 * HOP_SAMPLES
+    output = (middle, middle + rung.window * HOP_SAMPLES)
+    return itemsize * peak_elements(chains, rung.items, output, frames, device)
+
+
+def pinned_window() -> int | None:
+    """The window that the environment asks for.
+
+    Raises:
+        ValueError: it is no whole number above 0.
+    """
+    text = os.environ.get(PINNED_VARIABLE, "").strip()
+    if not text:
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"${PINNED_VARIABLE} is {text!r}, expected latent frames, a whole number above 0, as in 256.")
+    return int(text)
+
+
+def _misfit(chains: list[Chain], rung: Rung, columns: Tensor, device: str) -> str:
+    """Why *rung* cannot be expected to fit; empty if it can."""
+    if rung.path == "cpu":
+        return ""
+    need = rung_bytes(chains, rung, columns.shape[-1], columns.element_size(), device)
+    free = free_bytes(device)
+    if need <= FREE_SHARE * free:
+        return ""
+    return f"would take about {size(need)}, over {FREE_SHARE:.0%} of the {size(free)} that are free"
+
+
+def _try(decoder: Any, chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor | None:
+    """The waveforms; None if memory runs out."""
+    try:
+        if decoding.rung.path != "cpu":
+            return _run(chains, columns, decoding)
+        with outside_limit():
+            host = _host(columns)
+            there = copied_module(decoder, host, torch.float32)
+            return _run(decoder_chains(there), columns.to(host, torch.float32), decoding)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return None
+
+
+def _run(chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor:
+    """Decode window by window."""
+    batch, _, frames = columns.shape
+    rung = decoding.rung
+    with outside_limit():
+        waveforms = torch.empty(batch, chains[-1].out_channels, frames * HOP_SAMPLES, device=_host(columns))
+    count = -(-frames // rung.window)
+    edges = [frames * index // count for index in range(count + 1)]
+    decoding.frames, decoding.needed_frames = 0, batch * frames
+    for item in range(0, batch, rung.items):
+        items = slice(item, item + rung.items)
+        for start, end in pairwise(edges):
+            output = (start * HOP_SAMPLES, end * HOP_SAMPLES)
+            first, last = needed(chains, output, frames)
+            part = columns[items, :, first:last]
+            decoding.frames += len(part) * (last - first)
+            waveforms[items, :, slice(*output)] = run_chains(chains, part, output, frames)
+    return waveforms
+
+
+def _host(columns: Tensor) -> str:
+    """Where waveforms go: to the processor, but what has no numbers stays without."""
+    return "meta" if columns.is_meta else "cpu"
+
+
+def _flag(name: str) -> bool:
+    """Whether the environment variable *name* is on.
+
+    Raises:
+        ValueError: it is neither on nor off.
+    """
+    text = os.environ.get(name, "").strip().lower()
+    if text not in ("", "0", "false", "no", "1", "true", "yes"):
+        raise ValueError(f"${name} is {text!r}, expected 1 or 0.")
+    return text in ("1", "true", "yes")

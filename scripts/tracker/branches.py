@@ -1,0 +1,69 @@
+"""Which branches asv can follow in a repository: those of its configuration, or else the one that is checked out."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.tracker.git import GitError, git
+
+DETACHED = "HEAD"
+
+
+def followed(root: Path, configured: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the branches that asv can follow in *root*, and a sentence for each that differs from *configured*.
+
+    A branch that shares its name with a tag is given in full, as git takes the tag. If there is none of the
+    configured ones (a clone of a single branch, a detached checkout, another name), it is what is checked out.
+
+    Raises:
+        GitError: the repository has no commits.
+    """
+    found, notes = [], []
+    for name in configured:
+        branch = _unambiguous(root, name)
+        if not _usable(root, branch):
+            continue
+        found.append(branch)
+        if branch != name:
+            notes.append(f"{name} is a branch and a tag here: the history of {branch} is followed.")
+    if found:
+        return found, notes
+    git(root, "log", "-1", "--format=%H")
+    branch = checked_out(root)
+    names = " or ".join(configured)
+    return [branch], [f"There is no branch {names} here: the history of {branch} is followed, which is checked out."]
+
+
+def checked_out(root: Path) -> str:
+    """Return the branch that is checked out in *root* by a name that asv can follow, `HEAD` if there is none."""
+    try:
+        full = git(root, "symbolic-ref", "--quiet", "HEAD")
+    except GitError:
+        return DETACHED
+    short = full.removeprefix("refs/heads/")
+    return next((name for name in (_unambiguous(root, short), full) if _usable(root, name)), DETACHED)
+
+
+def _unambiguous(root: Path, name: str) -> str:
+    """Return the full name of a branch if there is a tag of the same name, else *name*."""
+    heads, tags = (_exists(root, f"refs/{kind}/{name}") for kind in ("heads", "tags"))
+    return f"refs/heads/{name}" if heads and tags else name
+
+
+def _usable(root: Path, name: str) -> bool:
+    """Whether asv can list the commits of *name*, which it splits as a shell does."""
+    try:
+        whole = shlex.split(name) == [name]
+    except ValueError:
+        whole = False
+    return whole and not name.startswith("-") and _exists(root, f"{name}^{{commit}}")
+
+
+def _exists(root: Path, name: str) -> bool:
+    try:
+        git(root, "rev-parse", "--verify", "--quiet", name)
+    except GitError:
+        return False
+    return True

@@ -1,0 +1,93 @@
+"""Builds commits with asv's own environment, each into a folder of its own, so that two can run at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asv.environment import get_environments
+from asv.plugin_manager import plugin_manager
+from asv.repo import get_repo
+from asv.util import ProcessError, UserError
+
+from benchmarks.harness.process import Installed
+from benchmarks.harness.settings import Settings
+from scripts.tracker import configuration
+from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.refusal import RefusalError
+
+LOCK = Path(__file__).resolve().parents[3] / "lock.txt"
+"""The versions that were tested together; asv's environment gets them. pip takes its address: it splits
+PIP_CONSTRAINT at spaces, which a path may have."""
+_SIDES = "sides"
+_INSTALL = [
+    "in-dir={env_dir} python -m pip install --quiet --no-deps --upgrade --target {env_dir}/"
+    + _SIDES
+    + "/{commit} {wheel_file}"
+]
+"""asv installs one commit at a time; a worker finds the one that it measures by its path."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """asv's configuration, its repository and the environment that commits are measured in."""
+
+    conf: Any
+    repo: Any
+    environment: Any
+
+    @classmethod
+    def open(cls, config: Path, scale: str, device: str) -> Surroundings:
+        """Read *config*, in whose folder the process then is, and choose its first environment.
+
+        Raises:
+            RefusalError: there is no such file, or it has no environment that can be made here.
+            SettingsError: there is no such scale or device.
+        """
+        Settings.from_environment({"ACESTEP_BENCH_SCALE": scale, "ACESTEP_BENCH_DEVICE": device})
+        conf = configuration.load(config)
+        os.environ.setdefault("PIP_CONSTRAINT", LOCK.as_uri())
+        try:
+            for plugin in conf.plugins:
+                plugin_manager.import_plugin(plugin)
+            conf.install_command = _INSTALL
+            conf.matrix["env_nobuild"] = {
+                **conf.matrix.get("env_nobuild", {}),
+                "ACESTEP_BENCH_SCALE": [scale],
+                "ACESTEP_BENCH_DEVICE": [device],
+            }
+            environments = list(get_environments(conf, None))
+            if not environments:
+                raise RefusalError(f"No environment that {config} asks for can be made on this machine.")
+            return cls(conf, get_repo(conf), environments[0])
+        except ImportError as error:
+            raise RefusalError(f"{config} names a plugin that cannot be imported: {error}") from error
+        except UserError as error:
+            raise RefusalError(f"{config}: {error}") from error
+
+    def build(self, commit: Commit) -> Installed:
+        """Return where *commit* is installed; it is built first unless it was before.
+
+        Raises:
+            RefusalError: asv could not build or install it.
+        """
+        folder = Path(self.environment._path, _SIDES, commit.hash)
+        try:
+            self.environment.create()
+            if not (folder / "acestep").is_dir():
+                self.environment._set_installed_commit_hash(None)
+                self.environment.install_project(self.conf, self.repo, commit.hash)
+        except ProcessError as error:
+            raise RefusalError(f"{commit.label} could not be built: {error}. {words_of(error)}".rstrip()) from error
+        except UserError as error:
+            raise RefusalError(f"{commit.label} could not be built: {error}") from error
+        return Installed(self.environment.find_executable("python"), folder)
+
+
+def words_of(error: ProcessError) -> str:
+    """Return what a program that failed says of its failure: the lines that begin with "error", else the last one."""
+    lines = [line.strip() for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
+    named = [line for line in lines if line.lower().startswith(("error", "fatal"))]
+    return " ".join(named or lines[-1:])

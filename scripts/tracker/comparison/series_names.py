@@ -1,0 +1,123 @@
+"""What asv calls the series of a cell, and which of them are times."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from itertools import product
+from typing import cast
+
+from benchmarks.harness.cells import Matrix
+from benchmarks.harness.matrices import MATRICES
+from benchmarks.harness.record import Cell
+from benchmarks.harness.series import FromRecords, series_in
+from benchmarks.harness.series_types import EXACT_TYPES, TIME
+from benchmarks.harness.suite import classes_of
+from benchmarks.harness.workload import Workload
+from scripts.tracker.history.renamed import RENAMED
+from scripts.tracker.labels import series_label, stage_label
+
+WORKLOADS = {
+    "generate": "music.Music",
+    "tasks": "tasks.Tasks",
+    "options": "options.Options",
+    "stages": "stages.Stages",
+    "planner": "planner.Planner",
+    "apis": "apis.Apis",
+    "footprint": "footprint.Footprints",
+    "tiers": "tiers.Tiers",
+    "startup": "startup.Startup",
+}
+"""The workload of each matrix."""
+
+
+class UnknownSeriesError(ValueError):
+    """There is no such series; the message says what there is."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of a cell: its name in the records, its type, and asv's name and position of it."""
+
+    name: str
+    type: str
+    benchmark: str
+    index: int
+
+    @property
+    def timed(self) -> bool:
+        """Whether it is a time of its own: shares of another series are not."""
+        return self.type == TIME
+
+    @property
+    def exact(self) -> bool:
+        """Whether equal work gives equal values."""
+        return self.type in EXACT_TYPES
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return series_label(self.benchmark)
+
+    @property
+    def stage(self) -> str:
+        """The stage of a generation that it measures."""
+        return stage_label(self.benchmark)
+
+
+def workload_of(matrix: str) -> type[Workload]:
+    """Return the workload class of *matrix*."""
+    module, _, name = WORKLOADS[matrix].partition(".")
+    return cast("type[Workload]", getattr(importlib.import_module(f"benchmarks.harness.workloads.{module}"), name))
+
+
+def series_of(matrix: str, cell: Cell) -> dict[str, Series]:
+    """Return the series that asv has of *cell*, by their names in the records."""
+    owner = next(cls for cls in classes_of(matrix) if _owns(cls, cell))
+    values = tuple(cell[name] for name in owner.param_names)
+    index = list(product(*owner.params)).index(values)
+    return {
+        series.record: Series(series.record, series.type, f"{matrix}.{owner.__name__}.{name}", index)
+        for name, series in series_in(owner).items()
+    }
+
+
+def series_named(text: str) -> tuple[Matrix, Cell, Series]:
+    """Return the series that asv calls *text*: `stages.DiTForward.track_time(30, 1)`, with its matrix and its cell.
+
+    Raises UnknownSeriesError, whose message says what there is instead.
+    """
+    benchmark, parenthesis, parameters = text.strip().partition("(")
+    module = benchmark.partition(".")[0]
+    matrix = next((one for one in MATRICES if one.name == module), None)
+    if matrix is None:
+        raise UnknownSeriesError(f"{text!r} is no series; it begins with one of {', '.join(m.name for m in MATRICES)}.")
+    owned = [(cell, series) for cell in matrix.cells for series in series_of(module, cell).values()]
+    cells = [(cell, series) for cell, series in owned if series.benchmark == benchmark]
+    if benchmark in RENAMED:
+        raise UnknownSeriesError(f"{benchmark!r} has a new name: {RENAMED[benchmark]!r}. Give that one.")
+    if not cells:
+        known = sorted({series.benchmark for _, series in owned})
+        raise UnknownSeriesError(f"{benchmark!r} is no series of {module}; there are {', '.join(known)}.")
+    wanted = parameters.rstrip(")").strip()
+    found = [(cell, series) for cell, series in cells if _parameters(cell) == wanted or not parenthesis]
+    if not parenthesis:
+        found = [(cell, series) for cell, series in found if cell in matrix.quick] or found
+    if not found:
+        known = sorted({_parameters(cell) for cell, _ in cells})
+        raise UnknownSeriesError(f"{benchmark} has no parameters ({wanted}); there are ({'), ('.join(known)}).")
+    return matrix, *found[0]
+
+
+def series_text(cell: Cell, series: Series) -> str:
+    """Return asv's name of *series* with the parameters of *cell*, as `series_named` takes it."""
+    return f"{series.benchmark}({_parameters(cell)})"
+
+
+def _parameters(cell: Cell) -> str:
+    return ", ".join(repr(value) for name, value in cell.items() if name != "stage")
+
+
+def _owns(cls: type[FromRecords], cell: Cell) -> bool:
+    fixed = cls.fixed()
+    return fixed.items() <= cell.items() and {*fixed, *cls.param_names} == cell.keys()

@@ -1,0 +1,52 @@
+"""A side of a comparison: the commit, where it is installed, and the settings of its workers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.harness.process import Installed
+from benchmarks.harness.settings import Settings
+from scripts.tracker.comparison.build import Surroundings
+from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.progress import say
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared."""
+
+    commit: Commit
+    installed: Installed
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Makes sides for one scale and device; a commit is built once."""
+
+    surroundings: Surroundings
+    folder: Path
+    scale: str
+    device: str
+    cells: str = "quick"
+    _built: dict[str, Side] = field(default_factory=dict, init=False)
+
+    def side(self, commit: Commit) -> Side:
+        """Return *commit* as a side. Raises RefusalError if it cannot be built."""
+        if commit.hash not in self._built:
+            self._built[commit.hash] = self._build(commit)
+        return self._built[commit.hash]
+
+    def _build(self, commit: Commit) -> Side:
+        say(f"Building {commit.label}, unless it was before ...")
+        settings = Settings(
+            scale=self.scale,
+            device=self.device,
+            cells=self.cells,
+            commit=commit.hash,
+            environment=self.surroundings.environment.name,
+            conf_dir=str(self.folder),
+            journal=str(self.folder / ".asv" / "journal"),
+        )
+        return Side(commit, self.surroundings.build(commit), settings)

@@ -1,0 +1,1 @@
+"""The stored history: its series, changes, regressions, and what has no result."""

@@ -1,0 +1,227 @@
+"""What was measured: asv's result files as environments that hold series over revisions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+from asv.graph import Graph
+from asv.results import iter_results
+
+from benchmarks.harness.series_types import DISTANCE, EXACT_TYPES, FINGERPRINT
+from scripts.tracker.history.changes import SAME_OUTPUT, Change, Point, exact_changes, latest, level_changes
+from scripts.tracker.history.hosts import breaks, read_facts
+from scripts.tracker.labels import series_order
+from scripts.tracker.statistics.changepoints import SMALLEST_CHANGE
+
+Parameters = dict[str, str | None]
+"""Machine and environment as asv tells graphs apart; what an environment does not have is None."""
+
+
+@dataclass
+class Series:
+    """One curve: a benchmark with one combination of its parameters, on one machine and environment.
+
+    *cell* holds (name, ``repr`` of the value) pairs, *points* the values by revision, ascending. Nothing is compared
+    across *breaks*, and a relative change below *smallest* is none. *graph* is asv's, without its values. *type* is one
+    of `benchmarks.harness.series_types`.
+    """
+
+    benchmark: str
+    type: str
+    unit: str
+    index: int | None
+    cell: tuple[tuple[str, str], ...]
+    points: dict[int, Point]
+    graph: Any = field(repr=False)
+    breaks: tuple[int, ...] = ()
+    smallest: float = SMALLEST_CHANGE
+
+    @property
+    def name(self) -> str:
+        """How asv calls the curve: the benchmark, with the values of its parameters if it has some."""
+        return entry_name(self.benchmark, self.cell)
+
+    @property
+    def exact(self) -> bool:
+        """Whether equal work gives equal values."""
+        return self.type in EXACT_TYPES
+
+    @property
+    def tolerance(self) -> float:
+        """Relative difference that is none, for an exact series."""
+        return SAME_OUTPUT if self.type == FINGERPRINT else 0.0
+
+    @property
+    def least(self) -> float:
+        """Difference that is none, in the unit of an exact series: a distance is relative already."""
+        return SAME_OUTPUT if self.type == DISTANCE else 0.0
+
+    @cached_property
+    def changes(self) -> list[Change]:
+        """Every change of its level, oldest first; of an exact series every difference between neighbours."""
+        if self.exact:
+            return exact_changes(self.points, self.breaks, self.tolerance, self.least)
+        return level_changes(self.points, self.breaks, self.smallest)
+
+    def last_change(self) -> Change | None:
+        """When the series last changed, see `changes.latest`; None with fewer than two commits."""
+        return latest(self.points, self.changes)
+
+
+@dataclass
+class Environment:
+    """All series of one machine and environment, and the *revisions* at which they were run, ascending.
+
+    *latest* is the result file of the newest revision. *breaks* says what else was loaded from a revision on.
+    """
+
+    parameters: Parameters
+    series: list[Series]
+    revisions: list[int]
+    latest: Any
+    breaks: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def machine(self) -> str:
+        """Name of the machine."""
+        return self.parameters.get("machine") or "unknown machine"
+
+
+def read_environments(
+    conf: Any, repo: Any, benchmarks: Mapping[str, Any], revisions: Mapping[str, int]
+) -> list[Environment]:
+    """Everything that asv publishes of the commits in *revisions*, the most recently measured environment first.
+
+    As on asv's pages, a commit counts for the branches it is on, and a value only in the present version of its
+    benchmark.
+    """
+    results = sorted(
+        (result for result in iter_results(conf.results_dir) if result.commit_hash in revisions),
+        key=lambda result: revisions[result.commit_hash],
+    )
+    branches = {repo.get_branch_name(branch): set(repo.get_branch_commits(branch)) for branch in conf.branches}
+    names = sorted({name for result in results for name in _stored(result)})
+    places: dict[tuple[tuple[str, str | None], ...], dict[int, Any]] = {}
+    for result in results:
+        if not result.get_result_keys(benchmarks):
+            continue
+        stored = _stored(result)
+        for branch, commits in branches.items():
+            if result.commit_hash in commits:
+                place = (*((name, stored.get(name)) for name in names), ("branch", branch))
+                places.setdefault(place, {})[revisions[result.commit_hash]] = result
+    reader = _Reader(conf, benchmarks)
+    environments = [reader.environment(dict(place), places[place]) for place in sorted(places, key=str)]
+    return sorted(environments, key=lambda environment: -environment.revisions[-1])
+
+
+def _stored(result: Any) -> Parameters:
+    """The parameters of a result file, spelled as asv spells those of its graphs."""
+    stored = {name: value or "" for name, value in result.params.items()}
+    return stored | {f"env-{name}": value for name, value in result.env_vars.items()}
+
+
+class _Reader:
+    """Builds environments from the results of each."""
+
+    def __init__(self, conf: Any, benchmarks: Mapping[str, Any]) -> None:
+        self._results_dir = conf.results_dir
+        self._thresholds = {re.compile(name): float(size) for name, size in conf.regressions_thresholds.items()}
+        self._benchmarks = {name: benchmarks[name] for name in sorted(benchmarks, key=series_order)}
+
+    def environment(self, parameters: Parameters, results: dict[int, Any]) -> Environment:
+        """The environment of *parameters* with its *results* by revision, ascending."""
+        facts = {revision: read_facts(self._results_dir, result) for revision, result in results.items()}
+        matrices = {name.partition(".")[0] for name in self._benchmarks}
+        broken = {matrix: breaks([(at, found.get(matrix, {})) for at, found in facts.items()]) for matrix in matrices}
+        series = [
+            one
+            for name in self._benchmarks
+            for one in self._series(name, parameters, results, tuple(broken[name.partition(".")[0]]))
+        ]
+        changed: dict[int, str] = {}
+        for matrix in sorted(matrices):
+            changed = broken[matrix] | changed
+        return Environment(parameters, series, list(results), list(results.values())[-1], changed)
+
+    def _series(
+        self, name: str, parameters: Parameters, results: dict[int, Any], broken: tuple[int, ...]
+    ) -> Iterator[Series]:
+        benchmark = self._benchmarks[name]
+        combinations = list(product(*benchmark["params"]))
+        points: list[dict[int, Point]] = [{} for _ in combinations]
+        for revision, result in results.items():
+            for index, point in enumerate(_points(result, benchmark)):
+                if point is not None:
+                    points[index][revision] = point
+        graph = Graph(name, parameters)
+        for index, combination in enumerate(combinations):
+            if not points[index]:
+                continue
+            cell = tuple(zip(benchmark["param_names"], combination, strict=True))
+            yield Series(
+                benchmark=name,
+                type=benchmark["type"],
+                unit=benchmark.get("unit") or "",
+                index=index if benchmark["params"] else None,
+                cell=cell,
+                points=points[index],
+                graph=graph,
+                breaks=broken,
+                smallest=self._smallest(f"{entry_name(name, cell)}@{parameters['branch']}"),
+            )
+
+    def _smallest(self, entry: str) -> float:
+        """The largest of asv's ``regressions_thresholds`` that are for *entry*, as asv reads them."""
+        sizes = [size for name, size in self._thresholds.items() if name.match(entry)]
+        return max(sizes, default=SMALLEST_CHANGE)
+
+
+def entry_name(benchmark: str, cell: tuple[tuple[str, str], ...]) -> str:
+    """How asv calls a benchmark with one combination of its parameters."""
+    return f"{benchmark}({', '.join(value for _, value in cell)})" if cell else benchmark
+
+
+def _points(result: Any, benchmark: Mapping[str, Any]) -> list[Point | None]:
+    """The values of one result file for every combination of a benchmark's parameters."""
+    name = benchmark["name"]
+    if name not in result.get_result_keys({name: benchmark}):
+        return []
+    values = result.get_result_value(name, benchmark["params"])
+    stats = result.get_result_stats(name, benchmark["params"])
+    return [
+        _point(value, one or {}) if value is not None and math.isfinite(value) else None
+        for value, one in zip(values, stats, strict=True)
+    ]
+
+
+def _point(value: float, stats: Mapping[str, float]) -> Point:
+    low, high = _interval(stats)
+    return Point(value, low, high, median_error(stats))
+
+
+def _interval(stats: Mapping[str, float]) -> tuple[float, float] | tuple[None, None]:
+    """Interval of the samples behind a value: asv's 99 % interval, else the quartiles."""
+    for low_name, high_name in (("ci_99_a", "ci_99_b"), ("q_25", "q_75")):
+        low, high = stats.get(low_name), stats.get(high_name)
+        if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
+            return low, high
+    return None, None
+
+
+def median_error(stats: Mapping[str, float]) -> float:
+    """Standard error of a median, from quartiles and number of samples as of normal ones; 0.0 without them.
+
+    The quartiles of a normal distribution are 1.349 deviations apart, and the median of n samples has the error
+    sqrt(pi / 2) / sqrt(n) deviations.
+    """
+    low, high, count = stats.get("q_25"), stats.get("q_75"), stats.get("repeat")
+    if low is None or high is None or not count:
+        return 0.0
+    return (high - low) / 1.349 * math.sqrt(math.pi / 2 / count)

@@ -1,0 +1,109 @@
+"""The report of `profile`: where the time of one generation went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from scripts.tracker.profiling.layout import WIDE, at_columns
+
+COMPONENT, SECONDS, SHARE, SPREAD = 2, 37, 52, 64
+RULE = " " * COMPONENT + "─" * 61
+NONE = "—"
+Stages = Mapping[str, float]
+"""Seconds of one generation by series, ``wall`` among them, and its ``steps``; a stage that did not run has none."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Samples of one figure: their median, median absolute deviation, ends and number."""
+
+    median: float
+    mad: float
+    min: float
+    max: float
+    n: int
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """The spread of *values*."""
+        middle = median(values)
+        return cls(middle, median(abs(value - middle) for value in values), min(values), max(values), len(values))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the report.
+
+    Attributes:
+        label: what a reader calls it.
+        value: seconds, or a count.
+        tenths: of a percent of the wall time; None has no share.
+        part: of the row above it.
+        count: whether the value is one.
+    """
+
+    label: str
+    value: float
+    tenths: int | None = None
+    part: bool = False
+    count: bool = False
+
+
+def rows_of(sample: Stages) -> list[Row]:
+    """All lines. The rows that are no parts add up to the wall time, their shares to 100.0 %; a row's parts to it."""
+    names = ("lm", "condition", "dit", "vae", "save")
+    lm, condition, dit, vae, save = (sample.get(name, 0.0) for name in names)
+    wall = sample["wall"]
+    top = [lm, condition + dit, vae, save, wall - lm - condition - dit - vae - save]
+    shares = _tenths(top, wall, 1000)
+    rows = [Row("LLM Planning (total)", lm, shares[0])]
+    if lm:
+        parts = [sample.get(name, 0.0) for name in ("lm_tokens", "lm_constrained", "lm_cfg")]
+        labels = ("├─ Token generation", "├─ Constrained decoding", "└─ CFG overhead")
+        inside = _tenths(parts, wall, shares[0])
+        rows += [Row(*row, part=True) for row in zip(labels, parts, inside, strict=True)]
+    return [
+        *rows,
+        Row("DiT Diffusion (total)", top[1], shares[1]),
+        Row("├─ Per-step average", sample.get("dit_per_step", 0.0), part=True),
+        Row("└─ Steps", sample.get("steps", 0.0), part=True, count=True),
+        Row("VAE Decode", vae, shares[2]),
+        Row("Audio Save", save, shares[3]),
+        Row("Other / Overhead", top[4], shares[4]),
+        Row("Wall Time (total)", wall, 1000),
+    ]
+
+
+def render(samples: Sequence[Stages]) -> str:
+    """The report of the sample whose wall time is the middle one, with every figure's deviation over all beside it."""
+    middle = sorted(samples, key=lambda sample: sample["wall"])[(len(samples) - 1) // 2]
+    columns = zip(*(rows_of({**dict.fromkeys(middle, 0.0), **sample}) for sample in samples), strict=False)
+    spreads = {rows[0].label: Spread.of([row.value for row in rows]) for rows in columns}
+    several = len(samples) > 1
+    title = [(COMPONENT, "Component"), (SECONDS, "Time (s)"), (SHARE, "% of Total")]
+    if several:
+        title.append((SPREAD, f"± (s, of {len(samples)})"))
+    lines = [
+        _line(row, f"{spreads[row.label].mad:.2f}" if several and not row.count else "") for row in rows_of(middle)
+    ]
+    head = ["TIME COSTS BREAKDOWN", "=" * WIDE, at_columns(title), RULE]
+    return "\n".join([*head, *lines[:-1], RULE, lines[-1]])
+
+
+def _line(row: Row, spread: str) -> str:
+    figure = f"{row.value:.0f}" if row.count else f"{row.value:.2f}"
+    share = NONE if row.tenths is None else f"{row.tenths / 10:.1f}%"
+    share_at = 53 if row.tenths is None else 57 - len(share)
+    cells = [(COMPONENT + 2 * row.part, row.label), (SECONDS, figure), (share_at, share)]
+    return at_columns([*cells, (SPREAD, spread)] if spread else cells)
+
+
+def _tenths(values: Sequence[float], total: float, all_of_them: int) -> list[int]:
+    """Tenths of a percent of *total* that add up to *all_of_them*: rounded down, the rest to the largest remainders."""
+    exact = [1000 * max(0.0, value) / total if total else 0.0 for value in values]
+    down = [int(value) for value in exact]
+    for index in sorted(range(len(exact)), key=lambda index: down[index] - exact[index])[: all_of_them - sum(down)]:
+        down[index] += 1
+    return down

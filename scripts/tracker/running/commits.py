@@ -1,0 +1,98 @@
+"""What asv has stored of each commit on this machine, in the environments of one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from asv.config import Config
+from asv.environment import get_environments
+from asv.machine import Machine, MachineCollection
+from asv.plugin_manager import plugin_manager
+from asv.results import Results, get_filename
+from asv.util import UserError
+
+from scripts.tracker.refusal import RefusalError
+from scripts.tracker.running.cells import Place
+from scripts.tracker.running.known import Known
+from scripts.tracker.running.records import Companion
+
+
+@dataclass(frozen=True)
+class Commits:
+    """The stored results: nothing else tells what is measured."""
+
+    results_dir: str
+    machine: str
+    environments: tuple[str, ...]
+
+    @classmethod
+    def open(cls, config: Path) -> Commits:
+        """Read asv's configuration, in whose folder the process is; name the machine if asv does not know it yet.
+
+        Raises:
+            RefusalError: the configuration has no environment that can be made here.
+        """
+        try:
+            conf = Config.load(str(config))
+            for plugin in conf.plugins:
+                plugin_manager.import_plugin(plugin)
+            environments = tuple(environment.name for environment in get_environments(conf, None))
+        except UserError as error:
+            raise RefusalError(f"{config.name}: {error}") from error
+        if not environments:
+            raise RefusalError(f"No environment that {config.name} asks for can be made on this machine.")
+        return cls(conf.results_dir, this_machine().machine, environments)
+
+    def unknown(self, commit: str, places: set[Place]) -> set[Place]:
+        """Return those of *places* that are still to be measured at *commit*."""
+        missing = set()
+        for environment in self.environments:
+            known = self._known(commit, environment)
+            missing |= places if known is None else known.unknown(places)
+        return missing
+
+    def failed(self, commit: str, places: set[Place]) -> Mapping[Place, str]:
+        """Return the reasons of those of *places* that failed at *commit*."""
+        failed: dict[Place, str] = {}
+        for environment in self.environments:
+            known = self._known(commit, environment)
+            failed |= {} if known is None else known.failed(places)
+        return failed
+
+    def build_failure(self, commit: str) -> str:
+        """Return why *commit* could not be built the last time; empty if it could."""
+        companions = (Companion(self.results_dir, self.machine, commit, name) for name in self.environments)
+        return next((one.build_failure for one in companions if one.build_failure), "")
+
+    def has_numbers(self, commit: str) -> bool:
+        """Return whether anything of *commit* was measured."""
+        found = (self._known(commit, environment) for environment in self.environments)
+        return any(known is not None and known.measured for known in found)
+
+    def _known(self, commit: str, environment: str) -> Known | None:
+        """Return what is stored of *commit*; None if there is no result file, or none that can be read."""
+        path = Path(self.results_dir, get_filename(self.machine, commit, environment))
+        if not path.is_file():
+            return None
+        try:
+            result = Results.load(str(path))
+        except (UserError, KeyError, TypeError, ValueError):
+            return None
+        same = result.commit_hash == commit
+        return Known(result, Companion.of(self.results_dir, result)) if same else None
+
+
+def this_machine() -> Any:
+    """Return what asv knows of this machine; one that it does not know is described first, with its defaults."""
+    try:
+        MachineCollection.load(Machine.get_unique_machine_name())
+    except UserError:
+        with redirect_stdout(StringIO()):  # asv prints the questions that it does not ask
+            described = Machine.generate_machine_file(use_defaults=True)
+        MachineCollection.save(described["machine"], described)
+    return Machine.load()

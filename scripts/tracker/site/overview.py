@@ -1,0 +1,34 @@
+"""Writes the overview and the feed from everything that asv publishes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from asv.console import log
+
+from scripts.tracker.history import feed
+from scripts.tracker.history.model import read_environments
+from scripts.tracker.history.regressions import Regressions
+from scripts.tracker.site import navigation, page
+from scripts.tracker.site.payload import Payload
+
+
+def write_overview(
+    conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any, asv_pages_note: str | None
+) -> None:
+    """Write ``overview.html`` and ``regressions.xml`` into the folder of *conf*, and link the overview from its pages.
+
+    The arguments are those that asv gives its publishers; *asv_pages_note* says why asv's own pages need a network,
+    None if they do not.
+    """
+    html_dir = Path(conf.html_dir)
+    environments = read_environments(conf, repo, benchmarks, revisions)
+    regressions = Regressions(conf, repo, revisions)
+    worse = [group for environment in environments for group in regressions.regressions(environment)]
+    feed.write_regressions(conf, benchmarks, revisions, graphs.get_params(), worse)
+    for warning in regressions.warnings():
+        log.warning(warning)
+    payload = Payload(conf, repo, benchmarks, revisions, environments, regressions)
+    (html_dir / "overview.html").write_text(page.render(payload.build(asv_pages_note)), encoding="utf-8")
+    navigation.link_overview(html_dir / "index.html")

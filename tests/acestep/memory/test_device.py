@@ -1,0 +1,71 @@
+"""A limit on memory fails as a device of that size would; an error that tells of memory is known as such."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from acestep.memory.device import MemoryLimit, free_bytes, is_out_of_memory, limited, outside_limit, size
+
+MEGABYTE = 1_000_000
+
+
+def numbers(megabytes: int) -> torch.Tensor:
+    return torch.zeros(megabytes * MEGABYTE // 4)
+
+
+def test_what_lives_counts_once_and_what_is_gone_does_not() -> None:
+    before = numbers(1)
+    with MemoryLimit(10 * MEGABYTE) as limit:
+        held = numbers(3)
+        views = [held.view(1000, -1), held[5:], before[3:]]
+        assert limit.free_bytes == free_bytes("cpu") == 7 * MEGABYTE
+        del held
+        assert limit.free_bytes == 7 * MEGABYTE
+        views.clear()
+        assert limit.free_bytes == 10 * MEGABYTE
+        assert limit.peak_bytes == 3 * MEGABYTE
+        assert limited()
+    assert not limited()
+    assert free_bytes("cpu") > 10 * MEGABYTE
+
+
+def test_a_tensor_too_many_is_out_of_memory_and_gone() -> None:
+    with MemoryLimit(10 * MEGABYTE, resident_bytes=6 * MEGABYTE) as limit:
+        held = numbers(3)
+        with pytest.raises(torch.OutOfMemoryError, match=r"Tried to allocate 1\.9 MiB; 10\.5 MiB of 9\.5 MiB"):
+            numbers(2)
+        assert limit.free_bytes == MEGABYTE
+        assert len(held) == 3 * MEGABYTE // 4
+
+
+def test_the_host_is_outside_of_the_limit() -> None:
+    with MemoryLimit(MEGABYTE) as limit:
+        with outside_limit():
+            assert not limited()
+            host = numbers(5)
+        host[1:] = 1
+        assert limit.free_bytes == MEGABYTE
+        assert limited()
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (MemoryError(), True),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            True,
+        ),
+        (RuntimeError("MPS backend out of memory"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_errors_of_memory(error: Exception, told: bool) -> None:
+    assert is_out_of_memory(error) is told
+
+
+def test_sizes_for_people() -> None:
+    assert [size(count) for count in (3 << 29, 900 << 20, 0)] == ["1.50 GiB", "900.0 MiB", "0.0 MiB"]

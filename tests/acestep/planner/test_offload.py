@@ -1,0 +1,104 @@
+"""Offloading: weights are on the device during a job, and nothing of them afterwards."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import pytest
+import torch
+
+from acestep.planner.engines.decoder import Decoder
+from acestep.planner.engines.offload import Residence
+from acestep.planner.engines.pt import PtEngine, load_model
+from acestep.planner.vocabulary import Vocabulary
+from tests.acestep.planner.requests import text_request
+from tests.acestep.planner.test_engine import PROMPT, request
+
+AWAY = "meta"
+"""A memory other than the host's that every machine has: it can be filled and counted, though not computed with."""
+
+
+def bytes_on(device: str) -> int:
+    """Bytes of all storages on *device* that anything still holds; a view holds all of its storage."""
+    gc.collect()
+    tensors = [found for found in gc.get_objects() if type(found) in (torch.Tensor, torch.nn.Parameter)]
+    storages = [tensor.untyped_storage() for tensor in tensors if tensor.device.type == device]
+    return sum({storage._cdata: storage.nbytes() for storage in storages}.values())
+
+
+def weights_bytes(model: torch.nn.Module) -> int:
+    return sum(parameter.nbytes for parameter in model.parameters())
+
+
+def fail(engine: PtEngine) -> None:
+    with engine.resident():
+        assert engine._residence.decoder.device.type == AWAY
+        raise ZeroDivisionError
+
+
+@pytest.fixture
+def away(folder: Path, vocabulary: Vocabulary) -> PtEngine:
+    return PtEngine(folder, vocabulary, device=AWAY, dtype=torch.float32, offload=True)
+
+
+def test_a_job_moves_the_weights_once_and_leaves_nothing_behind(away: PtEngine) -> None:
+    before = bytes_on(AWAY)
+    with away.resident():
+        assert bytes_on(AWAY) == before  # nothing moves before it is needed
+        for _ in range(2):
+            with away.resident():
+                assert away._residence.decoder.device.type == AWAY
+        assert bytes_on(AWAY) - before == away.transfers.moved_bytes >= weights_bytes(away.model)
+    assert bytes_on(AWAY) == before
+    assert away.transfers.times == 1
+    assert away.transfers.seconds > 0
+
+
+def test_a_job_that_fails_leaves_nothing_behind(away: PtEngine) -> None:
+    before = bytes_on(AWAY)
+    with pytest.raises(ZeroDivisionError):
+        fail(away)
+    assert bytes_on(AWAY) == before
+
+
+def test_the_models_own_weights_stay_with_the_host(away: PtEngine) -> None:
+    with away.resident():
+        assert away._residence.decoder.device.type == AWAY
+    assert {parameter.device.type for parameter in away.model.parameters()} == {"cpu"}
+
+
+def test_outside_of_a_job_there_is_no_decoder(away: PtEngine) -> None:
+    with pytest.raises(RuntimeError, match="not on the device"):
+        _ = away._residence.decoder
+
+
+def test_what_is_moved_computes_the_same(folder: Path, vocabulary: Vocabulary, engine: PtEngine) -> None:
+    offloading = PtEngine(folder, vocabulary, device="cpu", dtype=torch.float32)
+    decoder = Decoder(load_model(folder, device="cpu", dtype=torch.float32))
+    offloading._residence = Residence(decoder, "cpu", offload=True)  # the host's memory as the device's, too
+    asked = request(vocabulary, seeds=[1, 2])
+    assert offloading.write_codes(asked).codes == engine.write_codes(asked).codes
+    text = text_request(vocabulary, vocabulary.encode((PROMPT,)), limit=20)
+    assert offloading.write_text(text).tokens == engine.write_text(text).tokens
+    assert offloading._residence.transfers.times == 2
+
+
+def test_on_a_cpu_nothing_is_moved(folder: Path, vocabulary: Vocabulary) -> None:
+    engine = PtEngine(folder, vocabulary, device="cpu", dtype=torch.float32, offload=True)
+    engine.write_codes(request(vocabulary, count=2))
+    assert engine.transfers.moved_bytes == 0
+
+
+def test_closing_frees_every_weight(folder: Path, vocabulary: Vocabulary) -> None:
+    before = bytes_on("cpu")
+    engine = PtEngine(folder, vocabulary, device="cpu", dtype=torch.float32)
+    with engine.resident():
+        engine.write_text(text_request(vocabulary, vocabulary.encode((PROMPT,)), limit=3))
+        engine.write_codes(request(vocabulary, count=2))
+    weights = weights_bytes(engine.model)
+    assert bytes_on("cpu") - before >= weights
+    engine.close()
+    assert bytes_on("cpu") - before < weights / 100
+    with pytest.raises(RuntimeError, match="closed"):
+        engine.write_codes(request(vocabulary))

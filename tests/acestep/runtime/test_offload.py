@@ -1,0 +1,108 @@
+"""Offloading: copies of the weights are on the device while they are used, and nothing of them afterwards."""
+
+from __future__ import annotations
+
+import gc
+
+import pytest
+import torch
+from torch import nn
+
+from acestep.memory.device import MemoryLimit
+from acestep.runtime.offload import Residence, copied_module, stored_bytes
+from acestep.runtime.quantization import quantize
+
+AWAY = "meta"
+"""A memory other than the host's that every machine has: it can be filled and counted, though not computed with."""
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64)).eval().requires_grad_(False)
+
+
+def bytes_of(module: nn.Module) -> int:
+    return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
+
+
+def bytes_away() -> int:
+    gc.collect()
+    found = [each for each in gc.get_objects() if type(each) in (torch.Tensor, nn.Parameter)]
+    return sum(each.nbytes for each in found if each.device.type == AWAY)
+
+
+def test_a_part_is_away_only_while_it_is_used() -> None:
+    first, second, resident = network(), network(), network()
+    parts = {"first": [first], "second": [second], "resident": [resident]}
+    residence = Residence(parts, AWAY, ("first", "second"))
+    weights = dict(first.named_parameters())
+    with residence.use("first", "resident"):
+        assert {tensor.device.type for tensor in first.parameters()} == {AWAY}
+        assert {tensor.device.type for tensor in [*second.parameters(), *resident.parameters()]} == {"cpu"}
+        assert bytes_away() == bytes_of(first)
+    assert bytes_away() == 0
+    assert all(tensor is weights[name] for name, tensor in first.named_parameters())
+    assert residence.transfers.times == 1
+    assert residence.transfers.moved_bytes == bytes_of(first)
+    assert residence.transfers.seconds > 0
+
+
+def test_uses_that_are_kept_together_move_a_part_once_and_none_that_is_not_used() -> None:
+    parts = {name: [network()] for name in "ab"}
+    residence = Residence(parts, AWAY, "ab")
+    with residence.keep("a", "b"):
+        assert bytes_away() == 0
+        for _ in range(3):
+            with residence.use("a"), residence.use("a"):
+                assert bytes_away() == bytes_of(parts["a"][0])
+        assert bytes_away() == bytes_of(parts["a"][0])
+    assert bytes_away() == 0
+    assert residence.transfers.times == 1
+
+
+def test_a_failure_leaves_nothing_behind() -> None:
+    module = network()
+    residence = Residence({"a": [module]}, AWAY, "a")
+    with pytest.raises(ZeroDivisionError), residence.use("a"):
+        raise ZeroDivisionError
+    assert bytes_away() == 0
+    assert next(module.parameters()).device.type == "cpu"
+
+
+def test_running_out_of_memory_half_way_leaves_nothing_behind() -> None:
+    module = network()
+    residence = Residence({"a": [module]}, "cpu", "a")
+    weights = [id(tensor) for tensor in module.parameters()]
+    with MemoryLimit(bytes_of(module) - 1) as limit:
+        with pytest.raises(torch.OutOfMemoryError), residence.use("a"):
+            pass
+        assert limit.free_bytes == bytes_of(module) - 1
+    assert [id(tensor) for tensor in module.parameters()] == weights
+
+
+def test_quantized_weights_move_as_they_are_stored() -> None:
+    module = network()
+    plain = bytes_of(module)
+    quantize(module, "int8_weight_only", "cpu")
+    residence = Residence({"a": [module]}, "cpu", "a")
+    x = torch.randn(3, 64)
+    with torch.inference_mode():
+        before = module(x)
+        with residence.use("a"):
+            assert torch.equal(module(x), before)
+    assert residence.transfers.moved_bytes == residence.moved_bytes("a") < 0.6 * plain
+
+
+def test_a_copied_module_shares_nothing() -> None:
+    module = network()
+    twin = copied_module(module, "cpu", torch.float64)
+    assert {tensor.dtype for tensor in twin.parameters()} == {torch.float64}
+    assert {tensor.data_ptr() for tensor in twin.parameters()}.isdisjoint(t.data_ptr() for t in module.parameters())
+    assert torch.allclose(twin(torch.ones(2, 64).double()).float(), module(torch.ones(2, 64)), atol=1e-6)
+
+
+def test_stored_bytes_of_a_tensor_made_of_others() -> None:
+    layer = nn.Linear(64, 32, bias=False).requires_grad_(False)
+    assert stored_bytes(layer.weight) == 64 * 32 * 4
+    quantize(nn.Sequential(layer), "int8_weight_only", "cpu")
+    assert 64 * 32 < stored_bytes(layer.weight) < 64 * 32 * 1.3

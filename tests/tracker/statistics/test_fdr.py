@@ -1,0 +1,39 @@
+"""Finds among many series, against what can be counted by hand and by simulation."""
+
+import numpy as np
+import pytest
+
+from scripts.tracker.statistics.changepoints import change_points
+from scripts.tracker.statistics.fdr import FALSE_SHARE, discovered
+
+
+@pytest.mark.parametrize(
+    ("p", "family", "counts"),
+    [
+        ([0.0009], 100, [True]),  # a hundredth of a tenth
+        ([0.0011], 100, [False]),
+        ([0.0011, 0.0019], 100, [True, True]),  # two of them may be twice that
+        ([0.0011, 0.0021], 100, [False, False]),
+        ([0.0009, 0.5], 100, [True, False]),
+        ([0.01] * 10, 100, [True] * 10),
+        ([0.05], 1, [True]),
+        ([], 100, []),
+    ],
+)
+def test_a_find_counts_by_its_rank_among_all(p, family, counts):
+    assert discovered(p, family) == counts
+
+
+def test_many_steady_series_make_no_find_although_single_ones_do():
+    rng = np.random.default_rng(4)
+    alone = together = 0
+    for _ in range(20):
+        finds = []
+        for _ in range(100):
+            values = 1 + 0.01 * rng.standard_normal(20)
+            finds += [1 - point.probability for point in change_points(list(values), [0.0] * 20) if point.index == 19]
+        alone += len(finds)
+        together += any(discovered(finds, 100))
+
+    assert alone > 0
+    assert together / 20 <= FALSE_SHARE

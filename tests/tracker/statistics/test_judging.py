@@ -1,0 +1,184 @@
+"""Verdicts of tables whose truth is known."""
+
+import numpy as np
+import pytest
+
+from scripts.tracker.statistics import holm, interim_looks
+from scripts.tracker.statistics.judging import (
+    ALPHA,
+    DELTA,
+    NOTHING,
+    Evidence,
+    Table,
+    judge,
+    judge_round,
+    look,
+    more_needed,
+    of_one_round,
+    over_rounds,
+    together,
+)
+
+QUIET = 0.01
+
+
+def _measured(
+    shift: float, pairs: int, noise: float = QUIET, rows: int = 1, seed: int = 3, delta: float = DELTA
+) -> Evidence:
+    """The evidence after every look up to *pairs*."""
+    differences = np.random.default_rng(seed).normal(shift, noise, pairs)
+    evidence = NOTHING
+    for size in interim_looks.SIZES:
+        if size <= pairs:
+            evidence = look(evidence, differences[:size], Table(rows, delta))
+    return evidence
+
+
+@pytest.mark.parametrize(
+    ("shift", "verdict"),
+    [(0.05, "slower"), (-0.05, "faster"), (0.0, "same"), (0.008, "same"), (0.02, "slower")],
+)
+def test_quiet_rows_get_the_verdict_that_is_true(shift, verdict):
+    assert judge_round([_measured(shift, 200)]) == [verdict]
+
+
+def test_a_change_below_delta_is_the_same_though_it_is_certain():
+    evidence = _measured(0.01, 2100, noise=0.005)
+
+    assert evidence.low > 1
+    assert judge_round([evidence]) == ["same"]
+    assert judge_round([_measured(0.01, 2100, noise=0.005, delta=0.005)], delta=0.005) == ["slower"]
+
+
+def test_what_two_processes_of_equal_code_differ_by_is_not_slower():
+    certain = _measured(0.004, 200, noise=0.005)
+
+    assert certain.low > 1.001
+    assert certain.p_slower == 1.0
+    assert judge_round([certain], delta=0.004) == ["not enough evidence"]
+
+
+def test_what_more_pairs_would_bring_is_known():
+    half, all_of_it = _measured(0.05, 32, noise=0.1), _measured(0.05, 106, noise=0.1)
+
+    assert judge_round([half]) == ["not enough evidence"]
+    assert judge_round([all_of_it]) == ["slower"]
+    assert 1 < more_needed(half) < 106 / 32
+    assert more_needed(_measured(0.0, 200)) < 1
+    assert more_needed(NOTHING) == float("inf")
+
+
+def test_noise_is_no_evidence():
+    evidence = _measured(0.02, 60, noise=0.3)
+
+    assert judge_round([evidence]) == ["not enough evidence"]
+    assert evidence.smallest > 0.1
+
+
+def test_nothing_measured_is_no_evidence():
+    assert judge_round([NOTHING, _measured(0.05, 100)]) == ["not enough evidence", "slower"]
+
+
+def test_what_would_have_been_seen_shrinks_with_the_blocks():
+    few, many = _measured(0.0, 54), _measured(0.0, 200)
+
+    assert many.smallest < few.smallest < 0.1
+
+
+def test_rows_of_a_larger_table_need_more_evidence():
+    differences = np.random.default_rng(4).normal(0.0085, 0.01, 32)
+    alone, among = look(NOTHING, differences, Table(1, 0.001)), look(NOTHING, differences, Table(200, 0.001))
+
+    assert judge_round([alone], delta=0.001) == ["slower"]
+    assert judge_round([among] + [NOTHING] * 199, delta=0.001)[0] == "not enough evidence"
+    assert among.widest_low < alone.widest_low
+
+
+def test_a_table_of_equal_sides_is_wrong_as_rarely_as_promised():
+    rng = np.random.default_rng(7)
+    wrong = 0
+    for _ in range(60):
+        table: list[list[Evidence]] = [[] for _ in range(5)]
+        for rounds in table * 2:
+            evidence, differences = NOTHING, rng.standard_t(2, 32) * 0.1
+            for size in interim_looks.SIZES[:3]:
+                evidence = look(evidence, differences[:size], Table(5))
+            rounds.append(evidence)
+        wrong += any(verdict in ("slower", "faster") for verdict in judge(table))
+
+    assert wrong / 60 <= ALPHA + 0.01
+
+
+def test_looks_grow_by_half_and_end():
+    assert interim_looks.SIZES[:4] == (14, 21, 32, 47)
+    assert interim_looks.next_size(0) == 14
+    assert interim_looks.next_size(14) == 21
+    assert interim_looks.next_size(interim_looks.SIZES[-1]) is None
+
+
+def test_looks_share_the_error():
+    assert interim_looks.per_look(ALPHA) * interim_looks.LOOKS == pytest.approx(ALPHA)
+    assert interim_looks.over_looks(0.001) == pytest.approx(0.014)
+    assert interim_looks.over_looks(0.5) == 1.0
+
+
+def test_holm_by_hand():
+    assert holm.adjusted([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_holm_of_one_row_is_that_row():
+    assert holm.adjusted([0.2]) == [0.2]
+
+
+def test_two_of_four_rounds_are_as_unlikely_as_all_their_choices():
+    p = 0.001
+    second_of_four = 1 - (1 - p) ** 4 - 4 * p * (1 - p) ** 3
+
+    assert second_of_four <= over_rounds(p) == pytest.approx(second_of_four, rel=0.01)
+    assert over_rounds(0.9) == 1.0
+    assert over_rounds(of_one_round(ALPHA) / 2) == pytest.approx(ALPHA / 2)
+
+
+SAYING = {
+    "slower": Evidence(99, 1.05, widest_low=1.0, widest_high=1.1, p_slower=1e-4),
+    "faster": Evidence(99, 0.95, widest_low=0.9, widest_high=1.0, p_faster=1e-4),
+    "same": Evidence(99, 1.01, widest_low=1.005, widest_high=1.015, p_slower=1e-9),
+    "unknown": Evidence(99, 1.01, widest_low=0.9, widest_high=1.1, p_slower=0.2),
+}
+
+
+@pytest.mark.parametrize(
+    ("rounds", "verdict"),
+    [
+        ([], "not enough evidence"),
+        (["slower"], "not enough evidence"),
+        (["slower", "unknown"], "not enough evidence"),
+        (["slower", "slower"], "slower"),
+        (["slower", "same"], "not enough evidence"),
+        (["slower", "unknown", "slower"], "slower"),
+        (["slower", "same", "same"], "same"),
+        (["slower", "faster", "slower"], "slower"),
+        (["slower", "slower", "same", "same"], "not enough evidence"),
+        (["faster", "faster"], "faster"),
+    ],
+)
+def test_a_verdict_is_that_of_most_rounds_and_of_two_at_least(rounds, verdict):
+    assert judge([[SAYING[says] for says in rounds]]) == [verdict]
+
+
+def test_two_rounds_are_judged_by_the_weaker_one_in_a_table_of_any_size():
+    weak, strong = Evidence(99, 1.05, p_slower=0.01), Evidence(99, 1.05, p_slower=1e-9)
+
+    assert judge([[weak, strong]]) == ["slower"]  # six choices of 0.01 ** 2
+    assert judge([[weak, strong]] + [[]] * 9)[0] == "not enough evidence"
+    assert judge([[strong, strong]] + [[]] * 9)[0] == "slower"
+
+
+def test_rounds_together_are_as_wide_as_all_of_them():
+    first, second = _measured(0.02, 200), _measured(0.04, 200, seed=5)
+    both = together([first, NOTHING, second])
+
+    assert both.ratio == pytest.approx((first.ratio * second.ratio) ** 0.5)
+    assert (both.low, both.high) == (first.low, second.high)
+    assert (both.p_slower, both.pairs) == (max(first.p_slower, second.p_slower), first.pairs + second.pairs)
+    assert together([]) == NOTHING
