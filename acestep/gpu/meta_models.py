@@ -1,7 +1,7 @@
 """Models of the released shapes without storage: what they would take up can be run through, and nothing computed.
 
-A `Synthesizer` of tensors on ``meta`` goes through the same code as a GPU's. Inside a `MemoryLimit` of kind ``meta`` (see
-`acestep.memory.device`) it runs out of memory as that does.
+A `Synthesizer` of tensors on ``meta`` goes through the same code as a GPU's. Inside a `MemoryLimit` of kind ``meta``
+(see `acestep.memory.device`) it runs out of memory as that does.
 """
 
 from __future__ import annotations
