@@ -17,10 +17,10 @@ from benchmarks.harness.settings import Settings, SettingsError
 from scripts.tracker.command import run
 from scripts.tracker.comparison.arguments import add_measuring_options
 from scripts.tracker.comparison.bisection import Bisection, Found, Memory, NothingToFind
-from scripts.tracker.comparison.build import Surroundings
-from scripts.tracker.comparison.commit_probe import ProbeFailed, Prober
-from scripts.tracker.comparison.commits import Commit, resolve
+from scripts.tracker.comparison.build import BuildEnvironment
+from scripts.tracker.comparison.commit_probe import CommitProbe, ProbeFailed
 from scripts.tracker.comparison.report import change, number
+from scripts.tracker.comparison.revisions import Revision, resolve
 from scripts.tracker.comparison.series_names import UnknownSeriesError, series_named, series_text
 from scripts.tracker.comparison.sides import Builder
 from scripts.tracker.git import git
@@ -72,21 +72,21 @@ def bisect(arguments: argparse.Namespace) -> int:
     require_room(root / ".asv")
     matrix, cell, series = series_named(arguments.series)
     commits = _line(root, arguments.good, arguments.bad)
-    surroundings = Surroundings.open(config, arguments.scale, arguments.device)
-    builder = Builder(surroundings, root, arguments.scale, arguments.device)
-    prober = Prober(matrix.name, cell, series, builder, arguments.budget)
+    build_environment = BuildEnvironment.open(config, arguments.scale, arguments.device)
+    builder = Builder(build_environment, root, arguments.scale, arguments.device)
+    probe = CommitProbe(matrix.name, cell, series, builder, arguments.budget)
     name = series_text(cell, series)
     say(f"{name}: {len(commits) - 1} commits after {_told(commits[0])}, up to {_told(commits[-1])}")
-    with measuring_alone(locked_folder(surroundings.conf), wait=arguments.wait):
+    with measuring_alone(locked_folder(build_environment.conf), wait=arguments.wait):
         memory = _memory(root, commits, name, builder, restart=arguments.restart)
         if memory.resumed:
             say(f"{memory.resumed} answers are known from an earlier run.")
-        found = Bisection(commits, prober, memory, say).run()
+        found = Bisection(commits, probe, memory, say).run()
     print(_report(found, name, root))
     return 0 if len(found.suspects) == 1 else 1
 
 
-def _line(root: Path, good: str, bad: str) -> list[Commit]:
+def _line(root: Path, good: str, bad: str) -> list[Revision]:
     """Return the first-parent line from *good* to *bad*, both included, oldest first."""
     first, last = resolve(root, good), resolve(root, bad)
     hashes = git(root, "rev-list", "--first-parent", "--reverse", f"{first.hash}..{last.hash}").split()
@@ -98,8 +98,8 @@ def _line(root: Path, good: str, bad: str) -> list[Commit]:
     return [first, *(resolve(root, commit) for commit in hashes)]
 
 
-def _memory(root: Path, commits: list[Commit], series: str, builder: Builder, *, restart: bool) -> Memory:
-    environment = builder.surroundings.environment.name
+def _memory(root: Path, commits: list[Revision], series: str, builder: Builder, *, restart: bool) -> Memory:
+    environment = builder.build_environment.environment.name
     settings = Settings(builder.scale, builder.device, "quick", "", environment, str(root), "")
     question = {
         "good": commits[0].hash,
@@ -128,7 +128,7 @@ def _report(found: Found, series: str, root: Path) -> str:
     return "\n".join(lines)
 
 
-def _told(commit: Commit) -> str:
+def _told(commit: Revision) -> str:
     return f"{commit.hash[:8]} {commit.subject}"
 
 

@@ -19,13 +19,13 @@ from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
 from scripts.tracker.command import run
 from scripts.tracker.comparison.arguments import add_measuring_options, percentage
-from scripts.tracker.comparison.asv_results import Store
-from scripts.tracker.comparison.build import Surroundings
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.commits import WORKING_TREE, resolve
+from scripts.tracker.comparison.asv_results import AsvResultWriter
+from scripts.tracker.comparison.build import BuildEnvironment
+from scripts.tracker.comparison.cell import CellComparison
 from scripts.tracker.comparison.report import Report, interval
-from scripts.tracker.comparison.result import Outcome
-from scripts.tracker.comparison.schedule import Match
+from scripts.tracker.comparison.result import ComparisonResult
+from scripts.tracker.comparison.revisions import WORKING_TREE, resolve
+from scripts.tracker.comparison.schedule import Schedule
 from scripts.tracker.comparison.sides import Builder, Side
 from scripts.tracker.preflight import require_history, require_room
 from scripts.tracker.progress import say
@@ -33,7 +33,7 @@ from scripts.tracker.refusal import RefusalError
 from scripts.tracker.running.lock import locked_folder, measuring_alone
 from scripts.tracker.statistics.judging import DELTA
 
-UNHURRIED = "startup"
+SLOW_MATRIX = "startup"
 """The matrix whose runs take seconds each: among the quick cells it would use its share of the time up for nothing."""
 
 
@@ -76,8 +76,8 @@ def parse(argv: list[str] | None) -> Request:
     parser.add_argument(
         "--cells",
         default="quick",
-        help=f"quick (default; without {UNHURRIED}, whose runs take seconds each), full, or conditions: "
-        f"stage=DiTForward,batch=1 or matrix={UNHURRIED}",
+        help=f"quick (default; without {SLOW_MATRIX}, whose runs take seconds each), full, or conditions: "
+        f"stage=DiTForward,batch=1 or matrix={SLOW_MATRIX}",
     )
     parser.add_argument(
         "--delta",
@@ -113,13 +113,13 @@ def compare(request: Request) -> int:
             f"{request.base} and {request.head} are the same commit ({base.hash[:8]}). "
             f"Give another, or {WORKING_TREE} for the working tree: python -m scripts.compare HEAD {WORKING_TREE}"
         )
-    cells = contests(request)
-    surroundings = Surroundings.open(config, request.scale, request.device)
-    with measuring_alone(locked_folder(surroundings.conf), wait=request.wait):
-        builder = Builder(surroundings, root, request.scale, request.device, request.cells)
+    cells = comparisons(request)
+    build_environment = BuildEnvironment.open(config, request.scale, request.device)
+    with measuring_alone(locked_folder(build_environment.conf), wait=request.wait):
+        builder = Builder(build_environment, root, request.scale, request.device, request.cells)
         sides = builder.side(base), builder.side(head)
         match, spent_s = _measured(request, cells, sides)
-        outcome = Outcome.of(match)
+        outcome = ComparisonResult.of(match)
         facts: dict[str, object] = {**describe(sides[1].settings), **match.host, "spent_s": spent_s}
         report = Report(outcome, base, head, facts, request.delta)
         print(report.text())
@@ -127,15 +127,15 @@ def compare(request: Request) -> int:
             if path is not None:
                 path.write_text(text() + "\n", encoding="utf-8")
         if request.store:
-            _store(surroundings, match)
+            _store(build_environment, match)
     return outcome.status
 
 
-def _measured(request: Request, cells: list[Contest], sides: tuple[Side, Side]) -> tuple[Match, float]:
+def _measured(request: Request, cells: list[CellComparison], sides: tuple[Side, Side]) -> tuple[Schedule, float]:
     """Return the match of *sides* when it is over, or was interrupted, and the seconds that it took."""
-    left_out = "" if request.cells.strip() != "quick" else f" {UNHURRIED} is left out: --cells matrix={UNHURRIED}"
+    left_out = "" if request.cells.strip() != "quick" else f" {SLOW_MATRIX} is left out: --cells matrix={SLOW_MATRIX}"
     say(f"Comparing {len(cells)} cells for {request.budget / 60:.3g} minutes.{left_out}")
-    match = Match(cells, sides, request.budget, tell=_tell, delta=request.delta)
+    match = Schedule(cells, sides, request.budget, tell=_tell, delta=request.delta)
     start = time.perf_counter()
     try:
         match.run()
@@ -154,7 +154,7 @@ def _writable(path: Path | None) -> Path | None:
     return path
 
 
-def contests(request: Request) -> list[Contest]:
+def comparisons(request: Request) -> list[CellComparison]:
     """Return the cells that *request* chooses; raises RefusalError or SettingsError if it chooses none."""
     environ = {
         "ACESTEP_BENCH_CELLS": request.cells,
@@ -162,34 +162,36 @@ def contests(request: Request) -> list[Contest]:
         "ACESTEP_BENCH_DEVICE": request.device,
     }
     selection = Selection(Settings.from_environment(environ).cells, MATRICES)
-    chosen = [matrix for matrix in MATRICES if selection.text != "quick" or matrix.name != UNHURRIED]
-    found = [Contest.of(matrix.name, cell) for matrix in chosen for cell in selection.of(matrix)]
+    chosen = [matrix for matrix in MATRICES if selection.text != "quick" or matrix.name != SLOW_MATRIX]
+    found = [CellComparison.of(matrix.name, cell) for matrix in chosen for cell in selection.of(matrix)]
     if not found:
         raise RefusalError(f"--cells {request.cells!r} chooses no cell. Loosen its conditions.")
     return found
 
 
-def _tell(match: Match, contest: Contest) -> None:
+def _tell(match: Schedule, comparison: CellComparison) -> None:
     """Say how a cell stands after a visit."""
-    settled = len(match.contests) - len(match.unsettled())
-    if contest.failed:
-        told: str = next(trouble[0] for trouble in contest.trouble if trouble is not None)
-    elif contest.exact:
-        told = f"{len(contest.facts)} differences" if contest.facts else "equal"
+    settled = len(match.comparisons) - len(match.unsettled())
+    if comparison.failed:
+        told: str = next(trouble[0] for trouble in comparison.trouble if trouble is not None)
+    elif comparison.exact:
+        told = f"{len(comparison.facts)} differences" if comparison.facts else "equal"
     else:
-        name = contest.rows[0]
-        verdict = match.latest(contest, name)
-        told = f"round {len(contest.rounds)}, {verdict} ({interval(contest.evidence(name))})"
-    say(f"[{settled}/{len(match.contests)}] {contest.name}: {told}, {max(0.0, match.left_s):.0f} s left")
+        name = comparison.rows[0]
+        verdict = match.latest(comparison, name)
+        told = f"round {len(comparison.rounds)}, {verdict} ({interval(comparison.evidence(name))})"
+    say(f"[{settled}/{len(match.comparisons)}] {comparison.name}: {told}, {max(0.0, match.left_s):.0f} s left")
 
 
-def _store(surroundings: Surroundings, match: Match) -> None:
+def _store(build_environment: BuildEnvironment, match: Schedule) -> None:
     stored = [(place, side) for place, side in enumerate(match.sides) if side.commit.stored]
     if not stored:
         return
-    store = Store(surroundings, [side.commit.hash for _, side in stored])
+    store = AsvResultWriter(build_environment, [side.commit.hash for _, side in stored])
     for place, side in stored:
-        taken = [(contest, contest.samples[place]) for contest in match.contests if contest.samples[place]]
+        taken = [
+            (comparison, comparison.samples[place]) for comparison in match.comparisons if comparison.samples[place]
+        ]
         say(f"The samples of {side.commit.label} are in {store.save(side, taken)}")
 
 

@@ -18,11 +18,11 @@ _PLAIN = ("-c", "i18n.logOutputEncoding=UTF-8", "-c", "log.showSignature=false")
 
 
 class GitError(RefusalError):
-    """git failed; `words` is what it wrote to its standard error."""
+    """git failed; `stderr` is what it wrote to its standard error."""
 
-    def __init__(self, message: str, words: str) -> None:
+    def __init__(self, message: str, stderr: str) -> None:
         super().__init__(message)
-        self.words = words
+        self.stderr = stderr
 
 
 def git(root: Path, *arguments: str, stdin: str = "", variables: Mapping[str, str] | None = None) -> str:
@@ -39,10 +39,12 @@ def git(root: Path, *arguments: str, stdin: str = "", variables: Mapping[str, st
     Raises:
         GitError: git is missing, or failed.
     """
-    return told(root, *arguments, stdin=stdin, variables=variables)[0]
+    return output_and_warnings(root, *arguments, stdin=stdin, variables=variables)[0]
 
 
-def told(root: Path, *arguments: str, stdin: str = "", variables: Mapping[str, str] | None = None) -> tuple[str, str]:
+def output_and_warnings(
+    root: Path, *arguments: str, stdin: str = "", variables: Mapping[str, str] | None = None
+) -> tuple[str, str]:
     """Return the standard output and the standard error of git; see `git`."""
     command = ["git", "-C", str(root), *_PLAIN, *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in local_variables()}

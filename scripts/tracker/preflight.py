@@ -20,8 +20,8 @@ def require_history(root: Path) -> None:
     try:
         git(root, "log", "-1", "--format=%H")
     except GitError as error:
-        remedy = "" if "safe.directory" in error.words else " Clone the repository with git, or commit first."
-        raise RefusalError(f"{root} has no git history to measure. git says: {error.words}{remedy}") from error
+        remedy = "" if "safe.directory" in error.stderr else " Clone the repository with git, or commit first."
+        raise RefusalError(f"{root} has no git history to measure. git says: {error.stderr}{remedy}") from error
     if git(root, "rev-parse", "--is-shallow-repository") == "true":
         raise RefusalError(
             f"{root} is a shallow clone: its history is cut off. Fetch the whole history: git fetch --unshallow"

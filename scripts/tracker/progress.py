@@ -6,7 +6,7 @@ import sys
 from time import perf_counter
 
 
-class Progress:
+class ProgressLine:
     """Says how far the race is: in place on a terminal, else a line every `INTERVAL_S`."""
 
     INTERVAL_S = 20.0

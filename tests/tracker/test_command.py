@@ -13,7 +13,7 @@ from asv.util import ProcessError
 from scripts import bisect, compare, reference, regressions
 from scripts.tracker import configuration
 from scripts.tracker.command import run
-from scripts.tracker.comparison.build import Surroundings, words_of
+from scripts.tracker.comparison.build import BuildEnvironment, failure_text
 from scripts.tracker.refusal import RefusalError
 from scripts.tracker.running.asv_process import publish
 from scripts.tracker.validation.command import main as validate
@@ -100,7 +100,7 @@ def test_a_plugin_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = tmp_path / "asv.conf.json"
     path.write_text(json.dumps({"version": 1, "repo": ".", "plugins": [".nowhere"]}))
     with pytest.raises(RefusalError, match=r"names a plugin that cannot be imported: No module named 'nowhere'"):
-        Surroundings.open(path, "tiny", "cpu")
+        BuildEnvironment.open(path, "tiny", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_a_plugin_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_the_words_of_a_build_that_failed(stdout: str, stderr: str, expected: str) -> None:
-    assert words_of(ProcessError(["pip"], 1, stdout, stderr)) == expected
+    assert failure_text(ProcessError(["pip"], 1, stdout, stderr)) == expected
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from scripts.tracker.branches import checked_out, followed
 from scripts.tracker.command import run
-from scripts.tracker.comparison.commits import resolve
+from scripts.tracker.comparison.revisions import resolve
 from scripts.tracker.git import GitError, drop_local_variables, git, local_variables, subject
 from scripts.tracker.history.commits import commit_tags, missing_commits, read_commits
 from scripts.tracker.preflight import require_clean, require_history

@@ -27,12 +27,12 @@ BUILD = """
 import sys
 from pathlib import Path
 from scripts.tracker.command import run
-from scripts.tracker.comparison.build import Surroundings
-from scripts.tracker.comparison.commits import resolve
+from scripts.tracker.comparison.build import BuildEnvironment
+from scripts.tracker.comparison.revisions import resolve
 
 def build():
-    surroundings = Surroundings.open(Path("asv.conf.json").resolve(), "tiny", "cpu")
-    return not (surroundings.build(resolve(Path.cwd(), "HEAD^")).folder / "acestep").is_dir()
+    build_environment = BuildEnvironment.open(Path("asv.conf.json").resolve(), "tiny", "cpu")
+    return not (build_environment.build(resolve(Path.cwd(), "HEAD^")).folder / "acestep").is_dir()
 
 sys.exit(run("build", build))
 """

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.verdicts import Judged, Standing
-from scripts.tracker.statistics.judging import LEAST_ROUNDS, margin, more_needed
+from scripts.tracker.comparison.cell import CellComparison
+from scripts.tracker.comparison.verdicts import RowVerdict, TableVerdicts
+from scripts.tracker.statistics.judging import MIN_ROUNDS, margin, pairs_factor
 
 
 @dataclass(frozen=True)
-class Plan:
+class Allocation:
     """The seconds that each cell is worth, in so many further rounds."""
 
-    seconds: Mapping[Contest, float]
+    seconds: Mapping[CellComparison, float]
     rounds: int
 
 
@@ -32,35 +32,35 @@ class _Cost:
     rounds: int
 
 
-def worth_it(contests: Sequence[Contest], standing: Standing, left_s: float, delta: float) -> Plan:
-    """Return those of *contests* whose next verdicts can be had in *left_s* altogether; if none can, the nearest."""
-    costs = {contest: _cost(contest, standing, delta) for contest in contests}
-    order = sorted(contests, key=lambda contest: costs[contest])
-    chosen: dict[Contest, float] = {}
-    for contest in order:
-        if sum(chosen.values()) + costs[contest].seconds <= left_s:
-            chosen[contest] = costs[contest].seconds
+def allocate(comparisons: Sequence[CellComparison], standing: TableVerdicts, left_s: float, delta: float) -> Allocation:
+    """Return those of *comparisons* whose next verdicts can be had in *left_s* altogether; if none can, the nearest."""
+    costs = {comparison: _cost(comparison, standing, delta) for comparison in comparisons}
+    order = sorted(comparisons, key=lambda comparison: costs[comparison])
+    chosen: dict[CellComparison, float] = {}
+    for comparison in order:
+        if sum(chosen.values()) + costs[comparison].seconds <= left_s:
+            chosen[comparison] = costs[comparison].seconds
     chosen = chosen or dict.fromkeys(order[:1], left_s)
-    seconds = {contest: chosen[contest] for contest in contests if contest in chosen}
-    return Plan(seconds, max((costs[contest].rounds for contest in chosen), default=0))
+    seconds = {comparison: chosen[comparison] for comparison in comparisons if comparison in chosen}
+    return Allocation(seconds, max((costs[comparison].rounds for comparison in chosen), default=0))
 
 
-def _cost(contest: Contest, standing: Standing, delta: float) -> _Cost:
-    """Return the least of the rows of *contest* that are worth measuring and have no verdict."""
-    same_work = all(fact.output for fact in contest.facts)
+def _cost(comparison: CellComparison, standing: TableVerdicts, delta: float) -> _Cost:
+    """Return the least of the rows of *comparison* that are worth measuring and have no verdict."""
+    same_work = all(fact.output for fact in comparison.facts)
     costs = []
-    for name in contest.major:
-        judged, evidence = standing.rows[contest, name], contest.evidence(name)
+    for name in comparison.major:
+        judged, evidence = standing.rows[comparison, name], comparison.evidence(name)
         if judged.verdict == "not enough evidence" and evidence.pairs:
-            round_s = contest.spent_s * evidence.pairs / contest.pairs
+            round_s = comparison.spent_s * evidence.pairs / comparison.pairs
             rounds = _missing(judged)
-            more = more_needed(evidence, delta) if rounds == LEAST_ROUNDS else 1.0
+            more = pairs_factor(evidence, delta) if rounds == MIN_ROUNDS else 1.0
             looks_same = abs(log(evidence.ratio)) < (margin(delta) + log(1 + delta)) / 2
             costs.append(_Cost(same_work, looks_same, rounds * round_s * max(1.0, more), rounds))
-    return min(costs, default=_Cost(same_work, True, float("inf"), LEAST_ROUNDS))
+    return min(costs, default=_Cost(same_work, True, float("inf"), MIN_ROUNDS))
 
 
-def _missing(judged: Judged) -> int:
+def _missing(judged: RowVerdict) -> int:
     """Return how many rounds would have to agree with those that have a verdict."""
     votes = [vote for vote in judged.votes if vote != "not enough evidence"]
-    return max(1, LEAST_ROUNDS - max((votes.count(vote) for vote in votes), default=0))
+    return max(1, MIN_ROUNDS - max((votes.count(vote) for vote in votes), default=0))

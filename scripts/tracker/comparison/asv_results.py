@@ -11,31 +11,31 @@ from asv.benchmarks import Benchmarks
 from asv.results import Results
 from asv.runner import BenchmarkResult
 
-from scripts.tracker.comparison.build import Surroundings
-from scripts.tracker.comparison.cell import Contest
+from scripts.tracker.comparison.build import BuildEnvironment
+from scripts.tracker.comparison.cell import CellComparison
 from scripts.tracker.comparison.sides import Side
 from scripts.tracker.history.migration import migrate
 from scripts.tracker.progress import say
 from scripts.tracker.running.commits import this_machine
 
-MOST_SAMPLES = 200
+MAX_SAMPLES = 200
 """Of more samples so many are kept, evenly spread over the comparison."""
 
 
-class Store:
+class AsvResultWriter:
     """asv's results folder, for one machine and environment."""
 
-    def __init__(self, surroundings: Surroundings, commits: Sequence[str]) -> None:
-        self._surroundings = surroundings
+    def __init__(self, build_environment: BuildEnvironment, commits: Sequence[str]) -> None:
+        self._surroundings = build_environment
         self._machine = this_machine()
-        self._machine.save(surroundings.conf.results_dir)
-        migrate(surroundings.conf.results_dir, say)
+        self._machine.save(build_environment.conf.results_dir)
+        migrate(build_environment.conf.results_dir, say)
         self._benchmarks = Benchmarks.discover(
-            surroundings.conf, surroundings.repo, [surroundings.environment], list(commits)
+            build_environment.conf, build_environment.repo, [build_environment.environment], list(commits)
         )
         self._benchmarks.save()
 
-    def save(self, side: Side, samples: Sequence[tuple[Contest, dict[str, list[float]]]]) -> str:
+    def save(self, side: Side, samples: Sequence[tuple[CellComparison, dict[str, list[float]]]]) -> str:
         """Add the *samples* of *side* to what asv has of its commit; return the file's name.
 
         They replace what asv had of the same cells; the others stay.
@@ -66,18 +66,18 @@ class Store:
         return results
 
     def _by_benchmark(
-        self, samples: Sequence[tuple[Contest, dict[str, list[float]]]]
+        self, samples: Sequence[tuple[CellComparison, dict[str, list[float]]]]
     ) -> dict[str, dict[int, list[float]]]:
         found: dict[str, dict[int, list[float]]] = {}
-        for contest, values in samples:
+        for comparison, values in samples:
             for name, taken in values.items():
-                series = contest.series.get(name)
+                series = comparison.series.get(name)
                 if series is not None and series.benchmark in self._benchmarks:
                     found.setdefault(series.benchmark, {})[series.index] = spread_evenly(taken)
         return found
 
 
-def spread_evenly(values: Sequence[float], most: int = MOST_SAMPLES) -> list[float]:
+def spread_evenly(values: Sequence[float], most: int = MAX_SAMPLES) -> list[float]:
     """Return at most *most* of *values*, evenly spread, in their order."""
     if len(values) <= most:
         return list(values)

@@ -10,12 +10,12 @@ from typing import Any
 
 from benchmarks.harness.files import read_lines, write_lines
 from benchmarks.harness.record import Scalar
-from scripts.tracker.comparison.cell import Fact
-from scripts.tracker.comparison.commit_probe import ProbeFailed, Prober
-from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.comparison.cell import CounterDiff
+from scripts.tracker.comparison.commit_probe import CommitProbe, ProbeFailed
+from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.refusal import RefusalError
 from scripts.tracker.statistics.bisection import State, next_probe, state_of, suspects
-from scripts.tracker.statistics.judging import Evidence, judge_round
+from scripts.tracker.statistics.judging import Evidence, would_conclude
 
 Say = Callable[[str], None]
 
@@ -27,8 +27,8 @@ class Found:
     `by_time` is the evidence of the last good against the first bad commit; None if no time was asked for.
     """
 
-    suspects: Sequence[Commit]
-    facts: Sequence[Fact]
+    suspects: Sequence[Revision]
+    facts: Sequence[CounterDiff]
     by_time: Evidence | None
 
 
@@ -58,8 +58,8 @@ class Memory:
 class Bisection:
     """The search among *commits*, oldest first, of which the first is good and the last is bad."""
 
-    def __init__(self, commits: Sequence[Commit], prober: Prober, memory: Memory, say: Say) -> None:
-        self._commits, self._prober, self._memory, self._say = commits, prober, memory, say
+    def __init__(self, commits: Sequence[Revision], probe: CommitProbe, memory: Memory, say: Say) -> None:
+        self._commits, self._probe, self._memory, self._say = commits, probe, memory, say
         self._last = len(commits) - 1
 
     def run(self) -> Found:
@@ -68,26 +68,27 @@ class Bisection:
         Raises NothingToFind if both ends are equal, ProbeFailed or RefusalError if one of them cannot be measured.
         """
         changed = self._changed_companions()
-        if not self._prober.series.timed:
+        if not self._probe.series.timed:
             return self._exactly(changed)
         ends = self._race(0, self._last)
-        (verdict,) = judge_round([ends])
+        (verdict,) = would_conclude([ends])
         if verdict not in ("slower", "faster"):
             raise NothingToFind(
                 f"good and bad are {verdict if verdict == 'same' else 'not told apart'} by time: {_interval(ends)}, "
-                f"and {ends.smallest:.1%} could have been seen. Give more time with --budget, or ends that differ more."
+                f"and {ends.detectable:.1%} could have been seen. "
+                "Give more time with --budget, or ends that differ more."
             )
         self._say(f"From good to bad: {_interval(ends)}.")
         return self._by_companions(changed, ends) or self._by_time(ends)
 
     def _changed_companions(self) -> list[str]:
         good, bad = self._companions(0), self._companions(self._last)
-        changed = [name for name in {**good, **bad} if not Fact(name, good.get(name), bad.get(name)).equal]
+        changed = [name for name in {**good, **bad} if not CounterDiff(name, good.get(name), bad.get(name)).equal]
         self._say(f"Exact numbers that differ: {', '.join(changed) or 'none'}.")
         return changed
 
     def _exactly(self, changed: Sequence[str]) -> Found:
-        name = self._prober.series.name
+        name = self._probe.series.name
         if name not in changed:
             raise NothingToFind(f"{name} is {self._companions(0).get(name)} at both ends.")
         return Found(self._named(self._where(name)), self._facts(self._where(name)), None)
@@ -130,7 +131,7 @@ class Bisection:
         good = self._companions(0).get(name)
         while (place := next_probe(states, self._last)) is not None:
             try:
-                equal = Fact(name, good, self._companions(place).get(name)).equal
+                equal = CounterDiff(name, good, self._companions(place).get(name)).equal
                 states[place] = "good" if equal else "bad"
             except (ProbeFailed, RefusalError) as failure:
                 self._say(f"{_told(self._commits[place])} could not be run: {failure}")
@@ -139,7 +140,7 @@ class Bisection:
 
     def _companions(self, place: int) -> dict[str, Scalar]:
         commit = self._commits[place]
-        told: dict[str, Scalar] = self._memory.ask(f"run {commit.hash}", lambda: self._prober.companions(commit))
+        told: dict[str, Scalar] = self._memory.ask(f"run {commit.hash}", lambda: self._probe.companions(commit))
         return told
 
     def _race(self, base: int, head: int, threshold: float | None = None) -> Evidence:
@@ -148,20 +149,20 @@ class Bisection:
 
         def settled(evidence: Evidence) -> bool:
             if threshold is None:
-                return judge_round([evidence]) != ["not enough evidence"]
+                return would_conclude([evidence]) != ["not enough evidence"]
             low, high = evidence.low, evidence.high
             return state_of(low, high, threshold) != "unknown"
 
         probe = f"race {sides[0].hash} {sides[1].hash}"
-        return Evidence(**self._memory.ask(probe, lambda: asdict(self._prober.race(*sides, settled))))
+        return Evidence(**self._memory.ask(probe, lambda: asdict(self._probe.race(*sides, settled))))
 
-    def _facts(self, places: range) -> list[Fact]:
+    def _facts(self, places: range) -> list[CounterDiff]:
         """Return what is exact and differs across *places*."""
         before, after = self._companions(places.start - 1), self._companions(places.stop - 1)
-        facts = [Fact(name, before.get(name), after.get(name)) for name in {**before, **after}]
+        facts = [CounterDiff(name, before.get(name), after.get(name)) for name in {**before, **after}]
         return [fact for fact in facts if not fact.equal]
 
-    def _named(self, places: range) -> list[Commit]:
+    def _named(self, places: range) -> list[Revision]:
         return [self._commits[place] for place in places]
 
 
@@ -182,5 +183,5 @@ def _interval(evidence: Evidence) -> str:
     return f"{evidence.ratio - 1:+.1%} ({evidence.low - 1:+.1%} to {evidence.high - 1:+.1%})"
 
 
-def _told(commit: Commit) -> str:
+def _told(commit: Revision) -> str:
     return f"{commit.hash[:8]} {commit.subject}"

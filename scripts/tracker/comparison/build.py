@@ -15,7 +15,7 @@ from asv.util import ProcessError, UserError
 from benchmarks.harness.process import Installed
 from benchmarks.harness.settings import Settings
 from scripts.tracker import configuration
-from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.refusal import RefusalError
 
 LOCK = Path(__file__).resolve().parents[3] / "lock.txt"
@@ -31,7 +31,7 @@ _INSTALL = [
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class BuildEnvironment:
     """asv's configuration, its repository and the environment that commits are measured in."""
 
     conf: Any
@@ -39,7 +39,7 @@ class Surroundings:
     environment: Any
 
     @classmethod
-    def open(cls, config: Path, scale: str, device: str) -> Surroundings:
+    def open(cls, config: Path, scale: str, device: str) -> BuildEnvironment:
         """Read *config*, in whose folder the process then is, and choose its first environment.
 
         Raises:
@@ -67,7 +67,7 @@ class Surroundings:
         except UserError as error:
             raise RefusalError(f"{config}: {error}") from error
 
-    def build(self, commit: Commit) -> Installed:
+    def build(self, commit: Revision) -> Installed:
         """Return where *commit* is installed; it is built first unless it was before.
 
         Raises:
@@ -80,13 +80,13 @@ class Surroundings:
                 self.environment._set_installed_commit_hash(None)
                 self.environment.install_project(self.conf, self.repo, commit.hash)
         except ProcessError as error:
-            raise RefusalError(f"{commit.label} could not be built: {error}. {words_of(error)}".rstrip()) from error
+            raise RefusalError(f"{commit.label} could not be built: {error}. {failure_text(error)}".rstrip()) from error
         except UserError as error:
             raise RefusalError(f"{commit.label} could not be built: {error}") from error
         return Installed(self.environment.find_executable("python"), folder)
 
 
-def words_of(error: ProcessError) -> str:
+def failure_text(error: ProcessError) -> str:
     """Return what a program that failed says of its failure: the lines that begin with "error", else the last one."""
     lines = [line.strip() for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
     named = [line for line in lines if line.lower().startswith(("error", "fatal"))]

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.harness.cells import key
 from benchmarks.harness.record import UNCOUNTED, Cell, Scalar, Status
-from scripts.tracker.comparison.series_names import Series, series_of
+from scripts.tracker.comparison.series_names import CellSeries, series_of
 from scripts.tracker.history.changes import SAME_OUTPUT
 from scripts.tracker.statistics import interim_looks
 from scripts.tracker.statistics.judging import NOTHING, Evidence, Table, look
@@ -24,7 +24,7 @@ MAJOR_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Fact:
+class CounterDiff:
     """A number that does not jitter, and differs between the sides; None where a side does not have it."""
 
     name: str
@@ -50,7 +50,7 @@ class Fact:
 
 
 @dataclass
-class Round:
+class ProcessPair:
     """The pairs of one pair of processes, and the evidence of each timed series at its last look.
 
     What two processes differ by, though they run the same code, is the same in all pairs of a round.
@@ -73,7 +73,7 @@ class Round:
 
 
 @dataclass(eq=False)
-class Contest:
+class CellComparison:
     """The cell of a matrix, its samples on both sides, and its rounds.
 
     `told` is what base and head tell of the cell that does not jitter, `trouble` why a side could not be measured,
@@ -82,9 +82,9 @@ class Contest:
 
     matrix: str
     cell: Cell
-    series: Mapping[str, Series]
+    series: Mapping[str, CellSeries]
     samples: tuple[dict[str, list[float]], dict[str, list[float]]] = field(default_factory=lambda: ({}, {}))
-    rounds: list[Round] = field(default_factory=list)
+    rounds: list[ProcessPair] = field(default_factory=list)
     told: list[Mapping[str, Scalar]] = field(default_factory=lambda: [{}, {}])
     trouble: list[tuple[Status, str] | None] = field(default_factory=lambda: [None, None])
     exact: bool = False
@@ -92,7 +92,7 @@ class Contest:
     contended: list[bool | None] = field(default_factory=list)
 
     @classmethod
-    def of(cls, matrix: str, cell: Cell) -> Contest:
+    def of(cls, matrix: str, cell: Cell) -> CellComparison:
         """Begin with nothing measured."""
         return cls(matrix, cell, series_of(matrix, cell))
 
@@ -125,11 +125,11 @@ class Contest:
         return [one.evidence.get(name, NOTHING) for one in self.rounds]
 
     @property
-    def facts(self) -> list[Fact]:
+    def facts(self) -> list[CounterDiff]:
         """What the sides tell differently."""
         base, head = self.told
         names = [*base, *(name for name in head if name not in base)]
-        facts = [Fact(name, base.get(name), head.get(name)) for name in names]
+        facts = [CounterDiff(name, base.get(name), head.get(name)) for name in names]
         return [fact for fact in facts if not fact.equal]
 
     def exact_numbers(self, prepared: Mapping[str, Any], counted: Mapping[str, Any]) -> dict[str, Scalar]:

@@ -10,12 +10,12 @@ from typing import Any
 from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.workers import LOADING_LIMIT_S
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.commits import Commit
-from scripts.tracker.comparison.runner import Duel, SideFailed
-from scripts.tracker.comparison.series_names import Series, workload_of
+from scripts.tracker.comparison.cell import CellComparison
+from scripts.tracker.comparison.revisions import Revision
+from scripts.tracker.comparison.runner import PairedRunner, SideFailed
+from scripts.tracker.comparison.series_names import CellSeries, workload_of
 from scripts.tracker.comparison.sides import Builder, Side
-from scripts.tracker.statistics.judging import LEAST_ROUNDS, Evidence, Table, together
+from scripts.tracker.statistics.judging import MIN_ROUNDS, Evidence, Table, together
 
 Settled = Callable[[Evidence], bool]
 
@@ -25,16 +25,16 @@ class ProbeFailed(Exception):
 
 
 @dataclass(frozen=True)
-class Prober:
+class CommitProbe:
     """Probes one series of one cell."""
 
     matrix: str
     cell: Cell
-    series: Series
+    series: CellSeries
     builder: Builder
     budget_s: float
 
-    def companions(self, commit: Commit) -> dict[str, Scalar]:
+    def companions(self, commit: Revision) -> dict[str, Scalar]:
         """Return what *commit* tells of the cell that does not jitter; one run of it is enough.
 
         Raises ProbeFailed if it cannot run the cell, RefusalError if it cannot be built.
@@ -48,32 +48,32 @@ class Prober:
                 counted = nothing if told["exact"] else worker.ask({"count": True}, workload.limit_s)
         except (WorkerDied, WorkerTimeout) as error:
             raise ProbeFailed(str(error)) from error
-        return Contest.of(self.matrix, self.cell).exact_numbers(told, counted)
+        return CellComparison.of(self.matrix, self.cell).exact_numbers(told, counted)
 
-    def race(self, base: Commit, head: Commit, settled: Settled) -> Evidence:
+    def race(self, base: Revision, head: Revision, settled: Settled) -> Evidence:
         """Measure *head* against *base* in rounds, each until *settled* or its share of the budget is spent.
 
         Raises ProbeFailed if one of them cannot run the cell, RefusalError if one cannot be built.
         """
-        contest = Contest.of(self.matrix, self.cell)
-        for _ in range(LEAST_ROUNDS):
-            self._round(contest, (self.builder.side(base), self.builder.side(head)), settled)
-        return together(contest.rounds_of(self.series.name))
+        comparison = CellComparison.of(self.matrix, self.cell)
+        for _ in range(MIN_ROUNDS):
+            self._round(comparison, (self.builder.side(base), self.builder.side(head)), settled)
+        return together(comparison.rounds_of(self.series.name))
 
-    def _round(self, contest: Contest, sides: tuple[Side, Side], settled: Settled) -> None:
-        """Measure *contest* with one pair of processes."""
+    def _round(self, comparison: CellComparison, sides: tuple[Side, Side], settled: Settled) -> None:
+        """Measure *comparison* with one pair of processes."""
         try:
-            with Duel(self.matrix, workload_of(self.matrix), sides) as duel:
-                duel.load()
-                end = time.perf_counter() + self.budget_s / LEAST_ROUNDS
-                duel.visit(
-                    contest,
+            with PairedRunner(self.matrix, workload_of(self.matrix), sides) as runner:
+                runner.load()
+                end = time.perf_counter() + self.budget_s / MIN_ROUNDS
+                runner.visit(
+                    comparison,
                     Table(),
                     until=lambda met: time.perf_counter() >= end or settled(met.evidence(self.series.name)),
                 )
         except SideFailed as failure:
             raise ProbeFailed(failure.reason) from failure
-        for trouble in contest.trouble:
+        for trouble in comparison.trouble:
             if trouble is not None:
                 raise ProbeFailed(trouble[1])
 

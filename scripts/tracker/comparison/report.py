@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from scripts.tracker.comparison.commits import Commit
-from scripts.tracker.comparison.result import ORDER, CellFact, Outcome, Row, StageRow
+from scripts.tracker.comparison.result import ORDER, CellCounterDiff, ComparisonResult, Row, StageRow
+from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.numbers import finite
 from scripts.tracker.statistics.judging import ALPHA, Evidence
 
@@ -20,7 +20,9 @@ _HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", 
 class Report:
     """Renders one outcome."""
 
-    def __init__(self, outcome: Outcome, base: Commit, head: Commit, facts: dict[str, object], delta: float) -> None:
+    def __init__(
+        self, outcome: ComparisonResult, base: Revision, head: Revision, facts: dict[str, object], delta: float
+    ) -> None:
         self._outcome, self._base, self._head, self._facts, self._delta = outcome, base, head, facts, delta
 
     def text(self) -> str:
@@ -72,7 +74,7 @@ class Report:
             indent=2,
         )
 
-    def _named(self, commit: Commit) -> str:
+    def _named(self, commit: Revision) -> str:
         return f"{commit.label} {commit.subject}" if commit.stored else commit.label
 
     def _circumstances(self) -> str:
@@ -155,7 +157,7 @@ def _stage_cells(row: StageRow) -> tuple[str, ...]:
 
 
 def _seen_from(evidence: Evidence) -> str:
-    return f"{evidence.smallest:.1%}" if math.isfinite(evidence.smallest) else "?"
+    return f"{evidence.detectable:.1%}" if math.isfinite(evidence.detectable) else "?"
 
 
 def _aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> list[str]:
@@ -181,7 +183,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
     return "  ".join([*left, *right]).rstrip()
 
 
-def _by_cell(facts: Sequence[CellFact]) -> list[str]:
+def _by_cell(facts: Sequence[CellCounterDiff]) -> list[str]:
     """One line a cell, with all of its facts."""
     told: dict[tuple[str, str], list[str]] = {}
     for fact in facts:

@@ -8,10 +8,10 @@ from typing import Literal
 
 from benchmarks.harness.exact import EXACT
 from benchmarks.harness.record import Scalar
-from scripts.tracker.comparison.cell import Contest, Fact
+from scripts.tracker.comparison.cell import CellComparison, CounterDiff
 from scripts.tracker.comparison.runner import BASE, HEAD
-from scripts.tracker.comparison.schedule import Match
-from scripts.tracker.comparison.verdicts import Judged, Stage
+from scripts.tracker.comparison.schedule import Schedule
+from scripts.tracker.comparison.verdicts import RowVerdict, Stage
 from scripts.tracker.history.missing_results import cell_text
 from scripts.tracker.labels import owner_label, series_label
 from scripts.tracker.statistics.judging import Evidence, Verdict
@@ -56,7 +56,7 @@ class StageRow:
 
 
 @dataclass(frozen=True)
-class CellFact:
+class CellCounterDiff:
     """What differs in one cell, whatever the clock says."""
 
     matrix: str
@@ -79,7 +79,7 @@ class Trouble:
 
 
 @dataclass
-class Outcome:
+class ComparisonResult:
     """Everything that a reader of a comparison wants to know.
 
     `contended` is the share of the runs that waited for a core; None if that is unknown.
@@ -87,26 +87,28 @@ class Outcome:
 
     rows: list[Row] = field(default_factory=list)
     stages: list[StageRow] = field(default_factory=list)
-    facts: list[CellFact] = field(default_factory=list)
+    facts: list[CellCounterDiff] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     exact_cells: int = 0
     contended: float | None = None
 
     @classmethod
-    def of(cls, match: Match) -> Outcome:
+    def of(cls, match: Schedule) -> ComparisonResult:
         """Read *match* when it is over."""
         standing = match.standing()
         outcome = cls(stages=[_stage_row(stage) for stage in standing.stages if stage.judged.evidence.pairs])
         runs: list[bool] = []
-        for contest in match.contests:
-            outcome.rows += [_row(contest, name, standing.rows[contest, name]) for name in contest.rows]
+        for comparison in match.comparisons:
+            outcome.rows += [_row(comparison, name, standing.rows[comparison, name]) for name in comparison.rows]
             outcome.facts += [
-                CellFact(contest.matrix, _title(contest), _label(contest, fact), fact.base, fact.head, fact.output)
-                for fact in contest.facts
+                CellCounterDiff(
+                    comparison.matrix, _title(comparison), _label(comparison, fact), fact.base, fact.head, fact.output
+                )
+                for fact in comparison.facts
             ]
-            outcome.troubles += _troubles(contest)
-            outcome.exact_cells += contest.exact
-            runs += [contended for contended in contest.contended if contended is not None]
+            outcome.troubles += _troubles(comparison)
+            outcome.exact_cells += comparison.exact
+            runs += [contended for contended in comparison.contended if contended is not None]
         outcome.rows.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.ratio - 1)))
         outcome.stages.sort(key=lambda row: (ORDER.index(row.verdict), -abs(row.evidence.ratio - 1)))
         outcome.contended = sum(runs) / len(runs) if runs else None
@@ -139,45 +141,45 @@ def _stage_row(stage: Stage) -> StageRow:
     return StageRow(stage.name, stage.cells, stage.judged.verdict, stage.judged.evidence)
 
 
-def _row(contest: Contest, name: str, judged: Judged) -> Row:
-    series = contest.series[name]
-    work = tuple(_label(contest, fact) for fact in contest.facts if not fact.output)
+def _row(comparison: CellComparison, name: str, judged: RowVerdict) -> Row:
+    series = comparison.series[name]
+    work = tuple(_label(comparison, fact) for fact in comparison.facts if not fact.output)
     return Row(
-        contest.matrix,
+        comparison.matrix,
         series.benchmark,
         series.label,
-        _text(contest),
+        _text(comparison),
         series.stage,
         judged.verdict,
-        contest.time_s(BASE, name),
-        contest.time_s(HEAD, name),
+        comparison.time_s(BASE, name),
+        comparison.time_s(HEAD, name),
         judged.evidence,
-        contest.pairs,
+        comparison.pairs,
         work,
     )
 
 
-def _troubles(contest: Contest) -> list[Trouble]:
+def _troubles(comparison: CellComparison) -> list[Trouble]:
     return [
-        Trouble(contest.matrix, _title(contest), side, trouble[1], trouble[0] == "skip")
-        for side, trouble in zip(("base", "head"), contest.trouble, strict=True)
+        Trouble(comparison.matrix, _title(comparison), side, trouble[1], trouble[0] == "skip")
+        for side, trouble in zip(("base", "head"), comparison.trouble, strict=True)
         if trouble is not None
     ]
 
 
-def _label(contest: Contest, fact: Fact) -> str:
+def _label(comparison: CellComparison, fact: CounterDiff) -> str:
     if fact.name in EXACT:
         return EXACT[fact.name][1]
-    series = contest.series.get(fact.name)
+    series = comparison.series.get(fact.name)
     return series_label(series.benchmark) if series else fact.name.replace("_", " ")
 
 
-def _title(contest: Contest) -> str:
+def _title(comparison: CellComparison) -> str:
     """The class of benchmarks that a cell belongs to, and its parameters."""
-    owner = next(iter(contest.series.values())).benchmark.rpartition(".")[0]
-    return f"{owner_label(owner)}, {_text(contest)}"
+    owner = next(iter(comparison.series.values())).benchmark.rpartition(".")[0]
+    return f"{owner_label(owner)}, {_text(comparison)}"
 
 
-def _text(contest: Contest) -> str:
-    parameters = tuple((name, repr(value)) for name, value in contest.cell.items() if name != "stage")
+def _text(comparison: CellComparison) -> str:
+    parameters = tuple((name, repr(value)) for name, value in comparison.cell.items() if name != "stage")
     return cell_text(parameters)

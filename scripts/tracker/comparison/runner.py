@@ -13,13 +13,13 @@ from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
 from benchmarks.harness.record import Scalar, Status
 from benchmarks.harness.workers import LOADING_LIMIT_S
 from benchmarks.harness.workload import Workload
-from scripts.tracker.comparison.cell import Contest, Round
+from scripts.tracker.comparison.cell import CellComparison, ProcessPair
 from scripts.tracker.comparison.sides import Side
 from scripts.tracker.statistics import interim_looks
 from scripts.tracker.statistics.judging import Table
 
 BASE, HEAD = 0, 1
-Until = Callable[[Contest], bool]
+Until = Callable[[CellComparison], bool]
 """Says whether a visit is over."""
 ORDERS = ((BASE, HEAD), (HEAD, BASE))
 
@@ -32,13 +32,13 @@ class SideFailed(Exception):
         self.side, self.status, self.reason = side, status, reason
 
 
-class Duel:
+class PairedRunner:
     """Loads the models of both sides; use it as a context manager, which ends the workers."""
 
     def __init__(self, matrix: str, workload: type[Workload], sides: tuple[Side, Side]) -> None:
         self._limit_s = workload.limit_s
         self._core = shared_core(sides[0].settings)
-        self._met: list[Contest] = []
+        self._met: list[CellComparison] = []
         self._random = Random()
         self._stack = ExitStack()
         self._workers = [
@@ -46,7 +46,7 @@ class Duel:
             for side in sides
         ]
 
-    def __enter__(self) -> Duel:
+    def __enter__(self) -> PairedRunner:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -63,50 +63,50 @@ class Duel:
                 worker.stay_on(self._core)
         return base["host"], head["host"]
 
-    def visit(self, contest: Contest, table: Table, until: Until) -> None:
+    def visit(self, comparison: CellComparison, table: Table, until: Until) -> None:
         """Warm the cell up on both sides, and add pairs, of rows of *table*, as long as *until* allows.
 
         The first visit begins a round. A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a
         worker is gone.
         """
-        if self._prepare(contest):
+        if self._prepare(comparison):
             start = time.perf_counter()
-            if not any(met is contest for met in self._met):
-                self._met.append(contest)
-                contest.rounds.append(Round())
+            if not any(met is comparison for met in self._met):
+                self._met.append(comparison)
+                comparison.rounds.append(ProcessPair())
             try:
-                while contest.rounds[-1].pairs < interim_looks.SIZES[-1] and not until(contest):
-                    self._pair(contest, self._random.choice(ORDERS))
-                    contest.rounds[-1].look(table)
+                while comparison.rounds[-1].pairs < interim_looks.SIZES[-1] and not until(comparison):
+                    self._pair(comparison, self._random.choice(ORDERS))
+                    comparison.rounds[-1].look(table)
             except _Trouble as trouble:
-                contest.trouble[trouble.side] = trouble.status, trouble.reason
+                comparison.trouble[trouble.side] = trouble.status, trouble.reason
             finally:
-                contest.spent_s += time.perf_counter() - start
+                comparison.spent_s += time.perf_counter() - start
 
-    def _prepare(self, contest: Contest) -> bool:
+    def _prepare(self, comparison: CellComparison) -> bool:
         """Have both sides prepare the cell at once; return whether there is something to be timed."""
         for side in (BASE, HEAD):
-            self._workers[side].send({"prepare": dict(contest.cell)})
+            self._workers[side].send({"prepare": dict(comparison.cell)})
         answers = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
         for side, answer in enumerate(answers):
-            contest.trouble[side] = None if answer["status"] == "ok" else (answer["status"], answer["reason"])
-        if contest.failed:
+            comparison.trouble[side] = None if answer["status"] == "ok" else (answer["status"], answer["reason"])
+        if comparison.failed:
             return False
-        contest.exact = answers[BASE]["exact"] and answers[HEAD]["exact"]
-        if contest.exact:
-            contest.told = [answer["series"] for answer in answers]
-        elif not contest.pairs:
-            contest.told = self._count(contest, answers)
-        return not contest.exact
+        comparison.exact = answers[BASE]["exact"] and answers[HEAD]["exact"]
+        if comparison.exact:
+            comparison.told = [answer["series"] for answer in answers]
+        elif not comparison.pairs:
+            comparison.told = self._count(comparison, answers)
+        return not comparison.exact
 
-    def _count(self, contest: Contest, answers: list[dict[str, Any]]) -> list[Mapping[str, Scalar]]:
+    def _count(self, comparison: CellComparison, answers: list[dict[str, Any]]) -> list[Mapping[str, Scalar]]:
         """Return what each side tells of the cell that does not jitter, its companions counted at once."""
         for worker in self._workers:
             worker.send({"count": True})
         counted = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
-        return [contest.exact_numbers(answer, count) for answer, count in zip(answers, counted, strict=True)]
+        return [comparison.exact_numbers(answer, count) for answer, count in zip(answers, counted, strict=True)]
 
-    def _pair(self, contest: Contest, order: tuple[int, ...]) -> None:
+    def _pair(self, comparison: CellComparison, order: tuple[int, ...]) -> None:
         runs: list[Mapping[str, float]] = [{}, {}]
         for side in order:
             answer = self._answer(side, {"take": 1}, self._limit_s)
@@ -114,8 +114,8 @@ class Duel:
                 raise _Trouble(side, answer["status"], answer["reason"])
             (sample,) = answer["samples"]
             runs[side] = sample["series"]
-            contest.contended.append(sample["contended"])
-        contest.add_pair(*runs)
+            comparison.contended.append(sample["contended"])
+        comparison.add_pair(*runs)
 
     def _answer(self, side: int, question: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:
         worker = self._workers[side]

@@ -36,7 +36,7 @@ class UnknownSeriesError(ValueError):
 
 
 @dataclass(frozen=True)
-class Series:
+class CellSeries:
     """One series of a cell: its name in the records, its type, and asv's name and position of it."""
 
     name: str
@@ -71,18 +71,18 @@ def workload_of(matrix: str) -> type[Workload]:
     return cast("type[Workload]", getattr(importlib.import_module(f"benchmarks.harness.workloads.{module}"), name))
 
 
-def series_of(matrix: str, cell: Cell) -> dict[str, Series]:
+def series_of(matrix: str, cell: Cell) -> dict[str, CellSeries]:
     """Return the series that asv has of *cell*, by their names in the records."""
     owner = next(cls for cls in classes_of(matrix) if _owns(cls, cell))
     values = tuple(cell[name] for name in owner.param_names)
     index = list(product(*owner.params)).index(values)
     return {
-        series.record: Series(series.record, series.type, f"{matrix}.{owner.__name__}.{name}", index)
+        series.record: CellSeries(series.record, series.type, f"{matrix}.{owner.__name__}.{name}", index)
         for name, series in series_in(owner).items()
     }
 
 
-def series_named(text: str) -> tuple[Matrix, Cell, Series]:
+def series_named(text: str) -> tuple[Matrix, Cell, CellSeries]:
     """Return the series that asv calls *text*: `stages.DiTForward.track_time(30, 1)`, with its matrix and its cell.
 
     Raises UnknownSeriesError, whose message says what there is instead.
@@ -109,7 +109,7 @@ def series_named(text: str) -> tuple[Matrix, Cell, Series]:
     return matrix, *found[0]
 
 
-def series_text(cell: Cell, series: Series) -> str:
+def series_text(cell: Cell, series: CellSeries) -> str:
     """Return asv's name of *series* with the parameters of *cell*, as `series_named` takes it."""
     return f"{series.benchmark}({_parameters(cell)})"
 

@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from scripts.tracker.comparison.cell import Contest
+from scripts.tracker.comparison.cell import CellComparison
 from scripts.tracker.statistics import interim_looks
 from scripts.tracker.statistics.judging import (
-    MOST_ROUNDS,
+    MAX_ROUNDS,
     NOTHING,
     Evidence,
     Table,
     Verdict,
+    estimate_pooled,
     judge,
-    judge_round,
-    look_together,
     together,
+    would_conclude,
 )
 
 LEAST_CELLS = 2
 """A stage that fewer cells measure is no more than their rows."""
 
-Key = tuple[Contest, str]
+Key = tuple[CellComparison, str]
 """A cell and the name of a series of it: a row of the table."""
 
 
 @dataclass(frozen=True)
-class Judged:
+class RowVerdict:
     """A verdict, the evidence of the rounds that reached it (of all if none is reached), and what each round says."""
 
     verdict: Verdict
@@ -43,75 +43,77 @@ class Stage:
 
     name: str
     cells: int
-    judged: Judged
+    judged: RowVerdict
 
 
 @dataclass(frozen=True)
-class Standing:
+class TableVerdicts:
     """What is known of each row, and of each stage."""
 
-    rows: Mapping[Key, Judged]
+    rows: Mapping[Key, RowVerdict]
     stages: Sequence[Stage]
 
     @classmethod
-    def of(cls, contests: Sequence[Contest], table: Table) -> Standing:
-        """Judge all rows and stages of *contests*, which are one *table*."""
-        rows = [(contest, name) for contest in contests for name in contest.rows]
-        stages = _stages(contests)
+    def of(cls, comparisons: Sequence[CellComparison], table: Table) -> TableVerdicts:
+        """Judge all rows and stages of *comparisons*, which are one *table*."""
+        rows = [(comparison, name) for comparison in comparisons for name in comparison.rows]
+        stages = _stages(comparisons)
         pools = [_rounds_of(cells, table) for cells in stages.values()]
-        judged = _judged([contest.rounds_of(name) for contest, name in rows] + pools, table)
+        judged = _judged([comparison.rounds_of(name) for comparison, name in rows] + pools, table)
         named = zip(stages.items(), judged[len(rows) :], strict=True)
         return cls(
             dict(zip(rows, judged, strict=False)), [Stage(name, len(cells), found) for (name, cells), found in named]
         )
 
 
-def table_of(contests: Sequence[Contest], delta: float) -> Table:
-    """Return the table that *contests* make, of all rows and stages that they may have."""
-    measured = [stage for contest in contests for stage in {one.stage for one in contest.series.values() if one.timed}]
+def table_of(comparisons: Sequence[CellComparison], delta: float) -> Table:
+    """Return the table that *comparisons* make, of all rows and stages that they may have."""
+    measured = [
+        stage for comparison in comparisons for stage in {one.stage for one in comparison.series.values() if one.timed}
+    ]
     stages = sum(measured.count(stage) >= LEAST_CELLS for stage in set(measured))
-    return Table(max(1, sum(contest.declared for contest in contests) + stages), delta)
+    return Table(max(1, sum(comparison.declared for comparison in comparisons) + stages), delta)
 
 
-def latest_votes(contests: Sequence[Contest], place: int, table: Table) -> dict[Key, Verdict]:
+def round_verdicts(comparisons: Sequence[CellComparison], place: int, table: Table) -> dict[Key, Verdict]:
     """Return what the round at *place* says of each row by itself."""
-    rows = [(contest, name) for contest in contests for name in contest.rows]
-    return dict(zip(rows, _votes([contest.rounds_of(name) for contest, name in rows], place, table), strict=True))
+    rows = [(comparison, name) for comparison in comparisons for name in comparison.rows]
+    return dict(zip(rows, _votes([comparison.rounds_of(name) for comparison, name in rows], place, table), strict=True))
 
 
-def _judged(subjects: Sequence[Sequence[Evidence]], table: Table) -> list[Judged]:
+def _judged(subjects: Sequence[Sequence[Evidence]], table: Table) -> list[RowVerdict]:
     """Judge rows and stages, of which *subjects* hold the evidence of each round."""
     verdicts = judge([*subjects, *[[]] * (table.rows - len(subjects))], table.delta)
-    by_round = [_votes(subjects, place, table) for place in range(MOST_ROUNDS)]
+    by_round = [_votes(subjects, place, table) for place in range(MAX_ROUNDS)]
     found = []
     for number, (rounds, verdict) in enumerate(zip(subjects, verdicts, strict=False)):
         votes = [by_round[place][number] for place in range(len(rounds))]
         agreeing = [evidence for evidence, vote in zip(rounds, votes, strict=True) if vote == verdict]
-        found.append(Judged(verdict, together(agreeing or rounds), votes))
+        found.append(RowVerdict(verdict, together(agreeing or rounds), votes))
     return found
 
 
 def _votes(subjects: Sequence[Sequence[Evidence]], place: int, table: Table) -> list[Verdict]:
     known = [rounds[place] if place < len(rounds) else NOTHING for rounds in subjects]
-    return judge_round(known + [NOTHING] * (table.rows - len(known)), table.delta)[: len(known)]
+    return would_conclude(known + [NOTHING] * (table.rows - len(known)), table.delta)[: len(known)]
 
 
-def _stages(contests: Sequence[Contest]) -> dict[str, list[Key]]:
+def _stages(comparisons: Sequence[CellComparison]) -> dict[str, list[Key]]:
     """Return the rows of each stage, one a cell: its longest."""
     stages: dict[str, list[Key]] = {}
-    for contest in contests:
-        longest = {contest.series[name].stage: name for name in reversed(contest.rows)}
+    for comparison in comparisons:
+        longest = {comparison.series[name].stage: name for name in reversed(comparison.rows)}
         for stage, name in longest.items():
-            stages.setdefault(stage, []).append((contest, name))
+            stages.setdefault(stage, []).append((comparison, name))
     return {stage: cells for stage, cells in stages.items() if len(cells) >= LEAST_CELLS}
 
 
 def _rounds_of(cells: Sequence[Key], table: Table) -> list[Evidence]:
     """Return the evidence of each round, from the first pairs of the *cells* that have them."""
     rounds = []
-    for place in range(max(len(contest.rounds) for contest, _ in cells)):
-        reached = [(contest.rounds[place], name) for contest, name in cells if place < len(contest.rounds)]
+    for place in range(max(len(comparison.rounds) for comparison, _ in cells)):
+        reached = [(comparison.rounds[place], name) for comparison, name in cells if place < len(comparison.rounds)]
         measured = [one.differences.get(name, [])[: interim_looks.FIRST_PAIRS] for one, name in reached]
         enough = [np.array(found) for found in measured if len(found) == interim_looks.FIRST_PAIRS]
-        rounds.append(look_together(enough, table) if len(enough) >= LEAST_CELLS else NOTHING)
+        rounds.append(estimate_pooled(enough, table) if len(enough) >= LEAST_CELLS else NOTHING)
     return rounds

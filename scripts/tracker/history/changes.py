@@ -78,7 +78,7 @@ def level_changes(
                 revisions[point.index],
                 point.interval,
                 point.probability,
-                point.stands,
+                point.persists,
             )
             for point in found
         ]

@@ -15,7 +15,7 @@ from scripts.tracker.history.acknowledged import FILE, Acknowledgement, read_ack
 from scripts.tracker.history.changes import Change
 from scripts.tracker.history.missing_results import cell_text
 from scripts.tracker.history.model import Environment, Series
-from scripts.tracker.statistics.fdr import discovered
+from scripts.tracker.statistics.fdr import passes_fdr
 
 State = Literal["open", "acknowledged", "fixed"]
 
@@ -162,5 +162,5 @@ def counting(jumps: Sequence[Jump], family: int) -> list[Jump]:
     """Those of the *jumps* of one commit that count, where *family* series jitter."""
     exact = [jump for jump in jumps if jump.series.exact]
     timed = [jump for jump in jumps if not jump.series.exact]
-    found = discovered([1 - jump.change.probability for jump in timed], family)
+    found = passes_fdr([1 - jump.change.probability for jump in timed], family)
     return exact + [jump for jump, counts in zip(timed, found, strict=True) if counts]

@@ -16,7 +16,7 @@ from scripts.tracker.profiling.layout import at_columns, csv_text, markdown
 from scripts.tracker.profiling.options import thinking_of
 from scripts.tracker.profiling.results import Results
 from scripts.tracker.profiling.session import Session
-from scripts.tracker.progress import Progress
+from scripts.tracker.progress import ProgressLine
 
 DURATIONS = (30.0, 60.0, 120.0, 240.0)
 BATCHES = (1, 2, 4)
@@ -89,7 +89,7 @@ def measure(
     session: Session, generations: Generations, configurations: Sequence[Configuration], arguments: argparse.Namespace
 ) -> Iterable[Result]:
     """A result for each; what would execute the same as one before is not measured again."""
-    repeat, progress = arguments.repeat or REPEAT, Progress(len(configurations))
+    repeat, progress = arguments.repeat or REPEAT, ProgressLine(len(configurations))
     done: dict[Configuration, Record] = {}
     for configuration in configurations:
         executed = replace(configuration, inference_steps=generations.steps(configuration.inference_steps))

@@ -20,7 +20,7 @@ from otava.change_point_divisive.calculator import PairDistanceCalculator
 from otava.change_point_divisive.detector import ChangePointDetector
 from scipy.special import stdtr, stdtrit
 
-from scripts.tracker.statistics.levels import Level, Noise, Scaled
+from scripts.tracker.statistics.levels import Level, Noise, ScaledSeries
 
 HISTORY = 40
 """Commits over which `BUDGET` holds."""
@@ -51,7 +51,7 @@ class ChangePoint:
     *since* is the position of the last value on the old level, *index* of the first on the new one; what lies between
     was disturbed. *before* and *after* are the levels in the unit of the values, *ratio* is after / before (infinite
     from zero) and *interval* its `INTERVAL` confidence interval. *probability* is 1 - `BUDGET` p / level: one less the
-    share of histories of `HISTORY` commits in which noise alone makes a change as unlikely as this one. *stands* says
+    share of histories of `HISTORY` commits in which noise alone makes a change as unlikely as this one. *persists* says
     whether the newest level still lies beyond *before*, on the same side as *after*, by more than noise.
     """
 
@@ -62,7 +62,7 @@ class ChangePoint:
     ratio: float
     interval: tuple[float, float]
     probability: float
-    stands: bool
+    persists: bool
 
 
 def change_points(
@@ -79,7 +79,7 @@ def change_points(
     """
     if len(values) != len(spreads):
         raise ValueError(f"{len(values)} values with {len(spreads)} spreads: give one spread a value.")
-    scaled = Scaled.of(values, spreads)
+    scaled = ScaledSeries.of(values, spreads)
     kept = list(range(len(values)))
     while True:
         chosen = scaled.take(kept)
@@ -96,7 +96,7 @@ class _LenientTest(SignificanceTester):  # type: ignore[misc]  # otava ships no 
     The noise is that of neighbours, which steps elsewhere leave alone, or that around the levels, if it is smaller.
     """
 
-    def __init__(self, scaled: Scaled) -> None:
+    def __init__(self, scaled: ScaledSeries) -> None:
         super().__init__(LENIENT)
         self._scaled = scaled
         self._between_neighbours = scaled.neighbour_noise()
@@ -112,14 +112,14 @@ class _LenientTest(SignificanceTester):  # type: ignore[misc]  # otava ships no 
         return Split.from_candidate(candidate, BaseStats(p_value(before, after, noise)))
 
 
-def _proposed(scaled: Scaled) -> list[int]:
+def _proposed(scaled: ScaledSeries) -> list[int]:
     if len(scaled.values) < 2:
         return []
     found = ChangePointDetector(_LenientTest(scaled), PairDistanceCalculator).get_change_points(scaled.values)
     return [int(split.index) for split in found]
 
 
-def _pruned(scaled: Scaled, proposed: list[int], smallest: float) -> list[int]:
+def _pruned(scaled: ScaledSeries, proposed: list[int], smallest: float) -> list[int]:
     """The proposed change points without those that do not pass, the worst taken back first."""
     bounds = list(proposed)
     least = math.log1p(smallest)
@@ -139,7 +139,7 @@ def _pruned(scaled: Scaled, proposed: list[int], smallest: float) -> list[int]:
     return bounds
 
 
-def _relocated(scaled: Scaled, bounds: list[int]) -> list[int]:
+def _relocated(scaled: ScaledSeries, bounds: list[int]) -> list[int]:
     """Every change point where it splits the values between its neighbours with the least squares.
 
     The energy statistic finds that there are two levels, but is less sharp on where one ends.
@@ -166,12 +166,12 @@ def p_value(before: Level, after: Level, noise: Noise) -> float:
     return float(stdtr(noise.freedom, -distance / error))
 
 
-def _levels(scaled: Scaled, bounds: list[int]) -> list[Level]:
+def _levels(scaled: ScaledSeries, bounds: list[int]) -> list[Level]:
     edges = [0, *bounds, len(scaled.values)]
     return [scaled.level(start, end) for start, end in pairwise(edges)]
 
 
-def _described(scaled: Scaled, bounds: list[int], number: int, kept: list[int]) -> ChangePoint:
+def _described(scaled: ScaledSeries, bounds: list[int], number: int, kept: list[int]) -> ChangePoint:
     levels, noise, commits = _levels(scaled, bounds), scaled.pooled_noise(bounds), len(scaled.values)
     before, after, present = levels[number], levels[number + 1], levels[-1]
     p, level = p_value(before, after, noise), strict_level(after, commits)
@@ -189,5 +189,5 @@ def _described(scaled: Scaled, bounds: list[int], number: int, kept: list[int]) 
             scaled.ratio(before.mean, after.mean + float(reach)),
         ),
         probability=min(1 - BUDGET * p / level, SUREST),
-        stands=same_side and beyond,
+        persists=same_side and beyond,
     )

@@ -10,7 +10,7 @@ FALSE_SHARE = 0.1
 """Expected share of false ones among the finds of a commit; where nothing changed, the chance that there is any."""
 
 
-def discovered(p: Sequence[float], family: int) -> list[bool]:
+def passes_fdr(p: Sequence[float], family: int) -> list[bool]:
     """Say which of the finds with the p values *p* count, where *family* series could have made one.
 
     Many that come together need less evidence each than one alone. Those that found nothing count as p = 1.

@@ -19,11 +19,11 @@ def next_size(pairs: int) -> int | None:
     return next((size for size in SIZES if size > pairs), None)
 
 
-def per_look(alpha: float) -> float:
+def alpha_per_look(alpha: float) -> float:
     """Return the level of one look if all of them together may have *alpha*."""
     return alpha / LOOKS
 
 
-def over_looks(p: float) -> float:
+def p_over_looks(p: float) -> float:
     """Return the p value of all looks together, where *p* is the least of any."""
     return min(1.0, p * LOOKS)

@@ -41,7 +41,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Scaled:
+class ScaledSeries:
     """Logarithms of positive values, or else values in parts of *unit*, the largest of them; spreads to match."""
 
     values: Floats
@@ -49,7 +49,7 @@ class Scaled:
     unit: float | None
 
     @classmethod
-    def of(cls, values: Sequence[float], spreads: Sequence[float]) -> Scaled:
+    def of(cls, values: Sequence[float], spreads: Sequence[float]) -> ScaledSeries:
         """Scale *values* and *spreads* of one unit.
 
         Raises:
@@ -63,9 +63,9 @@ class Scaled:
         unit = float(np.abs(plain).max()) or 1.0
         return cls(plain / unit, errors / unit, unit)
 
-    def take(self, kept: Sequence[int]) -> Scaled:
+    def take(self, kept: Sequence[int]) -> ScaledSeries:
         """The same without the values whose positions are not in *kept*."""
-        return Scaled(self.values[list(kept)], self.spreads[list(kept)], self.unit)
+        return ScaledSeries(self.values[list(kept)], self.spreads[list(kept)], self.unit)
 
     def unscaled(self, level: float) -> float:
         """A level in the unit of the values."""

@@ -34,7 +34,7 @@ def one_sided_p(differences: NDArray[np.float64]) -> tuple[float, float]:
     return slower, faster
 
 
-def pairwise_means(differences: NDArray[np.float64]) -> NDArray[np.float64]:
+def walsh_averages(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the n (n + 1) / 2 means of all pairs (Walsh averages), each difference paired with itself too, sorted."""
     first, second = np.triu_indices(len(differences))
     means = (differences[first] + differences[second]) / 2
@@ -45,7 +45,7 @@ def pairwise_means(differences: NDArray[np.float64]) -> NDArray[np.float64]:
 def interval(means: NDArray[np.float64], pairs: int, alpha: float) -> tuple[float, float]:
     """Return the interval of the shift that the signed-rank test at level *alpha*, two-sided, does not reject.
 
-    *means* are those of `pairwise_means`; (-inf, inf) where *pairs* are too few for that level.
+    *means* are those of `walsh_averages`; (-inf, inf) where *pairs* are too few for that level.
     """
     rank = _critical_rank(pairs, alpha / 2)
     if rank < 1:
@@ -53,7 +53,7 @@ def interval(means: NDArray[np.float64], pairs: int, alpha: float) -> tuple[floa
     return float(means[rank - 1]), float(means[-rank])
 
 
-def smallest_change(half_width: float, alpha: float, power: float, margin: float = 0.0) -> float:
+def detectable_change(half_width: float, alpha: float, power: float, margin: float = 0.0) -> float:
     """Return the ratio less one that a test at level *alpha*, two-sided, would find with probability *power*.
 
     *half_width* is that of the interval at the same level, on the scale of logarithms: z of alpha standard errors.
@@ -69,7 +69,7 @@ def smallest_change(half_width: float, alpha: float, power: float, margin: float
 def _critical_rank(pairs: int, tail: float) -> int:
     """Return the largest r for which the signed-rank statistic is below r with a probability of at most *tail*.
 
-    Then the r-th smallest and the r-th largest pairwise mean bound the interval; 0 if there is none.
+    Then the r-th detectable and the r-th largest pairwise mean bound the interval; 0 if there is none.
     """
     if pairs <= COUNTED_PAIRS:
         return int(np.searchsorted(np.cumsum(signed_rank_pmf(pairs)), tail, side="right"))

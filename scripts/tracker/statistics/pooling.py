@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from scripts.tracker.statistics.pairs import pairwise_means, signed_rank_pmf
+from scripts.tracker.statistics.pairs import signed_rank_pmf, walsh_averages
 
 
 class Pool:
@@ -27,7 +27,7 @@ class Pool:
         sizes = {len(differences) for differences in cells}
         if len(sizes) != 1:
             raise ValueError(f"cells have {sorted(sizes)} differences, expected as many of each, and one cell at least")
-        self.means = np.sort(np.concatenate([pairwise_means(differences) for differences in cells]))
+        self.means = np.sort(np.concatenate([walsh_averages(differences) for differences in cells]))
         self._upper_tail = _upper_tail(sizes.pop(), len(cells))
 
     def p_greater(self, shift: float) -> float:

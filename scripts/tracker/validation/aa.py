@@ -12,12 +12,12 @@ from scipy.stats import beta
 from benchmarks.harness.cells import Selection
 from benchmarks.harness.matrices import MATRICES
 from scripts.tracker.comparison.arguments import duration
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.schedule import Match
-from scripts.tracker.comparison.verdicts import Judged
+from scripts.tracker.comparison.cell import CellComparison
+from scripts.tracker.comparison.schedule import Schedule
+from scripts.tracker.comparison.verdicts import RowVerdict
 from scripts.tracker.progress import say
-from scripts.tracker.statistics.judging import ALPHA, LEAST_ROUNDS, Verdict
-from scripts.tracker.validation.local_sides import here
+from scripts.tracker.statistics.judging import ALPHA, MIN_ROUNDS, Verdict
+from scripts.tracker.validation.local_sides import local_side
 
 SUMMARY = "a commit against itself, measured for real: how often is a row called slower?"
 CELLS = (
@@ -48,13 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     tables, wrong, resolutions = 0, 0, list[float]()
     start = time.perf_counter()
     while counts.total() < arguments.rows:
-        match = Match(_contests(arguments.cells), (here("base"), here("head")), arguments.budget, lambda *_: None)
+        match = Schedule(
+            _comparisons(arguments.cells), (local_side("base"), local_side("head")), arguments.budget, lambda *_: None
+        )
         match.run()
         judged = _looked_at(match)
         counts.update(one.verdict for one in judged)
         tables += 1
         wrong += any(one.verdict in ("slower", "faster") for one in judged)
-        resolutions += [one.evidence.smallest for one in judged]
+        resolutions += [one.evidence.detectable for one in judged]
         say(f"{tables} tables, {counts.total()} rows in {(time.perf_counter() - start) / 60:.0f} min: {dict(counts)}")
     rows, slower = counts.total(), counts["slower"]
     print(f"A commit against itself: {rows} rows in {tables} tables, {(time.perf_counter() - start) / 60:.0f} min")
@@ -63,30 +65,30 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"  tables with a false verdict: {wrong} of {tables}, at most {ALPHA:.0%} are expected")
     resolutions.sort()
     print(f"  changes that could have been seen: half of the rows {resolutions[len(resolutions) // 2]:.1%} or less")
-    print(f"  called slower: at most {most_likely(slower, rows):.2%} of rows, with {CONFIDENCE:.0%} confidence")
+    print(f"  called slower: at most {upper_bound(slower, rows):.2%} of rows, with {CONFIDENCE:.0%} confidence")
     holds = slower / rows <= MOST_FALSE
     print(f"At most {MOST_FALSE:.1%} of equal rows are called slower: {'holds' if holds else 'does not hold'}")
     return 0 if holds else 1
 
 
-def _contests(cells: str) -> list[Contest]:
+def _comparisons(cells: str) -> list[CellComparison]:
     """Return copies of the chosen cells that have times, those of a matrix together."""
     selection = Selection(cells, MATRICES)
-    found = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix) * COPIES]
-    return [contest for contest in found if contest.declared]
+    found = [CellComparison.of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix) * COPIES]
+    return [comparison for comparison in found if comparison.declared]
 
 
-def _looked_at(match: Match) -> list[Judged]:
+def _looked_at(match: Schedule) -> list[RowVerdict]:
     """Return the rows and stages that may have a verdict: others have too few runs to be wrong about."""
     standing = match.standing()
     rows = [
         judged
-        for (contest, name), judged in standing.rows.items()
-        if sum(evidence.pairs > 0 for evidence in contest.rounds_of(name)) >= LEAST_ROUNDS
+        for (comparison, name), judged in standing.rows.items()
+        if sum(evidence.pairs > 0 for evidence in comparison.rounds_of(name)) >= MIN_ROUNDS
     ]
     return rows + [stage.judged for stage in standing.stages if stage.judged.evidence.pairs]
 
 
-def most_likely(events: int, trials: int) -> float:
+def upper_bound(events: int, trials: int) -> float:
     """Return the upper bound of the probability behind *events* in *trials* (Clopper and Pearson 1934), one-sided."""
     return 1.0 if events == trials else float(beta.ppf(CONFIDENCE, events + 1, trials - events))

@@ -18,7 +18,7 @@ Detector = Callable[[History, int], list[int]]
 def ours(history: History, known: int) -> list[int]:
     """What ``python -m scripts.regressions`` lists."""
     points = change_points(history.values[:known], history.spreads[:known])
-    return [point.index for point in points if point.stands and point.ratio > 1]
+    return [point.index for point in points if point.persists and point.ratio > 1]
 
 
 def asv_with(threshold: float) -> Detector:

@@ -8,7 +8,7 @@ from typing import Any
 
 from scripts.tracker.progress import say
 from scripts.tracker.validation.detectors import Detector, asv_with, ours
-from scripts.tracker.validation.rates import Outcome, false_alarms, found
+from scripts.tracker.validation.rates import DetectionRates, false_alarms, found
 from scripts.tracker.validation.synthetic import COMMITS, SAMPLES, Histories
 
 SUMMARY = "regressions found and invented on synthetic histories, beside asv's own detection"
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if holds == "holds" else 1
 
 
-def _outcome(detect: Detector, histories: Histories, count: int, noise: float, step: float, at: int) -> Outcome:
+def _outcome(detect: Detector, histories: Histories, count: int, noise: float, step: float, at: int) -> DetectionRates:
     if step:
         return found(detect, histories, count, noise, step, at)
     return false_alarms(detect, histories, count, noise)
@@ -77,7 +77,7 @@ def _heading(count: int, few: int) -> str:
     )
 
 
-def _row(label: str, outcomes: Sequence[Outcome]) -> str:
+def _row(label: str, outcomes: Sequence[DetectionRates]) -> str:
     cells = [[one.after_one, one.after_three, one.exact, one.false] for one in outcomes]
     return label + "".join(" | " + "".join(f"{_percent(share):>8}" for share in shares) for shares in cells)
 
@@ -91,11 +91,11 @@ def _beside(histories: Histories, heavy: Histories, count: int) -> str:
     lines = ["", "A step of 5 % at 1 % noise, ours:"]
     lines += [_row(f"{f'after {at} commits':24}", [found(ours, histories, count, 0.01, 0.05, at)]) for at in OTHERS_AT]
     tails = found(ours, heavy, count, 0.01, 0.05, STEP_AT), false_alarms(ours, heavy, count, 0.01)
-    both = Outcome(tails[0].after_one, tails[0].after_three, tails[0].exact, tails[1].false)
+    both = DetectionRates(tails[0].after_one, tails[0].after_three, tails[0].exact, tails[1].false)
     lines.append(_row("between commits t, 4 dof", [both]))
     return "\n".join(lines)
 
 
-def _holds(step: Outcome, steady: Outcome) -> str:
+def _holds(step: DetectionRates, steady: DetectionRates) -> str:
     found_enough = (step.after_one or 0) >= CLAIM["after_one"] and (step.after_three or 0) >= CLAIM["after_three"]
     return "holds" if found_enough and (steady.false or 0) <= CLAIM["false"] else "MISSED"

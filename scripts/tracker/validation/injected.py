@@ -19,15 +19,15 @@ from typing import Any
 
 from benchmarks.harness.record import Cell
 from scripts.tracker.comparison.arguments import duration, percentage
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.runner import Duel, Until
+from scripts.tracker.comparison.cell import CellComparison
+from scripts.tracker.comparison.runner import PairedRunner, Until
 from scripts.tracker.comparison.series_names import workload_of
 from scripts.tracker.comparison.sides import Side
 from scripts.tracker.git import git
 from scripts.tracker.progress import say
-from scripts.tracker.statistics.judging import MOST_ROUNDS, NOTHING, Table, Verdict, judge, judge_round, together
+from scripts.tracker.statistics.judging import MAX_ROUNDS, NOTHING, Table, Verdict, judge, together, would_conclude
 from scripts.tracker.validation.injection import REPEATING, TOUCHED, each_repeat
-from scripts.tracker.validation.local_sides import ROOT, here
+from scripts.tracker.validation.local_sides import ROOT, local_side
 
 SUMMARY = "commits that repeat a part of a stage's work: how many are found, in the right stage?"
 LEVELS = [0.05, 0.02, 0.1, 0.01]
@@ -124,7 +124,7 @@ class Clone:
 
     def _worktree(self, name: str) -> Side:
         self._git(self._scratch / "clone", "worktree", "add", "--quiet", "--detach", str(self._scratch / name), "HEAD")
-        return here(name, self._scratch / name)
+        return local_side(name, self._scratch / name)
 
     def _git(self, folder: Path, *arguments: str) -> None:
         git(folder, *arguments)
@@ -134,32 +134,32 @@ def _try(clone: Clone, level: Level, trials: int, budget_s: float) -> None:
     sides = clone.plain, clone.slowed(level.repeats)
     while len(level.verdicts) < trials:
         with ExitStack() as stack:
-            duels: list[Duel] = []
+            runners: list[PairedRunner] = []
             for _ in range(min(TRIALS_A_WORKER, trials - len(level.verdicts))):
-                _trial(_rounds(stack, duels, sides), level, budget_s)
+                _trial(_rounds(stack, runners, sides), level, budget_s)
                 verdict, ratio = level.verdicts[-1], level.ratios[-1]
                 say(f"{level.size:.0%}: {len(level.verdicts)}/{trials} {verdict} {ratio - 1:+.1%}")
 
 
-def _rounds(stack: ExitStack, duels: list[Duel], sides: tuple[Side, Side]) -> Iterator[Duel]:
-    """Give the processes of each round of a trial, those of *duels* first; new ones stay for the next trial."""
-    for place in range(MOST_ROUNDS):
-        if place == len(duels):
-            duels.append(stack.enter_context(_duel(sides)))
-        yield duels[place]
+def _rounds(stack: ExitStack, runners: list[PairedRunner], sides: tuple[Side, Side]) -> Iterator[PairedRunner]:
+    """Give the processes of each round of a trial, those of *runners* first; new ones stay for the next trial."""
+    for place in range(MAX_ROUNDS):
+        if place == len(runners):
+            runners.append(stack.enter_context(_runner(sides)))
+        yield runners[place]
 
 
-def _trial(rounds: Iterator[Duel], level: Level, budget_s: float) -> None:
+def _trial(rounds: Iterator[PairedRunner], level: Level, budget_s: float) -> None:
     """Measure the touched stage in rounds until there is a verdict, and the others for a quarter of that time each."""
-    touched, *others = contests = [Contest.of("stages", cell) for cell in (TOUCHED, *OTHERS)]
-    for duel in rounds:
+    touched, *others = comparisons = [CellComparison.of("stages", cell) for cell in (TOUCHED, *OTHERS)]
+    for runner in rounds:
         start = time.perf_counter()
-        duel.visit(touched, Table(len(contests)), _until(start + budget_s / MOST_ROUNDS, len(contests)))
+        runner.visit(touched, Table(len(comparisons)), _until(start + budget_s / MAX_ROUNDS, len(comparisons)))
         spent_s = time.perf_counter() - start
         for other in others:
-            duel.visit(other, Table(len(contests)), _until(time.perf_counter() + spent_s / 4))
+            runner.visit(other, Table(len(comparisons)), _until(time.perf_counter() + spent_s / 4))
         level.spent_s += spent_s
-        verdict, *untouched = judge([contest.rounds_of("time") for contest in contests])
+        verdict, *untouched = judge([comparison.rounds_of("time") for comparison in comparisons])
         if verdict != "not enough evidence":
             break
     level.verdicts.append(verdict)
@@ -170,15 +170,17 @@ def _trial(rounds: Iterator[Duel], level: Level, budget_s: float) -> None:
 def _until(end: float, rows: int = 0) -> Until:
     """End a visit with the clock, or with a verdict in a table of *rows* if that is given."""
 
-    def over(contest: Contest) -> bool:
-        settled = rows and judge_round([contest.evidence("time")] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
-        return bool(settled) or (time.perf_counter() >= end and contest.rounds[-1].pairs > 0)
+    def over(comparison: CellComparison) -> bool:
+        settled = (
+            rows and would_conclude([comparison.evidence("time")] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
+        )
+        return bool(settled) or (time.perf_counter() >= end and comparison.rounds[-1].pairs > 0)
 
     return over
 
 
 @contextmanager
-def _duel(sides: tuple[Side, Side]) -> Iterator[Duel]:
-    with Duel("stages", workload_of("stages"), sides) as duel:
-        duel.load()
-        yield duel
+def _runner(sides: tuple[Side, Side]) -> Iterator[PairedRunner]:
+    with PairedRunner("stages", workload_of("stages"), sides) as runner:
+        runner.load()
+        yield runner

@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.harness.record import Cell
 from scripts.tracker.comparison.series_names import workload_of
-from scripts.tracker.statistics.pairs import pairwise_means
-from scripts.tracker.validation.local_sides import here
+from scripts.tracker.statistics.pairs import walsh_averages
+from scripts.tracker.validation.local_sides import local_side
 
 TOUCHED: Cell = {"stage": "DiTForward", "duration": 30, "batch": 1}
 REPEATING = """
@@ -46,7 +46,7 @@ def each_repeat() -> float:
 
     torch.set_num_threads(1)
     workload = workload_of("stages")()
-    take = workload.prepare(workload.load(here("plain").settings), TOUCHED)
+    take = workload.prepare(workload.load(local_side("plain").settings), TOUCHED)
     model: Any = denoiser.Denoiser
     variants = {0: model.__call__}
     for repeats in CALIBRATING:
@@ -63,5 +63,5 @@ def each_repeat() -> float:
         for repeats in CALIBRATING:
             slowdowns[repeats].append(log(times_s[repeats] / times_s[0]))
     model.__call__ = variants[0]
-    few, many = (exp(np.median(pairwise_means(np.array(slowdowns[repeats])))) - 1 for repeats in CALIBRATING)
+    few, many = (exp(np.median(walsh_averages(np.array(slowdowns[repeats])))) - 1 for repeats in CALIBRATING)
     return float(many - few) / (CALIBRATING[1] - CALIBRATING[0])

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from benchmarks.harness.process import Installed
 from benchmarks.harness.settings import Settings
-from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.comparison.sides import Side
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
-def here(name: str, folder: Path = ROOT) -> Side:
+def local_side(name: str, folder: Path = ROOT) -> Side:
     """Return a side called *name* with the package in *folder*, the tiny models, and the CPU."""
     scratch = tempfile.gettempdir()
     settings = Settings("tiny", "cpu", "quick", "", "none", scratch, scratch)
-    return Side(Commit("", name, folder.name, stored=False), Installed(sys.executable, folder), settings)
+    return Side(Revision("", name, folder.name, stored=False), Installed(sys.executable, folder), settings)

@@ -9,7 +9,7 @@ from scripts.tracker.validation.synthetic import COMMITS, Histories
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DetectionRates:
     """Shares of histories.
 
     With a step: a regression is listed after 1 and after 3 commits of it, and after 3 at the *exact* commit.
@@ -22,7 +22,7 @@ class Outcome:
     false: float | None = None
 
 
-def found(detect: Detector, histories: Histories, count: int, noise: float, step: float, at: int) -> Outcome:
+def found(detect: Detector, histories: Histories, count: int, noise: float, step: float, at: int) -> DetectionRates:
     """Look at the first *count* histories 1 and 3 commits after a *step* that comes *at* a commit."""
     one = three = exact = 0
     for number in range(count):
@@ -31,11 +31,11 @@ def found(detect: Detector, histories: Histories, count: int, noise: float, step
         listed = detect(history, at + 3)
         three += bool(listed)
         exact += at in listed
-    return Outcome(one / count, three / count, exact / count)
+    return DetectionRates(one / count, three / count, exact / count)
 
 
-def false_alarms(detect: Detector, histories: Histories, count: int, noise: float) -> Outcome:
+def false_alarms(detect: Detector, histories: Histories, count: int, noise: float) -> DetectionRates:
     """Look at the first *count* histories without a step after every commit, until something is listed."""
     steady = (histories.history(number, noise, 0.0, COMMITS) for number in range(count))
     alarmed = sum(any(detect(history, known) for known in range(2, COMMITS + 1)) for history in steady)
-    return Outcome(false=alarmed / count)
+    return DetectionRates(false=alarmed / count)

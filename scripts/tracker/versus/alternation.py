@@ -8,7 +8,7 @@ from statistics import median
 from typing import Protocol, TypeVar
 
 from acestep.timing.clock import Clock
-from scripts.tracker.progress import Progress
+from scripts.tracker.progress import ProgressLine
 
 Round = TypeVar("Round")
 
@@ -44,7 +44,7 @@ class Timed(Protocol):
         """Do the work once."""
 
 
-def there_and_back(lanes: Sequence[Timed], clock: Clock, progress: Progress) -> list[float]:
+def abba(lanes: Sequence[Timed], clock: Clock, progress: ProgressLine) -> list[float]:
     """Run every one of *lanes* twice, and return the mean seconds of a run of each."""
     seconds = [0.0] * len(lanes)
     for place in [*range(len(lanes)), *reversed(range(len(lanes)))]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from acestep.timing.clock import Clock
-from scripts.tracker.progress import Progress
-from scripts.tracker.versus.alternation import DisagreementError, Spread, complete_rounds, there_and_back
+from scripts.tracker.progress import ProgressLine
+from scripts.tracker.versus.alternation import DisagreementError, Spread, abba, complete_rounds
 
 MOST_DIFFERENT = 1e-4
 """How far apart numbers of size one may be that come of the same work."""
@@ -81,8 +81,8 @@ def race(sides: Sequence[Side], rounds: int) -> int:
     Returns:
         The number of complete rounds.
     """
-    clock, progress = Clock(), Progress(rounds * 2 * len(sides))
-    done = complete_rounds(rounds, lambda: there_and_back(sides, clock, progress))
+    clock, progress = Clock(), ProgressLine(rounds * 2 * len(sides))
+    done = complete_rounds(rounds, lambda: abba(sides, clock, progress))
     for seconds in done:
         for side, mean_s in zip(sides, seconds, strict=True):
             side.seconds.append(mean_s)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from acestep.timing.clock import Clock
-from scripts.tracker.progress import Progress
-from scripts.tracker.versus.alternation import Spread, complete_rounds, there_and_back
+from scripts.tracker.progress import ProgressLine
+from scripts.tracker.versus.alternation import Spread, abba, complete_rounds
 
 
 @dataclass
@@ -57,12 +57,12 @@ def race(lanes: list[Lane], rounds: int, device: str, weights_bytes: int) -> lis
     Returns:
         The memory bandwidth, bytes per second, that reading *weights_bytes* reached in each round.
     """
-    clock, progress = Clock(device), Progress(rounds * 2 * len(lanes))
+    clock, progress = Clock(device), ProgressLine(rounds * 2 * len(lanes))
     reader = Reader(weights_bytes, device)
 
     def run() -> tuple[list[float], float]:
         before = reader.bytes_per_s(clock)
-        seconds = there_and_back(lanes, clock, progress)
+        seconds = abba(lanes, clock, progress)
         return seconds, max(before, reader.bytes_per_s(clock))
 
     done = complete_rounds(rounds, run)

@@ -2,10 +2,10 @@
 
 import pytest
 
-from scripts.tracker.comparison.asv_results import MOST_SAMPLES, spread_evenly
+from scripts.tracker.comparison.asv_results import MAX_SAMPLES, spread_evenly
 
 
-@pytest.mark.parametrize("count", [1, 10, MOST_SAMPLES])
+@pytest.mark.parametrize("count", [1, 10, MAX_SAMPLES])
 def test_few_samples_are_all_kept(count):
     values = [float(place) for place in range(count)]
 

@@ -4,11 +4,11 @@ import pytest
 
 from scripts.tracker.comparison.bisection import Bisection, Memory, NothingToFind
 from scripts.tracker.comparison.commit_probe import ProbeFailed
-from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.comparison.series_names import series_named
 from scripts.tracker.statistics.judging import Evidence
 
-LINE = [Commit(f"{place:040x}", f"c{place}", f"Commit {place}", stored=True) for place in range(17)]
+LINE = [Revision(f"{place:040x}", f"c{place}", f"Revision {place}", stored=True) for place in range(17)]
 
 
 class Truth:
@@ -33,8 +33,8 @@ class Truth:
         bounds = {"low": ratio - half, "high": ratio + half}
         tail = 1e-9 if half < abs(ratio - 1) else 1.0
         up, down = (tail, 1.0) if ratio > 1 else (1.0, tail)
-        widest = {"widest_low": ratio - half, "widest_high": ratio + half}
-        return Evidence(99, ratio, **bounds, **widest, p_slower=up, p_faster=down, smallest=2 * half)
+        widest = {"simultaneous_low": ratio - half, "simultaneous_high": ratio + half}
+        return Evidence(99, ratio, **bounds, **widest, p_slower=up, p_faster=down, detectable=2 * half)
 
     def _place(self, commit):
         place = LINE.index(commit)

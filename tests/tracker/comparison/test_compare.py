@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.harness.frozen.tree import cached
 from scripts.bisect import main as bisect_main
-from scripts.compare import UNHURRIED, contests, main, parse
+from scripts.compare import SLOW_MATRIX, comparisons, main, parse
 from scripts.tracker.comparison.arguments import duration
 from tests.benchmarks.test_asv_proof import ROOT, Project, configure
 
@@ -109,12 +109,12 @@ def test_the_commit_that_does_the_work_twice_is_found_without_a_clock(project):
 
 
 def test_what_takes_seconds_a_run_is_compared_if_asked_for():
-    quick = {contest.matrix for contest in contests(parse([]))}
-    asked = {contest.matrix for contest in contests(parse(["--cells", f"matrix={UNHURRIED}"]))}
+    quick = {comparison.matrix for comparison in comparisons(parse([]))}
+    asked = {comparison.matrix for comparison in comparisons(parse(["--cells", f"matrix={SLOW_MATRIX}"]))}
 
-    assert UNHURRIED not in quick
+    assert SLOW_MATRIX not in quick
     assert {"generate", "stages", "planner", "apis"} <= quick
-    assert asked == {UNHURRIED}
+    assert asked == {SLOW_MATRIX}
 
 
 @pytest.mark.parametrize(

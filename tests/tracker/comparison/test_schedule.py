@@ -10,11 +10,11 @@ import pytest
 from benchmarks.harness.process import HERE
 from benchmarks.harness.settings import Settings
 from scripts.tracker.comparison import schedule as matches
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.commits import Commit
+from scripts.tracker.comparison.cell import CellComparison
 from scripts.tracker.comparison.report import Report, seconds
-from scripts.tracker.comparison.result import Outcome, StageRow
-from scripts.tracker.comparison.schedule import Match
+from scripts.tracker.comparison.result import ComparisonResult, StageRow
+from scripts.tracker.comparison.revisions import Revision
+from scripts.tracker.comparison.schedule import Schedule
 from scripts.tracker.comparison.series_names import UnknownSeriesError, series_named, series_of, series_text
 from scripts.tracker.comparison.sides import Side
 from scripts.tracker.statistics.judging import Evidence
@@ -31,13 +31,13 @@ def sides(folder: Path, base: dict, head: dict) -> tuple[Side, Side]:
         path = folder / f"{name}.json"
         path.write_text(json.dumps(told))
         settings = Settings(str(path), "cpu", "quick", name * 8, "none", str(folder), str(folder / "journal"))
-        made.append(Side(Commit(name * 8, name, f"Subject of {name}", stored=True), HERE, settings))
+        made.append(Side(Revision(name * 8, name, f"Subject of {name}", stored=True), HERE, settings))
     return made[0], made[1]
 
 
-def contests() -> list[Contest]:
+def comparisons() -> list[CellComparison]:
     """Nothing measured yet."""
-    return [Contest.of("stages", cell) for cell in CELLS]
+    return [CellComparison.of("stages", cell) for cell in CELLS]
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(matches, "workload_of", lambda _matrix: Racers)
 
     def run(head, base=EVEN, budget_s=8.0):
-        match = Match(contests(), sides(tmp_path, {**EVEN, **base}, {**EVEN, **head}), budget_s, lambda *_: None)
+        match = Schedule(comparisons(), sides(tmp_path, {**EVEN, **base}, {**EVEN, **head}), budget_s, lambda *_: None)
         match.run()
-        return match, Outcome.of(match)
+        return match, ComparisonResult.of(match)
 
     return run
 
@@ -69,7 +69,7 @@ def test_long_runs_get_several_shares_to_come_to_a_verdict(run):
     match, outcome = run(head, base, budget_s=2.2)
 
     assert {row.cell: row.verdict for row in outcome.rows}["120 s · batch 1"] == "slower"
-    assert [one.pairs for one in match.contests[-1].rounds] == [14, 14]  # 1.12 s each, of 1.1 s for all in a round
+    assert [one.pairs for one in match.comparisons[-1].rounds] == [14, 14]  # 1.12 s each, of 1.1 s for all in a round
 
 
 def test_noise_is_no_evidence_and_no_complaint(run):
@@ -158,8 +158,8 @@ def test_a_stage_that_is_slower_everywhere_is_told_before_its_cells(run):
 def test_a_slower_stage_is_a_failure_though_no_row_is_known_to_be():
     slower = StageRow("DiT", 3, "slower", Evidence(42, 1.05))
 
-    assert Outcome(stages=[slower]).status == 1
-    assert Outcome(stages=[replace(slower, verdict="not enough evidence")], exact_cells=1).status == 0
+    assert ComparisonResult(stages=[slower]).status == 1
+    assert ComparisonResult(stages=[replace(slower, verdict="not enough evidence")], exact_cells=1).status == 0
 
 
 @pytest.mark.parametrize(
@@ -198,10 +198,10 @@ def test_an_unknown_series_is_refused_with_what_there_is(name, complaint):
 
 
 def test_what_neither_side_could_count_is_told():
-    contest = contests()[0]
+    comparison = comparisons()[0]
     prepared = {"work": {"steps": 8}, "exact": False, "series": {"time": 0.1, "operators": 7.0}}
     broken = {"status": "fail", "reason": "no profiler"}
-    contest.told = [contest.exact_numbers(prepared, broken)] * 2
+    comparison.told = [comparison.exact_numbers(prepared, broken)] * 2
 
-    assert contest.told[0] == {"steps": 8, "operators": 7.0, "uncounted": "no profiler"}
-    assert [(fact.name, fact.base) for fact in contest.facts] == [("uncounted", "no profiler")]
+    assert comparison.told[0] == {"steps": 8, "operators": 7.0, "uncounted": "no profiler"}
+    assert [(fact.name, fact.base) for fact in comparison.facts] == [("uncounted", "no profiler")]

@@ -5,23 +5,25 @@ import pytest
 
 from benchmarks.harness.cells import Selection
 from benchmarks.harness.matrices import MATRICES
-from scripts.tracker.comparison.allocation import worth_it
-from scripts.tracker.comparison.cell import Contest, Round
-from scripts.tracker.comparison.verdicts import Standing, latest_votes, table_of
+from scripts.tracker.comparison.allocation import allocate
+from scripts.tracker.comparison.cell import CellComparison, ProcessPair
+from scripts.tracker.comparison.verdicts import TableVerdicts, round_verdicts, table_of
 from scripts.tracker.statistics.judging import DELTA, Table
 
 DECODES = "matrix=stages,stage=VAEDecode;matrix=stages,stage=VAEWindows,window=128"
 
 
-def contests(cells: str, count: int) -> list[Contest]:
+def comparisons(cells: str, count: int) -> list[CellComparison]:
     """The first cells that are chosen, with nothing measured yet."""
-    found = [Contest.of(matrix.name, cell) for matrix in MATRICES for cell in Selection(cells, MATRICES).of(matrix)]
+    found = [
+        CellComparison.of(matrix.name, cell) for matrix in MATRICES for cell in Selection(cells, MATRICES).of(matrix)
+    ]
     assert len(found) >= count
     return found[:count]
 
 
 def measure(
-    contest: Contest,
+    comparison: CellComparison,
     table: Table,
     shift: float,
     noise: float = 0.05,
@@ -30,28 +32,28 @@ def measure(
     spent_s: float = 2.0,
 ) -> None:
     """Add a round in which head takes longer by *shift*, on the scale of logarithms."""
-    contest.rounds.append(Round())
+    comparison.rounds.append(ProcessPair())
     rng = np.random.default_rng(seed)
     for _ in range(pairs):
         base, head = rng.normal(0, noise, 2)
-        contest.add_pair({"time": float(np.exp(base))}, {"time": float(np.exp(head + shift))})
-        contest.rounds[-1].look(table)
-    contest.spent_s += spent_s
+        comparison.add_pair({"time": float(np.exp(base))}, {"time": float(np.exp(head + shift))})
+        comparison.rounds[-1].look(table)
+    comparison.spent_s += spent_s
 
 
-def measured(shifts: list[float], cells: str = DECODES, **how: float) -> tuple[list[Contest], Table]:
+def measured(shifts: list[float], cells: str = DECODES, **how: float) -> tuple[list[CellComparison], Table]:
     """Cells with two rounds each."""
-    found = contests(cells, len(shifts))
+    found = comparisons(cells, len(shifts))
     table = table_of(found, DELTA)
-    for place, (contest, shift) in enumerate(zip(found, shifts, strict=True)):
+    for place, (comparison, shift) in enumerate(zip(found, shifts, strict=True)):
         for number in range(2):
-            measure(contest, table, shift, seed=10 * place + number, **how)
+            measure(comparison, table, shift, seed=10 * place + number, **how)
     return found, table
 
 
 def test_a_stage_is_slower_though_none_of_its_cells_is_known_to_be():
     found, table = measured([0.1] * 6, noise=0.12)
-    standing = Standing.of(found, table)
+    standing = TableVerdicts.of(found, table)
 
     assert {judged.verdict for judged in standing.rows.values()} == {"not enough evidence"}
     (stage,) = standing.stages
@@ -62,7 +64,7 @@ def test_a_stage_is_slower_though_none_of_its_cells_is_known_to_be():
 
 def test_a_stage_that_gets_slower_here_and_faster_there_is_neither():
     found, table = measured([0.2, -0.2] * 3)
-    standing = Standing.of(found, table)
+    standing = TableVerdicts.of(found, table)
 
     assert sorted(judged.verdict for judged in standing.rows.values()) == ["faster"] * 3 + ["slower"] * 3
     assert standing.stages[0].judged.verdict == "not enough evidence"
@@ -71,26 +73,26 @@ def test_a_stage_that_gets_slower_here_and_faster_there_is_neither():
 def test_cells_without_a_first_look_say_nothing_of_their_stage():
     found, table = measured([0.2] * 3, pairs=13)
 
-    assert Standing.of(found, table).stages[0].judged.evidence.pairs == 0
+    assert TableVerdicts.of(found, table).stages[0].judged.evidence.pairs == 0
 
 
 def test_a_round_that_failed_at_once_says_nothing():
     found, table = measured([0.2] * 3)
-    found[0].rounds.append(Round())
+    found[0].rounds.append(ProcessPair())
 
-    assert Standing.of(found, table).stages[0].judged.votes[2] == "not enough evidence"
-    assert Standing.of(found, table).rows[found[0], "time"].verdict == "slower"
+    assert TableVerdicts.of(found, table).stages[0].judged.votes[2] == "not enough evidence"
+    assert TableVerdicts.of(found, table).rows[found[0], "time"].verdict == "slower"
 
 
 def test_a_stage_of_one_cell_is_no_more_than_its_row():
     found, table = measured([0.2])
 
-    assert Standing.of(found, table).stages == []
+    assert TableVerdicts.of(found, table).stages == []
     assert table.rows == 1
 
 
 def test_a_table_has_a_row_for_each_series_and_each_stage():
-    assert table_of(contests(DECODES, 3), 0.02).rows == 4
+    assert table_of(comparisons(DECODES, 3), 0.02).rows == 4
     assert table_of([], 0.02).rows == 1
 
 
@@ -98,7 +100,7 @@ def test_a_round_by_itself_says_what_a_second_like_it_would_make_of_it():
     found, table = measured([0.3])
     measure(found[0], table, shift=0.0, noise=0.3)
 
-    assert [latest_votes(found, place, table)[found[0], "time"] for place in range(3)] == [
+    assert [round_verdicts(found, place, table)[found[0], "time"] for place in range(3)] == [
         "slower",
         "slower",
         "not enough evidence",
@@ -111,15 +113,15 @@ EQUAL = {"shift": 0.001, "noise": 0.05, "pairs": 47}
 
 def planned(left_s: float, *cells: dict, other_work: tuple[int, ...] = ()) -> list[int]:
     """Which of *cells*, each measured in two equal rounds that say too little, would get *left_s*."""
-    found = contests(DECODES, len(cells))
+    found = comparisons(DECODES, len(cells))
     table = table_of(found, DELTA)
-    for place, (contest, how) in enumerate(zip(found, cells, strict=True)):
+    for place, (comparison, how) in enumerate(zip(found, cells, strict=True)):
         for _ in range(2):
-            measure(contest, table, **how)
-        contest.told = [{"FLOP": 1}, {"FLOP": 2 if place in other_work else 1}]
-    plan = worth_it(found, Standing.of(found, table), left_s, DELTA)
+            measure(comparison, table, **how)
+        comparison.told = [{"FLOP": 1}, {"FLOP": 2 if place in other_work else 1}]
+    plan = allocate(found, TableVerdicts.of(found, table), left_s, DELTA)
     assert plan.rounds == 2
-    return [found.index(contest) for contest in plan.seconds]
+    return [found.index(comparison) for comparison in plan.seconds]
 
 
 def test_what_looks_changed_gets_time_before_what_looks_the_same():
@@ -152,5 +154,5 @@ def test_what_half_has_a_verdict_needs_one_more_round():
     found, table = measured([0.02], noise=0.2)
     measure(found[0], table, 0.3)
 
-    assert worth_it(found, Standing.of(found, table), 10.0, DELTA).rounds == 1
-    assert worth_it([], Standing.of(found, table), 10.0, DELTA).seconds == {}
+    assert allocate(found, TableVerdicts.of(found, table), 10.0, DELTA).rounds == 1
+    assert allocate([], TableVerdicts.of(found, table), 10.0, DELTA).seconds == {}

@@ -12,7 +12,7 @@ from scipy import stats
 
 from scripts.tracker.statistics import changepoints
 from scripts.tracker.statistics.changepoints import ONE_COMMIT, change_points, p_value, strict_level
-from scripts.tracker.statistics.levels import PRIOR_DEVIATION, PRIOR_FREEDOM, Noise, Scaled
+from scripts.tracker.statistics.levels import PRIOR_DEVIATION, PRIOR_FREEDOM, Noise, ScaledSeries
 
 
 def jittering(*levels: float, noise: float = 0.01, seed: int = 4) -> list[float]:
@@ -22,12 +22,12 @@ def jittering(*levels: float, noise: float = 0.01, seed: int = 4) -> list[float]
 
 def found(values: list[float], spread: float = 0.0) -> list[tuple[int, bool]]:
     """Where changes are, and whether they stand."""
-    return [(point.index, point.stands) for point in change_points(values, [spread * value for value in values])]
+    return [(point.index, point.persists) for point in change_points(values, [spread * value for value in values])]
 
 
 def test_a_step_without_noise_has_its_place_size_and_levels() -> None:
     [point] = change_points([2.0] * 20 + [3.0] * 20, [0.0] * 40)
-    assert (point.index, point.stands) == (20, True)
+    assert (point.index, point.persists) == (20, True)
     assert (point.before, point.after, point.ratio) == pytest.approx((2.0, 3.0, 1.5))
     low, high = point.interval
     assert low < 1.5 < high
@@ -37,7 +37,7 @@ def test_a_step_without_noise_has_its_place_size_and_levels() -> None:
 
 def test_the_statistic_is_that_of_students_test() -> None:
     values = jittering(*[1.0] * 12, *[1.02] * 7)
-    scaled = Scaled.of(values, [0.0] * 19)
+    scaled = ScaledSeries.of(values, [0.0] * 19)
     before, after = scaled.values[:12], scaled.values[12:]
     squares = ((before - before.mean()) ** 2).sum() + ((after - after.mean()) ** 2).sum()
     ours = p_value(scaled.level(0, 12), scaled.level(12, 19), Noise(squares / 17, 17))
@@ -49,7 +49,7 @@ def test_the_noise_is_pooled_over_the_levels_and_lifted_to_what_is_expected(devi
     values = jittering(*[1.0] * 12, *[2.0] * 7, noise=deviation)
     logs = np.log(values)
     squares = ((logs[:12] - logs[:12].mean()) ** 2).sum() + ((logs[12:] - logs[12:].mean()) ** 2).sum()
-    noise = Scaled.of(values, [0.0] * 19).pooled_noise([12])
+    noise = ScaledSeries.of(values, [0.0] * 19).pooled_noise([12])
     assert noise.freedom == 17 + PRIOR_FREEDOM
     lifted = (squares + PRIOR_FREEDOM * PRIOR_DEVIATION**2) / noise.freedom
     assert noise.variance == pytest.approx(lifted if moderated else squares / 17)
@@ -66,7 +66,7 @@ def test_the_newest_commit_is_judged_by_a_prediction_interval(beyond: float, ala
 
 
 def test_the_probability_at_the_limit_is_the_budget() -> None:
-    assert strict_level(Scaled.of([1.0], [0.0]).level(0, 1), 40) == ONE_COMMIT
+    assert strict_level(ScaledSeries.of([1.0], [0.0]).level(0, 1), 40) == ONE_COMMIT
     earlier = [math.exp(0.01 * (-1) ** at) for at in range(20)]
     [point] = change_points([*earlier, 1.0485], [0.0] * 21)
     assert 0.99 < point.probability < 0.9999
@@ -139,4 +139,4 @@ def test_changes_are_real_ordered_and_the_last_one_stands(values: list[float]) -
     assert all(0 < place < len(values) for place in places)
     assert all(abs(math.log(point.ratio)) >= math.log1p(changepoints.SMALLEST_CHANGE) for point in points)
     assert all(1 - changepoints.BUDGET <= point.probability <= 1 for point in points)
-    assert all(point.stands for point in points[-1:])
+    assert all(point.persists for point in points[-1:])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scripts.tracker.statistics.changepoints import change_points
-from scripts.tracker.statistics.fdr import FALSE_SHARE, discovered
+from scripts.tracker.statistics.fdr import FALSE_SHARE, passes_fdr
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from scripts.tracker.statistics.fdr import FALSE_SHARE, discovered
     ],
 )
 def test_a_find_counts_by_its_rank_among_all(p, family, counts):
-    assert discovered(p, family) == counts
+    assert passes_fdr(p, family) == counts
 
 
 def test_many_steady_series_make_no_find_although_single_ones_do():
@@ -33,7 +33,7 @@ def test_many_steady_series_make_no_find_although_single_ones_do():
             values = 1 + 0.01 * rng.standard_normal(20)
             finds += [1 - point.probability for point in change_points(list(values), [0.0] * 20) if point.index == 19]
         alone += len(finds)
-        together += any(discovered(finds, 100))
+        together += any(passes_fdr(finds, 100))
 
     assert alone > 0
     assert together / 20 <= FALSE_SHARE

@@ -11,12 +11,12 @@ from scripts.tracker.statistics.judging import (
     Evidence,
     Table,
     judge,
-    judge_round,
     look,
-    more_needed,
-    of_one_round,
-    over_rounds,
+    pairs_factor,
+    round_alpha,
     together,
+    two_of_four_p,
+    would_conclude,
 )
 
 QUIET = 0.01
@@ -39,15 +39,15 @@ def _measured(
     [(0.05, "slower"), (-0.05, "faster"), (0.0, "same"), (0.008, "same"), (0.02, "slower")],
 )
 def test_quiet_rows_get_the_verdict_that_is_true(shift, verdict):
-    assert judge_round([_measured(shift, 200)]) == [verdict]
+    assert would_conclude([_measured(shift, 200)]) == [verdict]
 
 
 def test_a_change_below_delta_is_the_same_though_it_is_certain():
     evidence = _measured(0.01, 2100, noise=0.005)
 
     assert evidence.low > 1
-    assert judge_round([evidence]) == ["same"]
-    assert judge_round([_measured(0.01, 2100, noise=0.005, delta=0.005)], delta=0.005) == ["slower"]
+    assert would_conclude([evidence]) == ["same"]
+    assert would_conclude([_measured(0.01, 2100, noise=0.005, delta=0.005)], delta=0.005) == ["slower"]
 
 
 def test_what_two_processes_of_equal_code_differ_by_is_not_slower():
@@ -55,43 +55,43 @@ def test_what_two_processes_of_equal_code_differ_by_is_not_slower():
 
     assert certain.low > 1.001
     assert certain.p_slower == 1.0
-    assert judge_round([certain], delta=0.004) == ["not enough evidence"]
+    assert would_conclude([certain], delta=0.004) == ["not enough evidence"]
 
 
 def test_what_more_pairs_would_bring_is_known():
     half, all_of_it = _measured(0.05, 32, noise=0.1), _measured(0.05, 106, noise=0.1)
 
-    assert judge_round([half]) == ["not enough evidence"]
-    assert judge_round([all_of_it]) == ["slower"]
-    assert 1 < more_needed(half) < 106 / 32
-    assert more_needed(_measured(0.0, 200)) < 1
-    assert more_needed(NOTHING) == float("inf")
+    assert would_conclude([half]) == ["not enough evidence"]
+    assert would_conclude([all_of_it]) == ["slower"]
+    assert 1 < pairs_factor(half) < 106 / 32
+    assert pairs_factor(_measured(0.0, 200)) < 1
+    assert pairs_factor(NOTHING) == float("inf")
 
 
 def test_noise_is_no_evidence():
     evidence = _measured(0.02, 60, noise=0.3)
 
-    assert judge_round([evidence]) == ["not enough evidence"]
-    assert evidence.smallest > 0.1
+    assert would_conclude([evidence]) == ["not enough evidence"]
+    assert evidence.detectable > 0.1
 
 
 def test_nothing_measured_is_no_evidence():
-    assert judge_round([NOTHING, _measured(0.05, 100)]) == ["not enough evidence", "slower"]
+    assert would_conclude([NOTHING, _measured(0.05, 100)]) == ["not enough evidence", "slower"]
 
 
 def test_what_would_have_been_seen_shrinks_with_the_blocks():
     few, many = _measured(0.0, 54), _measured(0.0, 200)
 
-    assert many.smallest < few.smallest < 0.1
+    assert many.detectable < few.detectable < 0.1
 
 
 def test_rows_of_a_larger_table_need_more_evidence():
     differences = np.random.default_rng(4).normal(0.0085, 0.01, 32)
     alone, among = look(NOTHING, differences, Table(1, 0.001)), look(NOTHING, differences, Table(200, 0.001))
 
-    assert judge_round([alone], delta=0.001) == ["slower"]
-    assert judge_round([among] + [NOTHING] * 199, delta=0.001)[0] == "not enough evidence"
-    assert among.widest_low < alone.widest_low
+    assert would_conclude([alone], delta=0.001) == ["slower"]
+    assert would_conclude([among] + [NOTHING] * 199, delta=0.001)[0] == "not enough evidence"
+    assert among.simultaneous_low < alone.simultaneous_low
 
 
 def test_a_table_of_equal_sides_is_wrong_as_rarely_as_promised():
@@ -117,9 +117,9 @@ def test_looks_grow_by_half_and_end():
 
 
 def test_looks_share_the_error():
-    assert interim_looks.per_look(ALPHA) * interim_looks.LOOKS == pytest.approx(ALPHA)
-    assert interim_looks.over_looks(0.001) == pytest.approx(0.014)
-    assert interim_looks.over_looks(0.5) == 1.0
+    assert interim_looks.alpha_per_look(ALPHA) * interim_looks.LOOKS == pytest.approx(ALPHA)
+    assert interim_looks.p_over_looks(0.001) == pytest.approx(0.014)
+    assert interim_looks.p_over_looks(0.5) == 1.0
 
 
 def test_holm_by_hand():
@@ -134,16 +134,16 @@ def test_two_of_four_rounds_are_as_unlikely_as_all_their_choices():
     p = 0.001
     second_of_four = 1 - (1 - p) ** 4 - 4 * p * (1 - p) ** 3
 
-    assert second_of_four <= over_rounds(p) == pytest.approx(second_of_four, rel=0.01)
-    assert over_rounds(0.9) == 1.0
-    assert over_rounds(of_one_round(ALPHA) / 2) == pytest.approx(ALPHA / 2)
+    assert second_of_four <= two_of_four_p(p) == pytest.approx(second_of_four, rel=0.01)
+    assert two_of_four_p(0.9) == 1.0
+    assert two_of_four_p(round_alpha(ALPHA) / 2) == pytest.approx(ALPHA / 2)
 
 
 SAYING = {
-    "slower": Evidence(99, 1.05, widest_low=1.0, widest_high=1.1, p_slower=1e-4),
-    "faster": Evidence(99, 0.95, widest_low=0.9, widest_high=1.0, p_faster=1e-4),
-    "same": Evidence(99, 1.01, widest_low=1.005, widest_high=1.015, p_slower=1e-9),
-    "unknown": Evidence(99, 1.01, widest_low=0.9, widest_high=1.1, p_slower=0.2),
+    "slower": Evidence(99, 1.05, simultaneous_low=1.0, simultaneous_high=1.1, p_slower=1e-4),
+    "faster": Evidence(99, 0.95, simultaneous_low=0.9, simultaneous_high=1.0, p_faster=1e-4),
+    "same": Evidence(99, 1.01, simultaneous_low=1.005, simultaneous_high=1.015, p_slower=1e-9),
+    "unknown": Evidence(99, 1.01, simultaneous_low=0.9, simultaneous_high=1.1, p_slower=0.2),
 }
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from scripts.tracker.statistics.pairs import (
+    detectable_change,
     interval,
     one_sided_p,
-    pairwise_means,
-    smallest_change,
+    walsh_averages,
 )
 
 
@@ -48,7 +48,7 @@ def test_many_blocks_have_the_p_value_of_a_normal_statistic():
 
 
 def test_pairwise_means_are_those_of_all_pairs():
-    assert pairwise_means(np.array([1.0, 2.0, 6.0])).tolist() == [1.0, 1.5, 2.0, 3.5, 4.0, 6.0]
+    assert walsh_averages(np.array([1.0, 2.0, 6.0])).tolist() == [1.0, 1.5, 2.0, 3.5, 4.0, 6.0]
 
 
 def test_the_interval_leaves_out_what_the_tables_say():
@@ -58,14 +58,14 @@ def test_the_interval_leaves_out_what_the_tables_say():
 
 
 def test_too_few_blocks_have_no_interval():
-    assert interval(pairwise_means(np.arange(8.0)), 8, 0.001) == (float("-inf"), float("inf"))
+    assert interval(walsh_averages(np.arange(8.0)), 8, 0.001) == (float("-inf"), float("inf"))
 
 
 @given(st.integers(0, 10_000), st.sampled_from([16, 40, 54, 200]), st.floats(-0.2, 0.2))
 def test_the_interval_is_what_the_test_does_not_reject(seed, pairs, shift):
     differences = np.random.default_rng(seed).normal(shift, 0.1, pairs)
 
-    low, high = interval(pairwise_means(differences), pairs, 0.01)
+    low, high = interval(walsh_averages(differences), pairs, 0.01)
 
     assert min(one_sided_p(differences - (low + 1e-9))) > 0.004
     assert min(one_sided_p(differences - (low - 1e-6))) < 0.006
@@ -76,7 +76,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     rng = np.random.default_rng(1)
     held = 0
     for _ in range(2000):
-        low, high = interval(pairwise_means(rng.standard_t(3, 24) + 1), 24, 0.1)
+        low, high = interval(walsh_averages(rng.standard_t(3, 24) + 1), 24, 0.1)
         held += low < 1 < high
 
     assert held / 2000 == pytest.approx(0.9, abs=0.02)
@@ -84,10 +84,10 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 def test_the_smallest_change_is_found_with_the_promised_power():
     alpha, deviation = 0.001, 0.004
-    change = smallest_change(norm.isf(alpha / 2) * deviation, alpha, power=0.8)
+    change = detectable_change(norm.isf(alpha / 2) * deviation, alpha, power=0.8)
 
     assert norm.sf(norm.isf(alpha / 2) - log(1 + change) / deviation) == pytest.approx(0.8)
 
 
 def test_without_an_interval_no_change_could_have_been_seen():
-    assert smallest_change(float("inf"), 0.01, power=0.8) == float("inf")
+    assert detectable_change(float("inf"), 0.01, power=0.8) == float("inf")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from scripts.tracker.statistics.judging import Table, judge, look_together
+from scripts.tracker.statistics.judging import Table, estimate_pooled, judge
 from scripts.tracker.statistics.pooling import Pool
 
 
@@ -59,11 +59,11 @@ def test_equal_cells_are_rejected_as_rarely_as_promised():
 def test_cells_together_see_what_none_sees_alone():
     table = Table(rows=100)
     cells = [_cells(0.1, (0.15,) * 8, seed=seed) for seed in (1, 2)]
-    together = [look_together(round_, table) for round_ in cells]
-    alone = [look_together(round_[:1], table) for round_ in cells]
+    together = [estimate_pooled(round_, table) for round_ in cells]
+    alone = [estimate_pooled(round_[:1], table) for round_ in cells]
 
     assert judge([together] + [[]] * 99)[0] == "slower"
     assert judge([alone] + [[]] * 99)[0] == "not enough evidence"
     assert together[0].ratio == pytest.approx(1.105, abs=0.03)
-    assert together[0].smallest < alone[0].smallest
+    assert together[0].detectable < alone[0].detectable
     assert together[0].pairs == 8 * 14

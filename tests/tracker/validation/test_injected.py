@@ -2,26 +2,26 @@
 
 import pytest
 
-from scripts.tracker.comparison.cell import Contest
-from scripts.tracker.comparison.runner import Duel
+from scripts.tracker.comparison.cell import CellComparison
+from scripts.tracker.comparison.runner import PairedRunner
 from scripts.tracker.comparison.series_names import series_named, workload_of
 from scripts.tracker.statistics.judging import Table
-from scripts.tracker.validation.aa import most_likely
+from scripts.tracker.validation.aa import upper_bound
 from scripts.tracker.validation.injected import CLAIMS, Clone, Level, _table
 from scripts.tracker.validation.injection import TOUCHED
 
 
 def test_a_slowed_commit_does_the_work_so_often_again(tmp_path):
     clone = Clone(tmp_path)
-    contest = Contest.of("stages", TOUCHED)
-    with Duel("stages", workload_of("stages"), (clone.plain, clone.slowed(7))) as duel:
-        duel.load()
-        duel.visit(contest, Table(), until=lambda _contest: True)
+    comparison = CellComparison.of("stages", TOUCHED)
+    with PairedRunner("stages", workload_of("stages"), (clone.plain, clone.slowed(7))) as runner:
+        runner.load()
+        runner.visit(comparison, Table(), until=lambda _contest: True)
 
-    base, head = contest.told
+    base, head = comparison.told
     assert head["operators"] - base["operators"] >= 7
-    assert {fact.name for fact in contest.facts} >= {"operators", "flop"}
-    assert not {fact.name for fact in contest.facts} & {"fingerprint", "distance"}
+    assert {fact.name for fact in comparison.facts} >= {"operators", "flop"}
+    assert not {fact.name for fact in comparison.facts} & {"fingerprint", "distance"}
 
 
 def test_the_table_tells_what_was_found():
@@ -34,7 +34,7 @@ def test_the_table_tells_what_was_found():
 
 @pytest.mark.parametrize(("events", "trials", "bound"), [(0, 1000, 0.00299), (10, 10, 1.0)])
 def test_few_events_leave_room_for_more(events, trials, bound):
-    assert most_likely(events, trials) == pytest.approx(bound, rel=0.01)
+    assert upper_bound(events, trials) == pytest.approx(bound, rel=0.01)
 
 
 def test_the_touched_cell_is_one_of_asv():

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from scripts.tracker.comparison.commits import resolve
+from scripts.tracker.comparison.revisions import resolve
 from scripts.tracker.preflight import RefusalError
 
 

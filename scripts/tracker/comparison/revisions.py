@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.tracker.git import GitError, git, subject, told
+from scripts.tracker.git import GitError, git, output_and_warnings, subject
 from scripts.tracker.progress import say
 from scripts.tracker.refusal import RefusalError
 
@@ -15,7 +15,7 @@ WORKING_TREE = "."
 
 
 @dataclass(frozen=True)
-class Commit:
+class Revision:
     """What is measured: its full hash, what the user called it, and its subject.
 
     `stored` says whether results of it may be kept: those of a working tree may not, for nobody can name it later.
@@ -32,30 +32,30 @@ class Commit:
         return f"{self.name} ({self.hash[:8]})" if self.stored else "the working tree"
 
 
-def resolve(root: Path, name: str) -> Commit:
+def resolve(root: Path, name: str) -> Revision:
     """Return the commit that git calls *name*; `.` is the working tree, with what is not committed.
 
     Raises:
         RefusalError: there is no such commit.
     """
     if name == WORKING_TREE:
-        return Commit(_snapshot(root), name, "uncommitted changes", stored=False)
+        return Revision(_snapshot(root), name, "uncommitted changes", stored=False)
     try:
         found, words = _named(root, name)
     except GitError as error:
         raise RefusalError(
             f"{name!r} is no commit of this repository. Give a branch, a tag or a hash, or . for the working tree; "
-            f"git log --oneline shows what there is. git says: {error.words}"
+            f"git log --oneline shows what there is. git says: {error.stderr}"
         ) from error
     if words:
         say(f"git says: {words}")
-    return Commit(found, name, subject(root, found), stored=True)
+    return Revision(found, name, subject(root, found), stored=True)
 
 
 def _named(root: Path, name: str) -> tuple[str, str]:
     """Return the hash of the commit that git calls *name*, and what git warns of; raises GitError if it is none."""
     option = ["--end-of-options"] if name.startswith("-") else []
-    thing, words = told(root, "rev-parse", "--verify", *option, name)
+    thing, words = output_and_warnings(root, "rev-parse", "--verify", *option, name)
     if thing.startswith("^"):
         raise GitError(f"{name} leaves a commit out", f"{thing} leaves a commit out")
     return git(root, "rev-parse", "--verify", f"{thing}^{{commit}}"), words
