@@ -29,10 +29,10 @@ from acestep.runtime.load_options import Options
 from acestep.sampling.guidance import Guidance
 from acestep.sampling.sample import Correction, Sampler
 from acestep.synthesizer import Synthesizer
-from acestep.tasks.instructions import TEXT2MUSIC, generate_instruction
-from acestep.tasks.latents import Source
-from acestep.tasks.spec import Assignment
-from acestep.text.encoder import Metadata, caption_prompt, lego_caption, lyric_prompt
+from acestep.tasks.source import SourceAudio
+from acestep.tasks.spec import TaskSpec
+from acestep.tasks.task_types import TEXT2MUSIC
+from acestep.text.prompts import PromptMetadata, caption_prompt, generate_instruction, lego_caption, lyric_prompt
 from acestep.timing.clock import Clock
 from acestep.validation import one_of, read_seeds
 
@@ -254,7 +254,7 @@ class AceStepHandler(Synthesizer):
         guidance = asked if self.family.guided and guidance_scale > 1 else None
         try:
             codes = _codes_per_item(audio_code_string, batch)
-            assignment = Assignment(
+            spec = TaskSpec(
                 task_type=task_type,
                 instruction=instruction,
                 track_name=track_name,
@@ -272,18 +272,18 @@ class AceStepHandler(Synthesizer):
                 audio_cover_strength=audio_cover_strength,
                 cover_noise_strength=cover_noise_strength,
             )
-            assignment.check()
-            assignment.check_family(self.family)
+            spec.check()
+            spec.check_family(self.family)
             with outside_limit(), clock.span("audio_load"):
-                source = Source.read(assignment, codes, audio_duration)
+                source = SourceAudio.read(spec, codes, audio_duration)
                 reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
-            described = self._captions(captions, global_caption, assignment)
-            metadata = Metadata(bpm, time_signature, key_scale, source.duration_s)
+            described = self._captions(captions, global_caption, spec)
+            metadata = PromptMetadata(bpm, time_signature, key_scale, source.duration_s)
             request = Request(
-                assignment=assignment,
+                spec=spec,
                 source=source,
                 reference=reference,
-                caption=caption_prompt(assignment.task_instruction, described, metadata),
+                caption=caption_prompt(spec.task_instruction, described, metadata),
                 plain_caption=caption_prompt(INSTRUCTION_TEXT2MUSIC, described, metadata),
                 lyric=lyric_prompt(vocal_language, lyrics),
                 seeds=self.prepare_seeds(batch, seed, use_random_seed)[0],
@@ -309,12 +309,12 @@ class AceStepHandler(Synthesizer):
             result["status_message"] += f" {note}"
         return result
 
-    def _captions(self, caption: str, global_caption: str, assignment: Assignment) -> str:
+    def _captions(self, caption: str, global_caption: str, spec: TaskSpec) -> str:
         """The caption as the family of the model reads it."""
         assert self.family is not None
         if self.family.lego:
-            explicit = assignment.chunk_mask_mode == "explicit"
-            return lego_caption(caption, global_caption, assignment.task_instruction, explicit)
+            explicit = spec.chunk_mask_mode == "explicit"
+            return lego_caption(caption, global_caption, spec.task_instruction, explicit)
         if global_caption:
             raise ValueError(
                 f"global_caption is {global_caption!r}, but only models for lego (is_lego_sft) read one; "
@@ -322,7 +322,7 @@ class AceStepHandler(Synthesizer):
             )
         return caption
 
-    def _notes(self, guidance: Guidance, steps: int | None, source: Source, duration_s: float | None) -> list[str]:
+    def _notes(self, guidance: Guidance, steps: int | None, source: SourceAudio, duration_s: float | None) -> list[str]:
         """Which of the caller's choices the model or the source overrules."""
         assert self.family is not None
         notes, most = [], self.family.max_steps
@@ -373,7 +373,7 @@ class AceStepHandler(Synthesizer):
     def generate_instruction(
         task_type: str, track_name: str | None = None, complete_track_classes: Sequence[str] | None = None
     ) -> str:
-        """See `acestep.tasks.instructions.generate_instruction`."""
+        """See `acestep.text.prompts.generate_instruction`."""
         return generate_instruction(task_type, track_name or "", complete_track_classes or ())
 
 

@@ -27,7 +27,7 @@ from acestep.planner_api import (
     format_sample,
     understand_music,
 )
-from acestep.tasks.instructions import TEXT2MUSIC
+from acestep.tasks.task_types import TEXT2MUSIC
 from acestep.timing.clock import Clock
 from acestep.timing.time_costs import LM_PARTS, time_costs
 

@@ -25,8 +25,8 @@ from acestep.constants import (
 from acestep.planner.codes import read_codes
 from acestep.planner.user_metadata import check_text
 from acestep.sampling.sample import Correction, Sampler, strip_zeros
-from acestep.tasks.instructions import TASKS, TEXT2MUSIC
-from acestep.tasks.spec import MAX_SEED, Assignment
+from acestep.tasks.spec import MAX_SEED, TaskSpec
+from acestep.tasks.task_types import TASKS, TEXT2MUSIC
 from acestep.validation import flag, number, one_of, whole
 
 MAX_STEPS = 200
@@ -53,7 +53,7 @@ class GenerationParams:
     Attributes:
         task_type: one of `TASKS`.
         instruction: first line of the caption prompt. The default one becomes the task's own
-            (`acestep.tasks.instructions.generate_instruction`); to have it in another task, leave out its colon.
+            (`acestep.text.prompts.generate_instruction`); to have it in another task, leave out its colon.
         track_name: one of `TRACKS`: what lego makes and extract takes out.
         complete_track_classes: some of `TRACKS`: what complete adds.
         reference_audio: file whose timbre and style the piece is to have.
@@ -212,7 +212,7 @@ class GenerationParams:
         self._check_metadata()
         self._check_output()
         self._check_sampler()
-        self.assignment().check()
+        self.task_spec().check()
         number("lm_temperature", self.lm_temperature, 0, 2)
         number("lm_cfg_scale", self.lm_cfg_scale, 1, math.inf)
         whole("lm_top_k", self.lm_top_k, 0, 1 << 31)
@@ -251,10 +251,10 @@ class GenerationParams:
         number("dcw_high_scaler", self.dcw_high_scaler, -math.inf, math.inf)
         Correction(self.dcw_mode, wavelet=self.dcw_wavelet)
 
-    def assignment(self) -> Assignment:
+    def task_spec(self) -> TaskSpec:
         """What to make of what: the fields that say so."""
-        names = [item.name for item in fields(Assignment)]
-        return Assignment(**{name: getattr(self, name) for name in names})
+        names = [item.name for item in fields(TaskSpec)]
+        return TaskSpec(**{name: getattr(self, name) for name in names})
 
     @property
     def requested_duration(self) -> float | None:

@@ -16,8 +16,9 @@ from acestep.memory.device import outside_limit
 from acestep.sampling.inputs import Variation
 from acestep.sampling.sample import Correction, Sampler
 from acestep.synthesizer import Synthesizer
-from acestep.tasks.latents import Material, Source, prepare
-from acestep.tasks.spec import Assignment
+from acestep.tasks.latents import PreparedLatents, prepare_latents
+from acestep.tasks.source import SourceAudio
+from acestep.tasks.spec import TaskSpec
 from acestep.text.encoder import TextStates
 from acestep.timing.clock import Clock
 from acestep.timing.stages import Stages
@@ -31,7 +32,7 @@ class Request:
     """One checked generation.
 
     Attributes:
-        assignment: what to make of what.
+        spec: what to make of what.
         source: what it starts from.
         reference: 30 s of the timbre reference, ``[2, 1440000]``, or None.
         caption: the caption prompt.
@@ -47,8 +48,8 @@ class Request:
         tiled: decode in windows.
     """
 
-    assignment: Assignment
-    source: Source
+    spec: TaskSpec
+    source: SourceAudio
     reference: Tensor | None
     caption: str
     plain_caption: str
@@ -89,20 +90,20 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
             plain = None if plain_text is None else _condition(models, plain_text, references, batch)[0]
         frames, codes = sum(request.source.frames), sum(map(len, request.source.codes))
         with stage("code_decode", "condition", stage.layout_bytes(frames, codes)):
-            material = prepare(models, request.assignment, request.source, encoded)
-    length = material.target.shape[1]
+            prepared = prepare_latents(models, request.spec, request.source, encoded)
+    length = prepared.target.shape[1]
     rows = 2 * batch if request.sampler.guidance else batch
     with stage("diffusion", "decoder", stage.diffusion_bytes(rows, length, tokens)):
         latents = models.diffuse(
             condition,
-            material.context,
+            prepared.context,
             request.seeds,
             request.schedule,
             request.correction,
             clock,
             lambda step, total: _report_step(report, step, total),
             request.sampler,
-            _variation(request, material, plain),
+            _variation(request, prepared, plain),
         )
         latents = latents * request.latent_rescale + request.latent_shift
         _check_latents(
@@ -113,7 +114,7 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
                 "reference_encode": references,
                 "source_encode": encoded,
                 "condition_encode": condition,
-                "code_decode": material.context,
+                "code_decode": prepared.context,
             },
         )
     report(0.8, desc="Decoding audio...")
@@ -127,13 +128,13 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
     report(0.99, desc="Preparing audio data...")
     outputs = {
         "pred_latents": latents,
-        "target_latents": material.target,
-        "src_latents": material.source,
-        "latent_masks": torch.arange(length) < torch.tensor(material.frames).unsqueeze(1),
-        "chunk_masks": material.context[..., LATENT_CHANNELS:],
+        "target_latents": prepared.target,
+        "src_latents": prepared.source,
+        "latent_masks": torch.arange(length) < torch.tensor(prepared.frames).unsqueeze(1),
+        "chunk_masks": prepared.context[..., LATENT_CHANNELS:],
         "encoder_hidden_states": condition,
         "encoder_attention_mask": mask,
-        "context_latents": material.context,
+        "context_latents": prepared.context,
         "lyric_token_idss": text.lyric_ids.expand(batch, -1),
     }
     work = {name: count - before[name] for name, count in _work(clock).items()}
@@ -143,7 +144,7 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         "extra_outputs": {
             **{name: tensor.cpu() for name, tensor in outputs.items()},
             **_seed_values(request),
-            "spans": [material.span] * batch,
+            "spans": [prepared.span] * batch,
             "counts": {**work, "batch": batch, "latent_frames": length},
             "vae_decode": models.decoding.public if models.decoding else {},
             "transfers": asdict(models.residence.transfers.since(moved)),
@@ -171,7 +172,7 @@ def _encode(models: Synthesizer, waveform: Tensor | None, name: str, stage: Stag
 
 def _plain_text(models: Synthesizer, request: Request, text: TextStates) -> TextStates | None:
     """What the steps after the cover part read; None if it never ends."""
-    if not request.source.is_left(request.assignment):
+    if not request.source.ends_early(request.spec):
         return None
     return models.encode_text([request.plain_caption], [request.lyric], text.text.shape[1])
 
@@ -184,35 +185,35 @@ def _condition(models: Synthesizer, text: TextStates, references: Tensor | None,
     return states.expand(batch, *states.shape[1:]), mask.expand(batch, *mask.shape[1:])
 
 
-def _variation(request: Request, material: Material, plain_condition: Tensor | None) -> Variation:
-    assignment = request.assignment
+def _variation(request: Request, prepared: PreparedLatents, plain_condition: Tensor | None) -> Variation:
+    spec = request.spec
     plain = None
-    if plain_condition is not None and material.plain_context is not None:
-        plain = plain_condition, material.plain_context
+    if plain_condition is not None and prepared.text2music_context is not None:
+        plain = plain_condition, prepared.text2music_context
     return Variation(
         retake_seeds=request.retake_seeds,
-        retake_variance=assignment.retake_variance,
-        source=material.source if request.source.given else None,
-        source_strength=assignment.cover_noise_strength,
+        retake_variance=spec.retake_variance,
+        source=prepared.source if request.source.exists else None,
+        source_strength=spec.cover_noise_strength,
         plain=plain,
-        cover_strength=1.0 if plain is None else assignment.audio_cover_strength,
-        repaint=material.repaint(assignment),
+        cover_strength=1.0 if plain is None else spec.audio_cover_strength,
+        repaint=prepared.repaint_injection(spec),
     )
 
 
 def _spliced(waveforms: Tensor, request: Request) -> Tensor:
     """*waveforms* with the source's own samples outside the window, where they are to be kept."""
-    source, joints = request.source, request.assignment.joints
-    if source.window is None or source.waveform is None or not joints.splice:
+    source, blend = request.source, request.spec.blend_settings
+    if source.region is None or source.waveform is None or not blend.keep_source_waveform:
         return waveforms
-    return source.window.splice(waveforms, source.waveform, joints.crossfade_samples)
+    return source.region.splice(waveforms, source.waveform, blend.crossfade_samples)
 
 
 def _seed_values(request: Request) -> dict[str, Any]:
     values: dict[str, Any] = {"seed_value": ",".join(map(str, request.seeds))}
-    if request.assignment.retake_variance > 0:
+    if request.spec.retake_variance > 0:
         values["retake_seed_value"] = ",".join(map(str, request.retake_seeds))
-        values["retake_variance"] = request.assignment.retake_variance
+        values["retake_variance"] = request.spec.retake_variance
     return values
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, get_args
 
 from acestep.checkpoints.folders import CheckpointError
 from acestep.sampling.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, base_schedule, strip_zeros, turbo_schedule
-from acestep.tasks.instructions import SHARED_TASKS, TASKS
+from acestep.tasks.task_types import SHARED_TASKS, TASKS
 
 Kind = Literal["turbo", "base", "sft"]
 

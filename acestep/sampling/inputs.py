@@ -9,7 +9,7 @@ from torch import Tensor
 
 from acestep.sampling.noise import noised
 from acestep.sampling.schedules import late_start
-from acestep.tasks.repaint_injection import Repaint
+from acestep.tasks.repaint import RepaintInjection
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Variation:
     source_strength: float = 0.0
     plain: tuple[Tensor, Tensor] | None = None
     cover_strength: float = 1.0
-    repaint: Repaint | None = None
+    repaint: RepaintInjection | None = None
 
     def __post_init__(self) -> None:
         if self.retake_variance > 0 and not self.retake_seeds:

@@ -15,7 +15,7 @@ from acestep.sampling.dcw import Correction
 from acestep.sampling.noise import seeded_noise
 from acestep.sampling.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, TURBO_TIMESTEPS, strip_zeros, turbo_schedule
 from acestep.sampling.solver import EULER, Flow, Sampler, Velocity
-from acestep.tasks.repaint_injection import Repaint
+from acestep.tasks.repaint import RepaintInjection
 from acestep.timing.clock import Clock
 
 __all__ = [
@@ -54,7 +54,7 @@ def sample(
     turbo: bool = True,
     start: Tensor | None = None,
     switch: Switch | None = None,
-    repaint: Repaint | None = None,
+    repaint: RepaintInjection | None = None,
     draw: Callable[[Tensor], Tensor] = torch.randn_like,
 ) -> Tensor:
     """Integrate from *noise* ``[B, T, 64]`` to clean latents along *schedule*, see `acestep.sampling.schedules`.

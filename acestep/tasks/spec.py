@@ -8,35 +8,27 @@ from typing import Any, Final
 
 from acestep.checkpoints.variants import Family
 from acestep.constants import DURATION_MAX_S, INSTRUCTION_TEXT2MUSIC
-from acestep.tasks.instructions import (
-    COMPLETE,
-    COVERS,
-    TASKS,
-    TEXT2MUSIC,
-    TRACKED,
-    TRACKS,
-    WINDOWED,
-    generate_instruction,
-)
-from acestep.tasks.repaint_region import CHUNK_MASK_MODES, REPAINT_MODES, Joints, Window
+from acestep.tasks.repaint import CHUNK_MASK_MODES, REPAINT_MODES, BlendSettings, RepaintRegion
+from acestep.tasks.task_types import COMPLETE, COVER, REGION_TASKS, TASKS, TEXT2MUSIC, TRACK_TASKS, TRACKS
+from acestep.text.prompts import generate_instruction
 from acestep.validation import file, number, one_of, read_seeds, whole
 
 MAX_SEED: Final = (1 << 63) - 1
 
 _ONLY: Final[dict[str, tuple[Any, tuple[str, ...]]]] = {
-    "track_name": ("", TRACKED),
+    "track_name": ("", TRACK_TASKS),
     "complete_track_classes": ([], (COMPLETE,)),
-    "repainting_start": (0.0, WINDOWED),
-    "repainting_end": (-1.0, WINDOWED),
-    "chunk_mask_mode": ("auto", WINDOWED),
-    "repaint_mode": ("balanced", WINDOWED),
-    "repaint_strength": (0.5, WINDOWED),
+    "repainting_start": (0.0, REGION_TASKS),
+    "repainting_end": (-1.0, REGION_TASKS),
+    "chunk_mask_mode": ("auto", REGION_TASKS),
+    "repaint_mode": ("balanced", REGION_TASKS),
+    "repaint_strength": (0.5, REGION_TASKS),
 }
 """The default of each field that only some tasks use, and these tasks."""
 
 
 @dataclass(frozen=True)
-class Assignment:
+class TaskSpec:
     """Fields as in `acestep.params.GenerationParams`; audio codes may be one text an item."""
 
     task_type: str = TEXT2MUSIC
@@ -117,27 +109,27 @@ class Assignment:
         """The first line of the caption prompt: that of the task unless another one was given."""
         if self.instruction != INSTRUCTION_TEXT2MUSIC:
             return self.instruction
-        task = COVERS[0] if self.task_type == TEXT2MUSIC and self.has_codes else self.task_type
+        task = COVER if self.task_type == TEXT2MUSIC and self.has_codes else self.task_type
         return generate_instruction(task, self.track_name, self.complete_track_classes)
 
     @property
-    def coarse(self) -> bool:
+    def quantizes_source(self) -> bool:
         """Whether the model hears only what audio codes keep of the source."""
-        return self.task_type == COVERS[0]
+        return self.task_type == COVER
 
     @property
-    def joints(self) -> Joints:
+    def blend_settings(self) -> BlendSettings:
         """How the window is joined to the rest."""
-        return Joints.of(self.repaint_mode, self.repaint_strength)
+        return BlendSettings.of(self.repaint_mode, self.repaint_strength)
 
-    def window(self, samples: int) -> Window | None:
+    def repaint_region(self, samples: int) -> RepaintRegion | None:
         """The part of a source of *samples* that is made; None if all of it is."""
-        if self.task_type not in WINDOWED:
+        if self.task_type not in REGION_TASKS:
             return None
-        window = Window.of(self.repainting_start, self.repainting_end, samples)
-        if self.has_codes and (window.before or window.after):
+        region = RepaintRegion.of(self.repainting_start, self.repainting_end, samples)
+        if self.has_codes and (region.before or region.after):
             raise ValueError(
                 f"repainting_start is {self.repainting_start:g} and repainting_end {self.repainting_end:g}, but "
                 "audio_codes cannot be lengthened; give src_audio."
             )
-        return window
+        return region

@@ -1,8 +1,7 @@
-"""Text conditions of the synthesizer: the two prompts, their tokens, and the text encoder's states."""
+"""The text encoder: loads it with its tokenizer, and encodes caption and lyric prompts."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,65 +20,14 @@ from acestep.constants import MAX_CAPTION_TOKENS, MAX_LYRIC_TOKENS
 
 
 @dataclass(frozen=True)
-class Metadata:
-    """What the caption prompt says about the piece; `None` and empty print as ``N/A``."""
-
-    bpm: int | None = None
-    timesignature: str = ""
-    keyscale: str = ""
-    duration_s: float | None = None
-
-    def block(self) -> str:
-        """Four lines, each ended by a newline; an unknown duration prints as 30 seconds."""
-        duration = 30 if self.duration_s is None else int(self.duration_s)
-        return (
-            f"- bpm: {self.bpm or 'N/A'}\n- timesignature: {self.timesignature or 'N/A'}\n"
-            f"- keyscale: {self.keyscale or 'N/A'}\n- duration: {duration} seconds\n"
-        )
-
-
-def caption_prompt(instruction: str, caption: str, metadata: Metadata) -> str:
-    """The text encoder's prompt for one caption.
-
-    A caption that already is such a prompt gives only its caption section.
-    """
-    if not instruction.endswith(":"):
-        instruction += ":"
-    section = re.search(r"# Caption\n(.*?)(?:# Metas|\Z)", caption, re.DOTALL)
-    if "# Instruction" in caption and section:
-        caption = section.group(1).strip()
-    return f"# Instruction\n{instruction}\n\n# Caption\n{caption}\n\n# Metas\n{metadata.block()}<|endoftext|>\n"
-
-
-def lego_caption(caption: str, global_caption: str, instruction: str, explicit: bool) -> str:
-    """The caption as models with `Family.lego` read it.
-
-    Args:
-        caption: of the track.
-        global_caption: of the whole piece; left out where *instruction* speaks of a segment.
-        instruction: first line of the prompt.
-        explicit: whether the model is told which part is made.
-    """
-    lines = [f"Local: {caption}", f"Mask Control: {str(explicit).lower()}"]
-    if "a segment" not in instruction.lower():
-        lines.insert(0, f"Global: {global_caption}")
-    return "\n".join(lines)
-
-
-def lyric_prompt(language: str, lyrics: str) -> str:
-    """The lyric encoder's prompt for one text."""
-    return f"# Languages\n{language}\n\n# Lyric\n{lyrics}<|endoftext|>"
-
-
-@dataclass(frozen=True)
 class TextStates:
-    """Text conditions of a batch.
+    """Encoded prompts of a batch.
 
     Attributes:
-        text: states of the caption prompts, ``[B, Lt, H]``.
-        text_mask: true where a caption prompt has a token, bool ``[B, Lt]``.
-        lyrics: embeddings of the lyric prompts, ``[B, Ll, H]``.
-        lyrics_mask: the same for lyrics, bool ``[B, Ll]``.
+        text: last hidden states of the caption prompts, ``[B, Lt, H]``.
+        text_mask: bool ``[B, Lt]``, false at padding.
+        lyrics: token embeddings of the lyric prompts, ``[B, Ll, H]``.
+        lyrics_mask: bool ``[B, Ll]``, false at padding.
         lyric_ids: token ids of the lyric prompts, int64 ``[B, Ll]``.
     """
 
@@ -91,7 +39,9 @@ class TextStates:
 
 
 def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Load the Qwen3 text encoder of *folder* and its tokenizer, which a diffusers pipeline keeps in ``tokenizer``.
+    """Load the Qwen3 text encoder in *folder* and its tokenizer.
+
+    A diffusers pipeline has the tokenizer in the folder ``tokenizer`` next to ``text_encoder``.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged.
@@ -105,16 +55,16 @@ def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple
     encoder: Any = build_empty(lambda: Qwen3Model(Qwen3Config(**checked)))
     tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
     fill(encoder, tensors, folder, device=device, dtype=dtype)
-    beside = folder.parent / "tokenizer"
-    home = beside if folder.name == "text_encoder" and beside.is_dir() else folder
-    return encoder, _load_tokenizer(home, encoder.config)
+    separate = folder.parent / "tokenizer"
+    tokenizer_folder = separate if folder.name == "text_encoder" and separate.is_dir() else folder
+    return encoder, _load_tokenizer(tokenizer_folder, encoder.config)
 
 
 def _load_tokenizer(folder: Path, config: Any) -> Any:
     """The tokenizer in *folder* for an encoder with *config*.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or the encoder knows fewer tokens.
+        CheckpointError: a file is missing or damaged, or the encoder's vocabulary is smaller.
     """
     from transformers import AutoTokenizer
 
@@ -144,11 +94,11 @@ def encode_text(
     device: str,
     caption_tokens: int | None = None,
 ) -> TextStates:
-    """Tokenize and encode prompts (as `caption_prompt` and `lyric_prompt` make them), padded to the longest.
+    """Tokenize and encode prompts (of `acestep.text.prompts`), padded on the right to the longest one.
 
-    The encoder is causal and sees no mask: padding stands on the right and takes real states, which the diffusion
-    transformer attends to. Lyrics are looked up in the embedding table only. Caption prompts are padded or cut to
-    *caption_tokens* where that is given.
+    The encoder is causal and gets no attention mask, so padding has hidden states of its own, which the diffusion
+    transformer attends to. Lyrics are only looked up in the embedding table. If *caption_tokens* is given, caption
+    prompts are padded or cut to that length.
     """
     text_ids, text_mask = _tokenize(tokenizer, captions, MAX_CAPTION_TOKENS, device)
     if caption_tokens is not None:

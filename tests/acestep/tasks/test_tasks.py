@@ -19,7 +19,8 @@ from acestep.inference import GenerationConfig, GenerationParams, GenerationResu
 from acestep.llm_inference import LLMHandler
 from acestep.planner.codes import parse_codes
 from acestep.synthetic import cached
-from acestep.tasks.instructions import SHARED_TASKS, TASKS, generate_instruction
+from acestep.tasks.task_types import SHARED_TASKS, TASKS
+from acestep.text.prompts import generate_instruction
 
 RATE = 48_000
 SOURCE_S = 2.0

@@ -15,7 +15,7 @@ from acestep.sampling.guidance import Guidance, adg, apg, new_momentum
 from acestep.sampling.noise import retake
 from acestep.sampling.schedules import base_schedule, late_start, turbo_schedule
 from acestep.sampling.solver import Sampler, limited
-from acestep.tasks.repaint_injection import Repaint, ramped
+from acestep.tasks.repaint import RepaintInjection, crossfade_weights
 from tests.acestep.variants.deterministic import given, write_vae
 from tests.acestep.variants.golden import GOLDEN
 
@@ -123,15 +123,15 @@ def test_ramps_stand_outside_the_repainted_frames() -> None:
     mask = torch.zeros(8, dtype=torch.bool)
     mask[[2, 4]] = True
     expected = [1 / 3, 2 / 3, 1, 0, 1, 0.75, 0.5, 0.25]
-    torch.testing.assert_close(ramped(mask, 3), torch.tensor(expected))
+    torch.testing.assert_close(crossfade_weights(mask, 3), torch.tensor(expected))
     for whole in (torch.zeros_like(mask), torch.ones_like(mask)):
-        assert torch.equal(ramped(whole, 3), whole.float())
+        assert torch.equal(crossfade_weights(whole, 3), whole.float())
 
 
 def test_repaint_puts_the_source_back() -> None:
     mask = torch.tensor([[False, True, False]])
     ones = torch.ones(1, 3, 2)
-    repaint = Repaint(mask, clean=5 * ones, crossfade_frames=0, injection_ratio=0.5)
+    repaint = RepaintInjection(mask, clean=5 * ones, crossfade_frames=0, injection_ratio=0.5)
     assert repaint.inject(ones, noise=ones, time=0.25)[0, :, 0].tolist() == [4.0, 1.0, 4.0]
     assert repaint.blend(ones) is ones
     assert [repaint.injections(steps) for steps in (1, 3, 5, 8)] == [0, 2, 2, 4]

@@ -16,7 +16,7 @@ from acestep.sampling.noise import Streams, seeded_noise
 from acestep.sampling.sample import EULER, Correction, Sampler
 from acestep.sampling.schedules import turbo_schedule
 from acestep.synthesizer import Synthesizer
-from acestep.tasks.repaint_injection import Repaint
+from acestep.tasks.repaint import RepaintInjection
 from tests.acestep.variants.conditions import condition, context, plain
 from tests.acestep.variants.conftest import Open
 from tests.acestep.variants.deterministic import given
@@ -41,7 +41,7 @@ class Case:
 
 
 def repaint(crossfade_frames: int, injection_ratio: float = 0.5) -> Variation:
-    return Variation(repaint=Repaint(REPAINT_MASK, given("clean"), crossfade_frames, injection_ratio))
+    return Variation(repaint=RepaintInjection(REPAINT_MASK, given("clean"), crossfade_frames, injection_ratio))
 
 
 FROM_SOURCE = Variation(source=given("src"), source_strength=0.6)
@@ -190,7 +190,7 @@ def test_every_option_keeps_the_number_format(open_family: Open, adg: bool) -> N
         source_strength=0.1,
         plain=(states[:, :9], latents),
         cover_strength=0.5,
-        repaint=Repaint(REPAINT_MASK, clean),
+        repaint=RepaintInjection(REPAINT_MASK, clean),
     )
     sampler = Sampler(heun=True, guidance=Guidance(3.0, adg=adg), norm_threshold=0.9, ema=0.1)
     schedule = [1.0, 0.8, 0.5, 0.2]
