@@ -116,7 +116,7 @@ class Clone:
         name = f"repeats-{repeats}"
         side = self._worktree(name)
         folder = self._scratch / name
-        with (folder / "acestep" / "denoiser.py").open("a", encoding="utf-8") as file:
+        with (folder / "acestep" / "dit" / "denoiser.py").open("a", encoding="utf-8") as file:
             file.write(REPEATING.format(repeats=repeats))
         identity = ["-c", "user.name=validate", "-c", "user.email=validate@localhost"]
         self._git(folder, *identity, "commit", "--quiet", "-am", f"Repeat a product {repeats} times")
