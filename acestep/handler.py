@@ -21,11 +21,12 @@ from acestep.constants import (
     TEXT_ENCODER_FOLDER,
     VAE_FOLDER,
 )
-from acestep.memory.device import outside_limit, size
+from acestep.memory.limit import outside_limit
+from acestep.memory.units import format_bytes
 from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
 from acestep.pipeline import Progress, Request, generate
 from acestep.planner.codes import format_codes, parse_codes
-from acestep.runtime.load_options import Options
+from acestep.runtime.load_options import LoadOptions
 from acestep.sampling.guidance import Guidance
 from acestep.sampling.sample import Correction, Sampler
 from acestep.synthesizer import Synthesizer
@@ -99,7 +100,7 @@ class AceStepHandler(Synthesizer):
         self.clear()
         self.last_init_params = None
         try:
-            options = Options.of(
+            options = LoadOptions.resolve(
                 device,
                 dtype,
                 attention_backend,
@@ -134,7 +135,7 @@ class AceStepHandler(Synthesizer):
         done = self.quantized
         quantization = "none"
         if done is not None:
-            quantization = f"{done.method}, {done.layers} linear layers, {size(done.saved_bytes)} saved"
+            quantization = f"{done.method}, {done.layers} linear layers, {format_bytes(done.saved_bytes)} saved"
         return "\n".join(
             [
                 f"[OK] Model initialized successfully on {self.device}",
@@ -143,7 +144,7 @@ class AceStepHandler(Synthesizer):
                 f"Text encoder: {TEXT_ENCODER_FOLDER}",
                 f"Dtype: {str(self.dtype).removeprefix('torch.')}",
                 f"Attention: {self.options.attention}",
-                f"Compiled: {'transformer layers and VAE activation, at their first use' if self.compiler else 'no'}",
+                f"Compiled: {'transformer layers and VAE activation, at their first use' if self.compiled else 'no'}",
                 f"Quantization: {quantization}",
                 f"Offload to CPU: {'yes' if self.options.offload else 'no'}",
                 f"Offload DiT to CPU: {'yes' if self.options.offload_dit else 'no'}",

@@ -16,7 +16,7 @@ from torch import Tensor
 from acestep.audio.write import fade, file_suffix, normalize, save
 from acestep.handler import AceStepHandler, no_progress
 from acestep.llm_inference import LLMHandler
-from acestep.memory.device import outside_limit
+from acestep.memory.limit import outside_limit
 from acestep.params import GenerationConfig, GenerationParams, GenerationResult
 from acestep.pipeline import Progress
 from acestep.planner_api import (

@@ -12,7 +12,7 @@ from torch import Tensor
 from acestep.audio.write import limit_peak, peaks_of
 from acestep.checkpoints.finite import NotFinite, first_not_finite, is_finite
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE, TIMBRE_FRAMES
-from acestep.memory.device import outside_limit
+from acestep.memory.limit import outside_limit
 from acestep.sampling.inputs import Variation
 from acestep.sampling.sample import Correction, Sampler
 from acestep.synthesizer import Synthesizer
@@ -21,7 +21,7 @@ from acestep.tasks.source import SourceAudio
 from acestep.tasks.spec import TaskSpec
 from acestep.text.encoder import TextStates
 from acestep.timing.clock import Clock
-from acestep.timing.stages import Stages
+from acestep.timing.stages import StageRunner
 
 Progress = Callable[..., None]
 """Called as ``progress(fraction, desc=text)``."""
@@ -74,17 +74,17 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         ValueError: the request contradicts itself or the model.
         RuntimeError: the latents are of no use.
     """
-    batch, before, moved = len(request.seeds), _work(clock), replace(models.residence.transfers)
+    batch, before, moved = len(request.seeds), _work(clock), replace(models.offload_manager.transfers)
     report(0.51, desc="Preparing inputs...")
-    stage = Stages(models, clock)
-    with models.residence.keep("text_encoder"), stage("text_encode", "text_encoder", stage.text_bytes()):
+    stage = StageRunner(models, clock)
+    with models.offload_manager.hold("text_encoder"), stage("text_encode", "text_encoder", stage.text_bytes()):
         text = models.encode_text([request.caption], [request.lyric])
         plain_text = _plain_text(models, request, text)
-    with models.residence.keep("vae_encoder"):
+    with models.offload_manager.hold("vae_encoder"):
         references = _encode(models, request.reference, "reference_encode", stage, clock)
         encoded = _encode(models, request.source.waveform, "source_encode", stage, clock)
     tokens = text.text.shape[1] + text.lyrics.shape[1] + 1
-    with models.residence.keep("condition"):
+    with models.offload_manager.hold("condition"):
         with stage("condition_encode", "condition", stage.condition_bytes(tokens + TIMBRE_FRAMES)):
             condition, mask = _condition(models, text, references, batch)
             plain = None if plain_text is None else _condition(models, plain_text, references, batch)[0]
@@ -147,7 +147,7 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
             "spans": [prepared.span] * batch,
             "counts": {**work, "batch": batch, "latent_frames": length},
             "vae_decode": models.decoding.public if models.decoding else {},
-            "transfers": asdict(models.residence.transfers.since(moved)),
+            "transfers": asdict(models.offload_manager.transfers.since(moved)),
             "options": models.in_effect(),
         },
         "success": True,
@@ -158,10 +158,10 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
 def _work(clock: Clock) -> dict[str, int]:
     """What *clock* has counted so far, also in generations before."""
     counted = ("dit_calls", "dit_rows", "encoded_samples")
-    return {name: clock.counts[name] for name in counted} | {"steps": len(clock.visits.get("dit_step", ()))}
+    return {name: clock.counts[name] for name in counted} | {"steps": len(clock.durations_s.get("dit_step", ()))}
 
 
-def _encode(models: Synthesizer, waveform: Tensor | None, name: str, stage: Stages, clock: Clock) -> Tensor | None:
+def _encode(models: Synthesizer, waveform: Tensor | None, name: str, stage: StageRunner, clock: Clock) -> Tensor | None:
     """Latents ``[T, 64]`` of *waveform* ``[2, samples]``, if there is one."""
     if waveform is None:
         return None

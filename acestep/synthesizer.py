@@ -23,10 +23,10 @@ from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
 from acestep.dit.block_ops import Attention, Layer
 from acestep.dit.denoiser import Denoiser
 from acestep.dit.model import load_model, load_vae
-from acestep.memory.device import outside_limit
-from acestep.runtime.load_options import Options
-from acestep.runtime.offload import Residence
-from acestep.runtime.quantization import Quantized, quantize
+from acestep.memory.limit import outside_limit
+from acestep.runtime.load_options import LoadOptions
+from acestep.runtime.offload import OffloadManager
+from acestep.runtime.quantization import QuantizationReport, quantize
 from acestep.sampling.flow_edit import Edit, edited
 from acestep.sampling.inputs import UNVARIED, Variation
 from acestep.sampling.noise import Streams, retake, seeded_noise
@@ -57,9 +57,9 @@ class Synthesizer:
         device: where the models run.
         dtype: the number format they compute in.
         options: how they run, or None.
-        residence: where they are, and what moving them has cost.
+        offload_manager: where they are, and what moving them has cost.
         quantized: what quantization has done, or None.
-        compiler: has compiled what is compiled, or is None.
+        compiled: the compiled regions, or None if `compile_model` was not asked for.
         decoding: how the last waveforms were decoded, or None.
     """
 
@@ -77,13 +77,13 @@ class Synthesizer:
         self.silence_latent: Tensor | None = None
         self.device = "cpu"
         self.dtype = torch.float32
-        self.options: Options | None = None
-        self.residence = Residence({}, "cpu", ())
-        self.quantized: Quantized | None = None
-        self.compiler: Any = None
+        self.options: LoadOptions | None = None
+        self.offload_manager = OffloadManager({}, "cpu", ())
+        self.quantized: QuantizationReport | None = None
+        self.compiled: Any = None
         self.decoding: Decoding | None = None
 
-    def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, options: Options) -> None:
+    def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, options: LoadOptions) -> None:
         """Load every model, and do to them what *options* ask for: quantize first, then compile.
 
         Raises:
@@ -92,21 +92,21 @@ class Synthesizer:
         """
         dtype = options.dtype
         self.device, self.dtype, self.options = options.device, dtype, options
-        self.model = load_model(model_folder, device=options.rest("decoder"), dtype=dtype)
+        self.model = load_model(model_folder, device=options.load_device("decoder"), dtype=dtype)
         self.config, self.family = self.model.config, self.model.family
         self.model.silence_latent = self.silence_latent = self.model.silence_latent.to(options.device)
         if options.quantization:
             self.quantized = quantize(self.model.decoder, options.quantization, options.device)
-        self.vae = load_vae(vae_folder, device=options.rest("vae_decoder"), dtype=dtype)
-        encoder = load_text_encoder(text_folder, device=options.rest("text_encoder"), dtype=dtype)
+        self.vae = load_vae(vae_folder, device=options.load_device("vae_decoder"), dtype=dtype)
+        encoder = load_text_encoder(text_folder, device=options.load_device("text_encoder"), dtype=dtype)
         self.text_encoder, self.text_tokenizer = encoder
         self._check_parts(config_source(model_folder), vae_folder / "config.json", text_folder / "config.json")
-        self.residence = Residence(self.parts(), options.device, options.offloaded)
+        self.offload_manager = OffloadManager(self.parts(), options.device, options.offloaded)
         if options.compile:
-            from acestep.runtime.compilation import Compiler
+            from acestep.runtime.compilation import CompiledRegions
 
-            self.compiler = Compiler()
-            self.compiler.check(options.device)
+            self.compiled = CompiledRegions()
+            self.compiled.check(options.device)
 
     def _check_parts(self, model_config: Path, vae_config: Path, text_config: Path) -> None:
         """See that the models fit together; the arguments are the files that say what they are.
@@ -126,7 +126,7 @@ class Synthesizer:
                 )
 
     def parts(self) -> dict[str, list[Any]]:
-        """The modules that come and go together, by the names that `residence` knows them by."""
+        """The modules that come and go together, by the names that `offload_manager` knows them by."""
         return {
             "text_encoder": [self.text_encoder],
             "condition": [self.model.encoder, self.model.tokenizer, self.model.detokenizer],
@@ -143,7 +143,7 @@ class Synthesizer:
 
         Caption prompts are padded or cut to *caption_tokens* where that is given.
         """
-        with self.residence.use("text_encoder"):
+        with self.offload_manager.on_device("text_encoder"):
             return encode_text(
                 self.text_encoder,
                 self.text_tokenizer,
@@ -166,7 +166,7 @@ class Synthesizer:
             silent = is_silent(waveform)
         if silent:
             return self._silence(frames)[0]
-        with self.residence.use("vae_encoder"):
+        with self.offload_manager.on_device("vae_encoder"):
             chains, parts = encoder_chains(self.vae.encoder, self._activate), []
             for start in range(0, frames, ENCODE_FRAMES):
                 output = (start, min(start + ENCODE_FRAMES, frames))
@@ -191,7 +191,7 @@ class Synthesizer:
         if references is None:
             references = self._silence(TIMBRE_FRAMES).expand(len(text.text), -1, -1)
             owners = torch.arange(len(text.text), device=self.device)
-        with self.residence.use("condition"):
+        with self.offload_manager.on_device("condition"):
             return self.model.encoder(  # type: ignore[no-any-return]
                 text.text, text.text_mask, text.lyrics, text.lyrics_mask, references, owners
             )
@@ -199,7 +199,7 @@ class Synthesizer:
     @torch.inference_mode()
     def coarse_latents(self, latents: Tensor) -> Tensor:
         """What 5 Hz audio codes keep of *latents* ``[B, T, 64]``: tokenized and detokenized, the source of a cover."""
-        with self.residence.use("condition"):
+        with self.offload_manager.on_device("condition"):
             quantized, _ = self.model.tokenizer.tokenize(latents, self.silence_latent)
             return self.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
 
@@ -210,7 +210,7 @@ class Synthesizer:
         Raises:
             NotFinite: the weights hold NaN or infinite numbers.
         """
-        with self.residence.use("condition"):
+        with self.offload_manager.on_device("condition"):
             quantized, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
         if not is_finite(quantized):
             raise NotFinite("The audio tokenizer")
@@ -222,7 +222,7 @@ class Synthesizer:
         nothing = torch.empty(0, LATENT_CHANNELS, device=self.device, dtype=self.dtype)
         by_item = dict.fromkeys(range(len(codes)), nothing)
         lengths = {len(item) for item in codes} - {0}
-        with self.residence.use(*(["condition"] if lengths else [])):
+        with self.offload_manager.on_device(*(["condition"] if lengths else [])):
             for length in lengths:
                 items = [index for index, item in enumerate(codes) if len(item) == length]
                 indices = torch.tensor([codes[index] for index in items], device=self.device)
@@ -284,7 +284,7 @@ class Synthesizer:
             other = seeded_noise(variation.retake_seeds, frames, channels, device=self.device, dtype=self.dtype)
             noise = retake(noise, other, variation.retake_variance)
         start, schedule = variation.start(noise, schedule)
-        with self.residence.use("decoder"):
+        with self.offload_manager.on_device("decoder"):
             switch = None
             if variation.plain is not None:
                 step = int(len(schedule) * variation.cover_strength)
@@ -336,7 +336,7 @@ class Synthesizer:
         self._check_guidance(sampler)
         clock = clock or Clock(self.device)
         draw = Streams(seeds, device=self.device, dtype=self.dtype).like
-        with self.residence.use("decoder"):
+        with self.offload_manager.on_device("decoder"):
             before, after = (self._network(condition, context, sampler, clock) for condition in conditions)
             networks = before, after
             return edited(networks, source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
@@ -360,7 +360,7 @@ class Synthesizer:
             context,
             self.model.encoder.null_condition_emb.to(self.device) if guided else None,
             Attention(self.options.attention if self.options else "sdpa"),
-            self.compiler.layer if self.compiler else Layer,
+            self.compiled.layer if self.compiled else Layer,
         )
 
     def _network(self, condition: Tensor, context: Tensor, sampler: Sampler, clock: Clock) -> Velocity:
@@ -388,7 +388,7 @@ class Synthesizer:
         Raises:
             OutOfMemoryError: there is no way that fits.
         """
-        with self.residence.use("vae_decoder"):
+        with self.offload_manager.on_device("vae_decoder"):
             waveforms, self.decoding = decode(
                 self.vae.decoder,
                 latents,
@@ -402,7 +402,7 @@ class Synthesizer:
     def in_effect(self) -> dict[str, Any]:
         """What the options have led to: counted where it can be counted."""
         assert self.options is not None
-        compiled = self.compiler.done if self.compiler else None
+        compiled = self.compiled.stats if self.compiled else None
         return {
             "device": self.device,
             "dtype": str(self.dtype).removeprefix("torch."),
@@ -417,7 +417,7 @@ class Synthesizer:
 
     @property
     def _activate(self) -> Any:
-        return self.compiler.activate if self.compiler else snake
+        return self.compiled.activate if self.compiled else snake
 
     def _silence(self, frames: int) -> Tensor:
         """Latents of silence ``[1, frames, 64]``, repeated where the stored ones end."""

@@ -19,8 +19,8 @@ from acestep.checkpoints.folders import build_empty
 from acestep.checkpoints.variants import Family
 from acestep.constants import LATENT_CHANNELS
 from acestep.dit.model import AceStepModel
-from acestep.runtime.load_options import Options
-from acestep.runtime.offload import Residence
+from acestep.runtime.load_options import LoadOptions
+from acestep.runtime.offload import OffloadManager
 from acestep.runtime.quantization import quantize
 from acestep.synthesizer import Synthesizer
 from acestep.synthetic.synthesizer import (
@@ -37,7 +37,7 @@ TEXT_VOCABULARY: Final = 151_669
 """Of the released text encoder."""
 
 
-def open_shapes(family: Family, options: Options, scale: Scale = "full") -> Synthesizer:
+def build_meta_models(family: Family, options: LoadOptions, scale: Scale = "full") -> Synthesizer:
     """The models of *family* without storage, as *options* (whatever device they name) would load them.
 
     Raises:
@@ -58,13 +58,13 @@ def open_shapes(family: Family, options: Options, scale: Scale = "full") -> Synt
         if hasattr(module, "weight_g"):
             remove_weight_norm(module)
     models.text_encoder = _plain(build_empty(lambda: _text_encoder(scale)), dtype)
-    models.residence = Residence(models.parts(), DEVICE, options.offloaded)
+    models.offload_manager = OffloadManager(models.parts(), DEVICE, options.offloaded)
     return models
 
 
-def text_states(models: Synthesizer, caption_tokens: int, lyric_tokens: int) -> TextStates:
+def meta_text_states(models: Synthesizer, caption_tokens: int, lyric_tokens: int) -> TextStates:
     """What the text encoder makes of a caption and lyrics of so many tokens."""
-    with models.residence.use("text_encoder"):
+    with models.offload_manager.on_device("text_encoder"):
         caption, lyrics = (
             torch.empty(1, count, device=DEVICE, dtype=torch.int64) for count in (caption_tokens, lyric_tokens)
         )

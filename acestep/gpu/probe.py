@@ -10,14 +10,13 @@ import logging
 import math
 import os
 import platform
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
+
+from acestep.memory.units import GIB
 
 DEBUG_MAX_CUDA_VRAM_ENV: Final = "MAX_CUDA_VRAM"
 DEBUG_MAX_MPS_VRAM_ENV: Final = "MAX_MPS_VRAM"
 DEBUG_MAX_XPU_VRAM_ENV: Final = "MAX_XPU_VRAM"
-GIB: Final = 2**30
 CONTEXT_GB: Final = 0.5
 """What the driver of a consumer card takes for itself."""
 
@@ -141,30 +140,12 @@ def enforce_cap() -> str:
     return "cuda-cap"
 
 
-@contextmanager
-def simulated_vram(size_gb: float) -> Iterator[str]:
-    """This process has a GPU of *size_gb* inside the block, config and allocator's cap included.
+def restore_cap() -> None:
+    """Put the size that the environment names now on torch's CUDA allocator, or lift the cap if it names none."""
+    if is_cuda_available() and enforce_cap() == "none":
+        import torch
 
-    Yields what `enforce_cap` says. Behind the block everything is as before.
-
-    Raises:
-        ValueError: the size is not a positive number.
-    """
-    from acestep.gpu_config import get_gpu_config, replace_global_gpu_config
-
-    if not (size_gb > 0 and math.isfinite(size_gb)):
-        raise ValueError(f"A simulated GPU of {size_gb} GiB cannot be: give a positive number.")
-    before = os.environ.get(DEBUG_MAX_CUDA_VRAM_ENV)
-    os.environ[DEBUG_MAX_CUDA_VRAM_ENV] = f"{size_gb:g}"
-    previous = replace_global_gpu_config(get_gpu_config(size_gb))
-    try:
-        yield enforce_cap()
-    finally:
-        replace_global_gpu_config(previous)
-        os.environ.pop(DEBUG_MAX_CUDA_VRAM_ENV)
-        if before is not None:
-            os.environ[DEBUG_MAX_CUDA_VRAM_ENV] = before
-        _restore_cap()
+        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def free_for_planner_gb() -> tuple[float, float] | None:
@@ -181,14 +162,6 @@ def free_for_planner_gb() -> tuple[float, float] | None:
 
     found: tuple[float, float] | None = _probe(measure, None)
     return found
-
-
-def _restore_cap() -> None:
-    """The cap of the size that the environment names now, or none."""
-    if is_cuda_available() and enforce_cap() == "none":
-        import torch
-
-        torch.cuda.set_per_process_memory_fraction(1.0)
 
 
 def simulated_gb(name: str = DEBUG_MAX_CUDA_VRAM_ENV) -> float | None:

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from acestep.constants import LATENT_RATE
-from acestep.gpu.probe import GIB, budget_gb
+from acestep.gpu.probe import budget_gb
 from acestep.gpu.tiers import GPUConfig
+from acestep.memory.units import GIB
 
-LADDER: Final = (1, 2, 4, 8)
+BATCH_SIZES: Final = (1, 2, 4, 8)
 """Batch sizes that are tried for the largest one."""
 
 
@@ -53,7 +54,7 @@ LM_FORWARD_GB: Final = 0.3
 
 
 @dataclass(frozen=True)
-class Setup:
+class ModelSetup:
     """What is loaded, and where it rests.
 
     Attributes:
@@ -73,7 +74,7 @@ class Setup:
     lm_backend: str = "vllm"
 
     @classmethod
-    def of(cls, config: GPUConfig, *, with_lm: bool, dit: str = "2B") -> Setup:
+    def from_config(cls, config: GPUConfig, *, with_lm: bool, dit: str = "2B") -> ModelSetup:
         """What *config* does unless it is told otherwise."""
         size = config.recommended_lm_model.rpartition("-")[2] if with_lm and config.init_lm_default else ""
         return cls(
@@ -90,7 +91,7 @@ class Setup:
         """Whether the planner is on the GPU beside its stage, too."""
         return self.lm_backend != "pt" or not self.offload
 
-    def variant(self, name: str) -> Setup:
+    def variant(self, name: str) -> ModelSetup:
         """The same as ``default``, ``no-quant`` (not quantized) or ``no-offload`` (nor offloaded)."""
         if name == "default":
             return self
@@ -99,7 +100,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerationShape:
     """A generation: seconds, items, tokens of the condition, and whether every step also runs without condition."""
 
     duration_s: float = 30
@@ -115,12 +116,12 @@ class Prediction:
     Attributes:
         stages_gb: peak of each stage, in order.
         budget_gb: what there is.
-        chunk_frames: latent frames that are decoded at once.
+        tile_frames: latent frames that are decoded at once.
     """
 
     stages_gb: dict[str, float]
     budget_gb: float
-    chunk_frames: int
+    tile_frames: int
 
     @property
     def peak_stage(self) -> str:
@@ -137,7 +138,7 @@ class Prediction:
         return self.peak_gb * (1 + fragmentation) <= self.budget_gb
 
 
-def predict(size_gb: float, setup: Setup, request: Request = Request()) -> Prediction:
+def predict(size_gb: float, setup: ModelSetup, request: GenerationShape = GenerationShape()) -> Prediction:
     """What *request* takes up on a GPU of *size_gb* with *setup*."""
     budget, dit, batch = budget_gb(size_gb), DITS[setup.dit], request.batch
     model = (2 * dit.parameters - (dit.quantized if setup.quantized else 0)) / GIB
@@ -148,7 +149,7 @@ def predict(size_gb: float, setup: Setup, request: Request = Request()) -> Predi
     dit_comes, others_come = (model if setup.offload_dit else 0.0), setup.offload
     decoding = always + (vae if others_come else 0.0)
     chunk = next(frames for least, frames in VAE_CHUNKS if budget - decoding >= least or not least)
-    chunk = min(chunk, frames_of(request.duration_s))
+    chunk = min(chunk, latent_frames(request.duration_s))
     stages = {"load": always}
     if setup.lm:
         stages["lm"] = always + (0.0 if stays else planner) + LM_FORWARD_GB
@@ -158,30 +159,30 @@ def predict(size_gb: float, setup: Setup, request: Request = Request()) -> Predi
     return Prediction(stages, budget, chunk)
 
 
-def planner_gb(setup: Setup, batch: int) -> float:
+def planner_gb(setup: ModelSetup, batch: int) -> float:
     """Weights of the planner and the keys and values of all its sequences, two a piece under guidance."""
     if setup.lm is None:
         return 0.0
     return LM_GB[setup.lm] + 2 * batch * KV_TOKENS * KV_TOKEN_BYTES[setup.lm] / GIB
 
 
-def largest_batch(size_gb: float, setup: Setup, duration_s: float = 30) -> int:
-    """The largest batch of `LADDER` that fits, as do all smaller ones; 0 if none does."""
+def largest_batch(size_gb: float, setup: ModelSetup, duration_s: float = 30) -> int:
+    """The largest batch of `BATCH_SIZES` that fits, as do all smaller ones; 0 if none does."""
     largest = 0
-    for batch in LADDER:
-        if not predict(size_gb, setup, Request(duration_s, batch)).fits():
+    for batch in BATCH_SIZES:
+        if not predict(size_gb, setup, GenerationShape(duration_s, batch)).fits():
             break
         largest = batch
     return largest
 
 
-def diffusion_gb(dit: Dit, request: Request) -> float:
+def diffusion_gb(dit: Dit, request: GenerationShape) -> float:
     """Activations of the transformer under fused attention in 2-byte numbers."""
-    rows, tokens = request.batch * (2 if request.guided else 1), -(-frames_of(request.duration_s) // 2)
+    rows, tokens = request.batch * (2 if request.guided else 1), -(-latent_frames(request.duration_s) // 2)
     activations = rows * (dit.condition_bytes * request.condition_tokens + dit.token_bytes * tokens)
     return (activations + 4 * tokens**2) / GIB
 
 
-def frames_of(duration_s: float) -> int:
+def latent_frames(duration_s: float) -> int:
     """Latent frames of so many seconds."""
     return int(-(-LATENT_RATE * duration_s // 1))

@@ -24,24 +24,24 @@ _OF_ITS_OWN: Final[dict[str, Any]] = {"recompile_limit": 64, "isolate_recompiles
 
 
 @dataclass(frozen=True)
-class Compiled:
+class CompileStats:
     """How many graphs there are, and how often one has run."""
 
     graphs: int = 0
     calls: int = 0
 
 
-class Compiler:
+class CompiledRegions:
     """Compiles regions with Inductor.
 
     Attributes:
         layer: a `Layer` with compiled operations.
         activate: the compiled `snake`.
-        done: what has been compiled, and has run, so far.
+        stats: what has been compiled, and has run, so far.
     """
 
     def __init__(self) -> None:
-        self.done = Compiled()
+        self.stats = CompileStats()
         self.activate = self._compile(snake)
         operations = [name for name, value in vars(Layer).items() if callable(value) and not name.startswith("_")]
         self.layer: type[Layer] = type(
@@ -77,10 +77,10 @@ class Compiler:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torchao's tensors are not kept in a cache on disk
             run: Any = compile_fx(graph, inputs)
-        self.done = Compiled(self.done.graphs + 1, self.done.calls)
+        self.stats = CompileStats(self.stats.graphs + 1, self.stats.calls)
 
         def counted(*arguments: Any) -> Any:
-            self.done = Compiled(self.done.graphs, self.done.calls + 1)
+            self.stats = CompileStats(self.stats.graphs, self.stats.calls + 1)
             return run(*arguments)
 
         return counted

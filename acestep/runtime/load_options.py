@@ -16,7 +16,7 @@ DTYPES: Final = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
-class Options:
+class LoadOptions:
     """Checked options; what is asked for here happens, or loading fails.
 
     Attributes:
@@ -38,7 +38,7 @@ class Options:
     offload_dit: bool = False
 
     @classmethod
-    def of(
+    def resolve(
         cls,
         device: str,
         dtype: str | None = None,
@@ -49,7 +49,7 @@ class Options:
         quantization: str | None = None,
         offload: bool = False,
         offload_dit: bool = False,
-    ) -> Options:
+    ) -> LoadOptions:
         """Check what a caller asks for; ``auto`` and None are what suits the machine.
 
         Raises:
@@ -79,6 +79,6 @@ class Options:
         parts = ("text_encoder", "vae_encoder", "vae_decoder") if self.offload else ()
         return (*parts, "condition", "decoder") if self.offload_dit else parts
 
-    def rest(self, part: str) -> str:
+    def load_device(self, part: str) -> str:
         """The device that *part* is loaded to."""
         return "cpu" if part in self.offloaded else self.device

@@ -17,7 +17,7 @@ from acestep.timing.clock import Clock
 
 
 @dataclass
-class Transfers:
+class TransferStats:
     """What moving weights to a device has cost so far: how often, bytes and seconds."""
 
     times: int = 0
@@ -30,14 +30,14 @@ class Transfers:
         self.moved_bytes += moved_bytes
         self.seconds += seconds
 
-    def since(self, before: Transfers) -> Transfers:
+    def since(self, before: TransferStats) -> TransferStats:
         """What has been added since *before*."""
-        return Transfers(
+        return TransferStats(
             self.times - before.times, self.moved_bytes - before.moved_bytes, self.seconds - before.seconds
         )
 
 
-class Residence:
+class OffloadManager:
     """Keeps the weights of named parts on a device: always, or only while they are used.
 
     Between uses an offloaded part is in the host's memory, and stays there: what a use sees are copies on the device,
@@ -54,19 +54,19 @@ class Residence:
         self.offloaded = frozenset(offloaded)
         self._keepers: Counter[str] = Counter()
         self._resting: dict[str, list[tuple[dict[str, Any], str, Tensor]]] = {}
-        self.transfers = Transfers()
+        self.transfers = TransferStats()
 
     @contextmanager
-    def use(self, *names: str) -> Iterator[None]:
+    def on_device(self, *names: str) -> Iterator[None]:
         """Have these parts on the device inside the ``with`` block."""
-        with self.keep(*names):
+        with self.hold(*names):
             for name in names:
                 if name in self.offloaded and name not in self._resting:
                     self._fetch(name)
             yield
 
     @contextmanager
-    def keep(self, *names: str) -> Iterator[None]:
+    def hold(self, *names: str) -> Iterator[None]:
         """Parts that are moved for a use inside the ``with`` block stay until its end."""
         self._keepers.update(names)
         try:
@@ -90,7 +90,7 @@ class Residence:
         with clock.span("move"), torch.inference_mode(False), torch.no_grad():
             for slots, key, tensor in _slots(self._parts[name]):
                 resting.append((slots, key, tensor))
-                slots[key] = copied(tensor, self._device)
+                slots[key] = copy_tensor(tensor, self._device)
                 moved += stored_bytes(tensor)
         self.transfers.add(moved, clock.seconds("move"))
 
@@ -108,7 +108,7 @@ def _slots(modules: Sequence[nn.Module]) -> Iterator[tuple[dict[str, Any], str, 
                 yield from [(slots, key, tensor) for key, tensor in slots.items() if tensor is not None]
 
 
-def copied(tensor: Tensor, device: str, dtype: torch.dtype | None = None) -> Tensor:
+def copy_tensor(tensor: Tensor, device: str, dtype: torch.dtype | None = None) -> Tensor:
     """A copy of *tensor* on *device*, with the same layout; a parameter stays one."""
     plain = tensor.detach()
     there = plain.clone() if plain.device == torch.device(device) else plain.to(device)
@@ -117,10 +117,10 @@ def copied(tensor: Tensor, device: str, dtype: torch.dtype | None = None) -> Ten
     return nn.Parameter(there, requires_grad=False) if isinstance(tensor, nn.Parameter) else there
 
 
-def copied_module(module: nn.Module, device: str, dtype: torch.dtype) -> Any:
+def copy_module(module: nn.Module, device: str, dtype: torch.dtype) -> Any:
     """A copy of *module* on *device* in *dtype*; nothing is copied on the device where it is."""
     tensors = [*module.parameters(), *module.buffers()]
-    return deepcopy(module, {id(tensor): copied(tensor, device, dtype) for tensor in tensors})
+    return deepcopy(module, {id(tensor): copy_tensor(tensor, device, dtype) for tensor in tensors})
 
 
 def stored_bytes(tensor: Tensor) -> int:

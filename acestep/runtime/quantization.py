@@ -15,7 +15,7 @@ METHODS: Final = ("int8_weight_only", "fp8_weight_only", "w8a8_dynamic")
 
 
 @dataclass(frozen=True)
-class Quantized:
+class QuantizationReport:
     """What quantization has done: method, number of linear layers, and their weights' bytes before and after."""
 
     method: str
@@ -29,7 +29,7 @@ class Quantized:
         return self.before_bytes - self.after_bytes
 
 
-def quantize(model: nn.Module, method: str, device: str) -> Quantized:
+def quantize(model: nn.Module, method: str, device: str) -> QuantizationReport:
     """Quantize the weight of every linear layer of *model*, in place.
 
     Args:
@@ -52,7 +52,7 @@ def quantize(model: nn.Module, method: str, device: str) -> Quantized:
     plain = [layer for layer in layers if not is_quantized(layer)]
     if plain:
         raise ValueError(f"quantization={method!r} left {len(plain)} of {len(layers)} linear layers as they were.")
-    return Quantized(method, len(layers), before, sum(stored_bytes(layer.weight) for layer in layers))
+    return QuantizationReport(method, len(layers), before, sum(stored_bytes(layer.weight) for layer in layers))
 
 
 def linear_layers(model: nn.Module) -> list[nn.Linear]:

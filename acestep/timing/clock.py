@@ -28,13 +28,13 @@ class Clock:
     in both, so only stages that never nest add up to the wall time.
 
     Attributes:
-        visits: seconds of every visit, by stage.
+        durations_s: seconds of every visit, by stage.
         counts: work that does not jitter, by name.
     """
 
     def __init__(self, device: str = "cpu") -> None:
         self.device = device
-        self.visits: dict[str, list[float]] = {}
+        self.durations_s: dict[str, list[float]] = {}
         self.counts: Counter[str] = Counter()
 
     def now(self) -> float:
@@ -53,8 +53,8 @@ class Clock:
 
     def add(self, name: str, seconds: float) -> None:
         """Count *seconds* measured elsewhere as one visit of stage *name*."""
-        self.visits.setdefault(name, []).append(seconds)
+        self.durations_s.setdefault(name, []).append(seconds)
 
     def seconds(self, name: str) -> float:
         """Total seconds of stage *name*; 0.0 if it was never entered."""
-        return sum(self.visits.get(name, ()))
+        return sum(self.durations_s.get(name, ()))

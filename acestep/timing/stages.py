@@ -31,7 +31,7 @@ MASK_BYTES: Final = 16
 """For a pair of tokens, while diffusers makes a mask: differences as int64, booleans, the mask itself."""
 
 
-class Stages:
+class StageRunner:
     """Runs the stages of one generation of *models* by *clock*."""
 
     def __init__(self, models: Synthesizer, clock: Clock) -> None:
@@ -45,7 +45,7 @@ class Stages:
             OutOfMemoryError: memory ran out inside; it tells the stage, and what that needs: by *need_bytes*, and the
                 weights of *part* if they were to be moved.
         """
-        transfers, clock = self._models.residence.transfers, self._clock
+        transfers, clock = self._models.offload_manager.transfers, self._clock
         free = free_bytes(self._models.device)
         moved, start = transfers.seconds, clock.now()
         try:
@@ -53,7 +53,7 @@ class Stages:
         except Exception as error:
             if isinstance(error, OutOfMemoryError) or not is_out_of_memory(error):
                 raise
-            need = need_bytes + self._models.residence.moved_bytes(part)
+            need = need_bytes + self._models.offload_manager.moved_bytes(part)
             raise OutOfMemoryError(name, need, free, self._models.device, self._remedy(name)) from None
         finally:
             moved = transfers.seconds - moved

@@ -34,7 +34,7 @@ def time_costs(clock: Clock, planner: Mapping[str, float], wall_s: float) -> dic
         wall_s: seconds of the whole call.
     """
     stages = {key: clock.seconds(stage) for stage, key in _STAGES.items()}
-    steps = clock.visits.get("dit_step", [])
+    steps = clock.durations_s.get("dit_step", [])
     diffusion = stages["dit_diffusion_time_cost"]
     return {
         **planner,

@@ -16,8 +16,10 @@ import torch
 from torch import Tensor
 
 from acestep.constants import DURATION_MAX_S, HOP_SAMPLES, LATENT_RATE
-from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory, limited, outside_limit, release, size
-from acestep.runtime.offload import copied_module
+from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory, release
+from acestep.memory.limit import limit_is_active, outside_limit
+from acestep.memory.units import format_bytes
+from acestep.runtime.offload import copy_module
 from acestep.vae.oobleck import Activate, decoder_chains, snake
 from acestep.vae.tiling import Chain, needed, peak_elements, run_chains
 from acestep.validation import whole
@@ -135,7 +137,7 @@ def decode(
 
 def rungs(batch: int, frames: int, device: str, tiled: bool, window: int | None) -> Iterator[Rung]:
     """The ladder, from the top."""
-    elsewhere = limited() or not device.startswith("cpu")
+    elsewhere = limit_is_active() or not device.startswith("cpu")
     if not (elsewhere and _flag(ON_CPU_VARIABLE)):
         items = batch
         while items and (window is None or window >= frames or not tiled):
@@ -176,7 +178,7 @@ def _misfit(chains: list[Chain], rung: Rung, columns: Tensor, device: str) -> st
     free = free_bytes(device)
     if need <= FREE_SHARE * free:
         return ""
-    return f"would take about {size(need)}, over {FREE_SHARE:.0%} of the {size(free)} that are free"
+    return f"would take about {format_bytes(need)}, over {FREE_SHARE:.0%} of the {format_bytes(free)} that are free"
 
 
 def _try(decoder: Any, chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor | None:
@@ -186,7 +188,7 @@ def _try(decoder: Any, chains: list[Chain], columns: Tensor, decoding: Decoding)
             return _run(chains, columns, decoding)
         with outside_limit():
             host = _host(columns)
-            there = copied_module(decoder, host, torch.float32)
+            there = copy_module(decoder, host, torch.float32)
             return _run(decoder_chains(there), columns.to(host, torch.float32), decoding)
     except Exception as error:
         if not is_out_of_memory(error):

@@ -96,17 +96,17 @@ def open_models(asked: Asked) -> Any:
     """Return the models that *asked* needs, without storage, in numbers of 2 bytes."""
     import torch
 
-    options = require("acestep.runtime.load_options", "Options")(
+    options = require("acestep.runtime.load_options", "LoadOptions")(
         "meta", torch.bfloat16, "sdpa", False, asked.quantization, asked.offload, asked.offload_dit
     )
     family = require("acestep.checkpoints.variants", "family_named")(asked.family)
-    return require("acestep.gpu.meta_models", "open_shapes")(family, options, asked.scale)
+    return require("acestep.gpu.meta_models", "build_meta_models")(family, options, asked.scale)
 
 
 def _stages(asked: Asked, models: Any, run: _Run) -> None:
     import torch
 
-    text_states = require("acestep.gpu.meta_models", "text_states")
+    text_states = require("acestep.gpu.meta_models", "meta_text_states")
     frames = int(LATENT_RATE * asked.duration)
     text = run("text_encode", lambda: text_states(models, asked.caption_tokens, asked.lyric_tokens))
     if text is None:
@@ -147,7 +147,7 @@ class _Run:
     def __init__(self, models: Any, limit_bytes: int, beside_bytes: int) -> None:
         self._models, self._limit_bytes = models, limit_bytes
         self._always = _resting_bytes(models) + beside_bytes
-        self._counted = counting(require("acestep.memory.device", "MemoryLimit"))
+        self._counted = counting(require("acestep.memory.limit", "MemoryLimit"))
         self._limit: Any = None
         self._fused: Any = None
         self._marks: list[tuple[int, int]] = []
@@ -159,7 +159,7 @@ class _Run:
         fused, weights = require("acestep.gpu.meta_models", "FusedAttention")(), self._always
         limit = self._counted(self._limit_bytes, weights + sum(tensor.nbytes for tensor in held), "meta")
         self._limit, self._fused, self._marks = limit, fused, []
-        moved = self._models.residence.transfers.moved_bytes
+        moved = self._models.offload_manager.transfers.moved_bytes
         result = None
         try:
             with fused, limit:
@@ -168,7 +168,7 @@ class _Run:
             if not is_out_of_memory(error):
                 raise
             self.found.failed, self.found.reason = name, str(error)
-        moved = self._models.residence.transfers.moved_bytes - moved
+        moved = self._models.offload_manager.transfers.moved_bytes - moved
         self.found.stages[name] = Stage(weights + moved, limit.peak_bytes, limit.flops + fused.flops, limit.operators)
         return result
 
@@ -191,7 +191,7 @@ def _resting_bytes(models: Any) -> int:
     resting = [
         module
         for name, modules in models.parts().items()
-        if name not in models.residence.offloaded
+        if name not in models.offload_manager.offloaded
         for module in modules
     ]
     return sum(stored(tensor) for module in resting for tensor in (*module.parameters(), *module.buffers()))

@@ -16,7 +16,7 @@ import torch
 from acestep.handler import AceStepHandler
 from acestep.inference import GenerationConfig, GenerationParams, generate_music
 from acestep.llm_inference import LLMHandler
-from acestep.memory.device import MemoryLimit
+from acestep.memory.limit import MemoryLimit
 
 MIB = 1 << 20
 

@@ -139,4 +139,4 @@ def test_each_step_is_a_visit_of_the_clock() -> None:
     noise = torch.ones(1, 4, 64)
     latents = sample(lambda x, _t: x, noise, [1.0, 0.5], correction=None, clock=clock)
     assert torch.equal(latents, noise * 0.5 * 0.5)
-    assert len(clock.visits["dit_step"]) == 2
+    assert len(clock.durations_s["dit_step"]) == 2

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from acestep.handler import AceStepHandler
-from acestep.runtime.offload import Residence
-from acestep.runtime.quantization import Quantized
+from acestep.runtime.offload import OffloadManager
+from acestep.runtime.quantization import QuantizationReport
 from acestep.synthetic import cached
 from benchmarks.harness.device import module_bytes, tensor_bytes
 from benchmarks.harness.matrices import OPTIONS_MATRIX
@@ -76,8 +76,10 @@ def test_compiled_graphs_are_counted_after_they_were_compiled(settings, monkeypa
 
 
 def test_an_option_that_is_silently_left_out_fails(settings, monkeypatch):
-    monkeypatch.setattr("acestep.synthesizer.quantize", lambda _model, method, _device: Quantized(method, 0, 0, 0))
-    monkeypatch.setattr("acestep.runtime.compilation.Compiler._compile", lambda _self, region: region)
+    monkeypatch.setattr(
+        "acestep.synthesizer.quantize", lambda _model, method, _device: QuantizationReport(method, 0, 0, 0)
+    )
+    monkeypatch.setattr("acestep.runtime.compilation.CompiledRegions._compile", lambda _self, region: region)
 
     with pytest.raises(CellFailed, match="quantization=int8_weight_only, but 0 quantized layers"):
         Options().prepare(settings, INT8)
@@ -86,7 +88,7 @@ def test_an_option_that_is_silently_left_out_fails(settings, monkeypatch):
 
 
 def test_offloading_that_moves_nothing_fails(settings, monkeypatch):
-    monkeypatch.setattr(Residence, "use", lambda *_: nullcontext())
+    monkeypatch.setattr(OffloadManager, "on_device", lambda *_: nullcontext())
 
     with pytest.raises(CellFailed, match="offload=all, but 0 transfers"):
         Options().prepare(settings, ALL)

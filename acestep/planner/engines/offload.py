@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from acestep.memory.device import release
 from acestep.planner.engines.decoder import Decoder
-from acestep.runtime.offload import Transfers
+from acestep.runtime.offload import TransferStats
 from acestep.timing.clock import Clock
 
 
@@ -23,7 +23,7 @@ class Residence:
 
     def __init__(self, decoder: Decoder, device: str, *, offload: bool) -> None:
         """With *offload* the weights of *decoder* are the host's; without they are on *device* already."""
-        self.transfers = Transfers()
+        self.transfers = TransferStats()
         self._device, self._offloads, self._depth = device, offload, 0
         self._host: Decoder | None = decoder
         self._resident: Decoder | None = None if offload else decoder

@@ -24,7 +24,7 @@ class Footprints:
     def load(self, settings: Settings) -> dict[str, Any]:
         """Hold the models that the last cell had; nothing depends on scale or device of *settings*."""
         del settings
-        require("acestep.gpu.meta_models", "open_shapes")
+        require("acestep.gpu.meta_models", "build_meta_models")
         return {}
 
     def facts(self, state: dict[str, Any]) -> Mapping[str, Scalar]:  # noqa: ARG002 - of all cells

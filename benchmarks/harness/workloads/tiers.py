@@ -76,7 +76,7 @@ def _predict(cell: Cell) -> Sample:
 
 
 def _boundary(cell: Cell) -> Sample:
-    predict, request_class = require("acestep.memory.predict", "predict", "Request")
+    predict, request_class = require("acestep.memory.predict", "predict", "GenerationShape")
     request = request_class(float(cell["duration"]))
     sizes = range(2, 49)
 
@@ -119,7 +119,7 @@ def _run(cell: Cell) -> Sample:
 def _setup(cell: Cell) -> Any:
     """Return how the tier of *cell* loads its models."""
     config = require("acestep.gpu_config", "get_gpu_config")(float(cell["vram_gb"]))
-    return require("acestep.memory.predict", "Setup").of(config, with_lm=cell["lm"] == "tier")
+    return require("acestep.memory.predict", "ModelSetup").from_config(config, with_lm=cell["lm"] == "tier")
 
 
 STAGES: dict[str, Callable[[Cell], Sample]] = {

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from acestep.constants import LM_PREFIX
 from acestep.examples import Example
-from acestep.gpu.probe import GIB, budget_gb, is_cuda_available, simulated_vram
-from acestep.memory.predict import LM_FORWARD_GB, Request, frames_of, planner_gb, predict
+from acestep.gpu.probe import budget_gb, is_cuda_available
+from acestep.gpu.simulation import simulated_vram
+from acestep.memory.predict import LM_FORWARD_GB, GenerationShape, latent_frames, planner_gb, predict
+from acestep.memory.units import GIB
 from scripts.tracker.profiling.session import SetupError, family_of, find_checkpoints
 from scripts.tracker.profiling.tier_tables import TierTest
 
@@ -41,12 +43,12 @@ class Way:
 
 def _analytic(example: Example, arguments: argparse.Namespace) -> Runner:  # noqa: ARG001 - all ways are opened alike
     def run(task: Task) -> TierTest:
-        predicted = predict(task.size_gb, task.setup, Request(task.duration_s, task.batch))
-        chunk = predicted.chunk_frames
+        predicted = predict(task.size_gb, task.setup, GenerationShape(task.duration_s, task.batch))
+        chunk = predicted.tile_frames
         found = {
             "peak_gb": predicted.peak_gb,
             "stages_gb": predicted.stages_gb,
-            "vae_path": "whole" if chunk >= frames_of(task.duration_s) else f"tiled {chunk}",
+            "vae_path": "whole" if chunk >= latent_frames(task.duration_s) else f"tiled {chunk}",
         }
         if predicted.fits():
             return task.test("ok", "computed by formula", **found)
@@ -110,7 +112,7 @@ def _budget(example: Example, arguments: argparse.Namespace) -> Runner:
     torch.set_num_threads(1)
 
     def run(task: Task) -> TierTest:
-        from acestep.memory.device import MemoryLimit
+        from acestep.memory.limit import MemoryLimit
         from benchmarks.harness.device import module_bytes
 
         how = f"measured on tiny models, {share * 1024:.1f}MB for 1GB"
@@ -118,7 +120,9 @@ def _budget(example: Example, arguments: argparse.Namespace) -> Runner:
             dit, lm = load(task, arguments, root, "cpu", "pt", compiled=False)
         except SetupError as error:
             return task.test("fail", how, stage="init", reason=str(error))
-        there = [module for name, each in dit.parts().items() if name not in dit.residence.offloaded for module in each]
+        there = [
+            module for name, each in dit.parts().items() if name not in dit.offload_manager.offloaded for module in each
+        ]
         resident = sum(map(module_bytes, [*there, *([] if lm is None else [lm.llm])]))
         limit = MemoryLimit(int(budget_gb(task.size_gb) * GIB * share), resident)
         start = time.perf_counter()

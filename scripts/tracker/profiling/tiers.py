@@ -10,7 +10,7 @@ from typing import Any
 from acestep.examples import Example
 from acestep.gpu.probe import is_cuda_available
 from acestep.gpu_config import GPUConfig, check_duration_limit, get_dit_type_from_path, get_gpu_config
-from acestep.memory.predict import LADDER, Setup
+from acestep.memory.predict import BATCH_SIZES, ModelSetup
 from scripts.tracker.profiling.results import Results
 from scripts.tracker.profiling.session import find_checkpoints
 from scripts.tracker.profiling.tier_runs import RUNS
@@ -38,7 +38,7 @@ class Task:
     size_gb: int
     config: GPUConfig
     variant: str
-    setup: Setup
+    setup: ModelSetup
     duration_s: float
     batch: int
     compile: bool
@@ -107,7 +107,7 @@ def _tests(arguments: argparse.Namespace, runner: Callable[[Task], TierTest]) ->
 def variants(size: int, config: GPUConfig, arguments: argparse.Namespace) -> Iterator[Task]:
     """The default test of a size, and with ``--tier-boundary`` those without quantization and without offload."""
     dit = "XL" if get_dit_type_from_path(arguments.config_path).startswith("xl") else "2B"
-    setup = Setup.of(config, with_lm=arguments.tier_with_lm, dit=dit)
+    setup = ModelSetup.from_config(config, with_lm=arguments.tier_with_lm, dit=dit)
     duration = arguments.tier_duration
     within, _ = check_duration_limit(duration, config, setup.lm is not None)
     if not within:
@@ -133,10 +133,10 @@ def variants(size: int, config: GPUConfig, arguments: argparse.Namespace) -> Ite
 def _escalation(default: Task, runner: Callable[[Task], TierTest]) -> Iterator[TierTest]:
     """Batches of 1, 2, 4 and 8 without a planner, then with one if the tier has it; each half ends at a failure."""
     for half, with_lm in (("noLM", False), ("LM", True)):
-        setup = Setup.of(default.config, with_lm=with_lm, dit=default.setup.dit)
+        setup = ModelSetup.from_config(default.config, with_lm=with_lm, dit=default.setup.dit)
         if with_lm and setup.lm is None:
             continue
-        for batch in LADDER:
+        for batch in BATCH_SIZES:
             test = runner(replace(default, variant=f"batch-{half}-{batch}", setup=setup, batch=batch))
             yield test
             if test.status != "ok":

@@ -12,7 +12,7 @@ from torch import Tensor
 from acestep.dit import block_ops, denoiser
 from acestep.dit.block_ops import Attention
 from acestep.dit.denoiser import Denoiser
-from acestep.memory.device import MemoryLimit
+from acestep.memory.limit import MemoryLimit
 
 CONDITION_TOKENS = 7
 CHANNELS = 6

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acestep import gpu_config
-from acestep.gpu import probe
+from acestep.gpu import probe, simulation
 from acestep.gpu_config import GPU_TIER_CONFIGS, GPU_TIER_LABELS, GPUConfig, compute_adaptive_config, get_gpu_config
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data/golden/gpu_config.json").read_text(encoding="utf-8"))
@@ -223,7 +223,7 @@ def test_the_process_has_one_config_that_can_be_set(monkeypatch: pytest.MonkeyPa
     other = get_gpu_config(48)
     gpu_config.set_global_gpu_config(other)
     assert gpu_config.get_global_gpu_config() is other
-    with probe.simulated_vram(8) as enforcement:
+    with simulation.simulated_vram(8) as enforcement:
         assert (enforcement, gpu_config.get_global_gpu_config().tier, get_gpu_config().tier) == (
             "none",
             "tier4",
@@ -231,5 +231,5 @@ def test_the_process_has_one_config_that_can_be_set(monkeypatch: pytest.MonkeyPa
         )
     assert gpu_config.get_global_gpu_config() is other
     assert gpu_config.get_gpu_memory_gb() == 0
-    with pytest.raises(ValueError, match="-1"), probe.simulated_vram(-1):
+    with pytest.raises(ValueError, match="-1"), simulation.simulated_vram(-1):
         pass

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from acestep.gpu import probe
-from acestep.gpu.probe import GIB, cap_fraction, enforce_cap, get_effective_free_vram_gb, simulated_vram
+from acestep.gpu.probe import cap_fraction, enforce_cap, get_effective_free_vram_gb
+from acestep.gpu.simulation import simulated_vram
 from acestep.memory.device import free_bytes
+from acestep.memory.units import GIB
 
 
 class Card:

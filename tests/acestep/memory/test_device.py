@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from acestep.memory.device import MemoryLimit, free_bytes, is_out_of_memory, limited, outside_limit, size
+from acestep.memory.device import free_bytes, is_out_of_memory
+from acestep.memory.limit import MemoryLimit, limit_is_active, outside_limit
+from acestep.memory.units import format_bytes
 
 MEGABYTE = 1_000_000
 
@@ -25,8 +27,8 @@ def test_what_lives_counts_once_and_what_is_gone_does_not() -> None:
         views.clear()
         assert limit.free_bytes == 10 * MEGABYTE
         assert limit.peak_bytes == 3 * MEGABYTE
-        assert limited()
-    assert not limited()
+        assert limit_is_active()
+    assert not limit_is_active()
     assert free_bytes("cpu") > 10 * MEGABYTE
 
 
@@ -42,11 +44,11 @@ def test_a_tensor_too_many_is_out_of_memory_and_gone() -> None:
 def test_the_host_is_outside_of_the_limit() -> None:
     with MemoryLimit(MEGABYTE) as limit:
         with outside_limit():
-            assert not limited()
+            assert not limit_is_active()
             host = numbers(5)
         host[1:] = 1
         assert limit.free_bytes == MEGABYTE
-        assert limited()
+        assert limit_is_active()
 
 
 @pytest.mark.parametrize(
@@ -68,4 +70,4 @@ def test_errors_of_memory(error: Exception, told: bool) -> None:
 
 
 def test_sizes_for_people() -> None:
-    assert [size(count) for count in (3 << 29, 900 << 20, 0)] == ["1.50 GiB", "900.0 MiB", "0.0 MiB"]
+    assert [format_bytes(count) for count in (3 << 29, 900 << 20, 0)] == ["1.50 GiB", "900.0 MiB", "0.0 MiB"]

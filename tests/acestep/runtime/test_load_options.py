@@ -148,7 +148,7 @@ def test_flash_attention_is_refused_where_it_has_no_kernel(monkeypatch: pytest.M
     for device, dtype, complaint in (("mps", None, "does not run on mps"), ("cuda", "float32", "on cuda in float32")):
         monkeypatch.setattr(load_options, "resolve_device", lambda _, device=device: device)
         with pytest.raises(ValueError, match=complaint):
-            load_options.Options.of(device, dtype or "float16", "flash")
+            load_options.LoadOptions.resolve(device, dtype or "float16", "flash")
 
 
 def test_offloading_moves_each_part_once_and_changes_nothing(plain: tuple[Tensor, Tensor]) -> None:
@@ -163,7 +163,7 @@ def test_offloading_moves_each_part_once_and_changes_nothing(plain: tuple[Tensor
     assert transfers["times"] == 4
     assert transfers["moved_bytes"] == sum(map(bytes_of, used))
     assert transfers["seconds"] > 0
-    assert handler.residence.transfers.times == 4
+    assert handler.offload_manager.transfers.times == 4
 
 
 def test_models_alone_can_rest() -> None:
@@ -217,7 +217,7 @@ def test_a_machine_that_cannot_compile_is_told_what_it_lacks(monkeypatch: pytest
     def fail(*_: Any) -> None:
         raise RuntimeError("No working C++ compiler found.\nlong story")
 
-    monkeypatch.setattr(compilation.Compiler, "_backend", fail)
+    monkeypatch.setattr(compilation.CompiledRegions, "_backend", fail)
     handler = AceStepHandler()
     report, ok = handler.initialize_service(None, device="cpu", compile_model=True)
     assert not ok

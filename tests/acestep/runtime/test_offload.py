@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from acestep.memory.device import MemoryLimit
-from acestep.runtime.offload import Residence, copied_module, stored_bytes
+from acestep.memory.limit import MemoryLimit
+from acestep.runtime.offload import OffloadManager, copy_module, stored_bytes
 from acestep.runtime.quantization import quantize
 
 AWAY = "meta"
@@ -34,36 +34,36 @@ def bytes_away() -> int:
 def test_a_part_is_away_only_while_it_is_used() -> None:
     first, second, resident = network(), network(), network()
     parts = {"first": [first], "second": [second], "resident": [resident]}
-    residence = Residence(parts, AWAY, ("first", "second"))
+    manager = OffloadManager(parts, AWAY, ("first", "second"))
     weights = dict(first.named_parameters())
-    with residence.use("first", "resident"):
+    with manager.on_device("first", "resident"):
         assert {tensor.device.type for tensor in first.parameters()} == {AWAY}
         assert {tensor.device.type for tensor in [*second.parameters(), *resident.parameters()]} == {"cpu"}
         assert bytes_away() == bytes_of(first)
     assert bytes_away() == 0
     assert all(tensor is weights[name] for name, tensor in first.named_parameters())
-    assert residence.transfers.times == 1
-    assert residence.transfers.moved_bytes == bytes_of(first)
-    assert residence.transfers.seconds > 0
+    assert manager.transfers.times == 1
+    assert manager.transfers.moved_bytes == bytes_of(first)
+    assert manager.transfers.seconds > 0
 
 
 def test_uses_that_are_kept_together_move_a_part_once_and_none_that_is_not_used() -> None:
     parts = {name: [network()] for name in "ab"}
-    residence = Residence(parts, AWAY, "ab")
-    with residence.keep("a", "b"):
+    manager = OffloadManager(parts, AWAY, "ab")
+    with manager.hold("a", "b"):
         assert bytes_away() == 0
         for _ in range(3):
-            with residence.use("a"), residence.use("a"):
+            with manager.on_device("a"), manager.on_device("a"):
                 assert bytes_away() == bytes_of(parts["a"][0])
         assert bytes_away() == bytes_of(parts["a"][0])
     assert bytes_away() == 0
-    assert residence.transfers.times == 1
+    assert manager.transfers.times == 1
 
 
 def test_a_failure_leaves_nothing_behind() -> None:
     module = network()
-    residence = Residence({"a": [module]}, AWAY, "a")
-    with pytest.raises(ZeroDivisionError), residence.use("a"):
+    manager = OffloadManager({"a": [module]}, AWAY, "a")
+    with pytest.raises(ZeroDivisionError), manager.on_device("a"):
         raise ZeroDivisionError
     assert bytes_away() == 0
     assert next(module.parameters()).device.type == "cpu"
@@ -71,10 +71,10 @@ def test_a_failure_leaves_nothing_behind() -> None:
 
 def test_running_out_of_memory_half_way_leaves_nothing_behind() -> None:
     module = network()
-    residence = Residence({"a": [module]}, "cpu", "a")
+    manager = OffloadManager({"a": [module]}, "cpu", "a")
     weights = [id(tensor) for tensor in module.parameters()]
     with MemoryLimit(bytes_of(module) - 1) as limit:
-        with pytest.raises(torch.OutOfMemoryError), residence.use("a"):
+        with pytest.raises(torch.OutOfMemoryError), manager.on_device("a"):
             pass
         assert limit.free_bytes == bytes_of(module) - 1
     assert [id(tensor) for tensor in module.parameters()] == weights
@@ -84,18 +84,18 @@ def test_quantized_weights_move_as_they_are_stored() -> None:
     module = network()
     plain = bytes_of(module)
     quantize(module, "int8_weight_only", "cpu")
-    residence = Residence({"a": [module]}, "cpu", "a")
+    manager = OffloadManager({"a": [module]}, "cpu", "a")
     x = torch.randn(3, 64)
     with torch.inference_mode():
         before = module(x)
-        with residence.use("a"):
+        with manager.on_device("a"):
             assert torch.equal(module(x), before)
-    assert residence.transfers.moved_bytes == residence.moved_bytes("a") < 0.6 * plain
+    assert manager.transfers.moved_bytes == manager.moved_bytes("a") < 0.6 * plain
 
 
 def test_a_copied_module_shares_nothing() -> None:
     module = network()
-    twin = copied_module(module, "cpu", torch.float64)
+    twin = copy_module(module, "cpu", torch.float64)
     assert {tensor.dtype for tensor in twin.parameters()} == {torch.float64}
     assert {tensor.data_ptr() for tensor in twin.parameters()}.isdisjoint(t.data_ptr() for t in module.parameters())
     assert torch.allclose(twin(torch.ones(2, 64).double()).float(), module(torch.ones(2, 64)), atol=1e-6)

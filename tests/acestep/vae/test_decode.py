@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from acestep.handler import AceStepHandler
-from acestep.memory.device import MemoryLimit, OutOfMemoryError
+from acestep.memory.device import OutOfMemoryError
+from acestep.memory.limit import MemoryLimit
 from acestep.vae import decode
 from acestep.vae.decode import FREE_SHARE, WINDOWS, Decoding, Rung, rung_bytes, rungs
 from acestep.vae.oobleck import decoder_chains
@@ -138,7 +139,7 @@ def test_when_no_rung_fits_the_error_says_so(handler: AceStepHandler, monkeypatc
     def fail(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decode, "copied_module", fail)
+    monkeypatch.setattr(decode, "copy_module", fail)
     with pytest.raises(
         OutOfMemoryError, match=r"Out of memory in vae_decode: it needs about .* Make shorter pieces"
     ) as told:

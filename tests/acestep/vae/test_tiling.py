@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn.utils import remove_weight_norm
 
-from acestep.memory.device import MemoryLimit
+from acestep.memory.limit import MemoryLimit
 from acestep.synthetic.synthesizer import VAE_CONFIGS
 from acestep.vae import tiling
 from acestep.vae.oobleck import Upsampling, decoder_chains, encoder_chains, lay_out

@@ -31,7 +31,7 @@ def test_edited_latents(open_family: Open, name: str) -> None:
     schedule = base_schedule(6, shift)
     latents = base.edit(conditions, context(base), given("src"), (11, 22), schedule, edit, clock, sampler=sampler)
     GOLDEN[name].check(latents)
-    assert len(clock.visits["dit_step"]) == 6 - int(6 * edit.start)
+    assert len(clock.durations_s["dit_step"]) == 6 - int(6 * edit.start)
 
 
 def test_the_same_description_changes_nothing(open_family: Open) -> None:
