@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from acestep.handler import AceStepHandler
     from acestep.llm_inference import LLMHandler
-    from acestep.memory.predict import Setup
+    from acestep.memory.predict import ModelSetup
     from acestep.planner.constraint import Constraint
     from acestep.planner.cot_schema import Form
     from acestep.planner.engines import Engine
@@ -371,29 +371,29 @@ def open_shapes(
 
     from acestep.checkpoints.variants import family_named
     from acestep.gpu import meta_models
-    from acestep.runtime.load_options import Options
+    from acestep.runtime.load_options import LoadOptions
 
-    options = Options("meta", torch.bfloat16, "sdpa", False, quantization, offload, offload_dit)
-    return meta_models.open_shapes(family_named(variant), options, scale)
+    options = LoadOptions("meta", torch.bfloat16, "sdpa", False, quantization, offload, offload_dit)
+    return meta_models.build_meta_models(family_named(variant), options, scale)
 
 
 def resting_bytes(models: Synthesizer) -> int:
     """Return the bytes of the weights that are on the device between stages."""
-    offloaded = models.residence.offloaded
+    offloaded = models.offload_manager.offloaded
     resting = [module for name, part in models.parts().items() if name not in offloaded for module in part]
     return sum(stored_bytes(tensor) for module in resting for tensor in (*module.parameters(), *module.buffers()))
 
 
 def moved_bytes(models: Synthesizer) -> int:
     """Return the bytes of weights that were moved to the device so far, each time that a part was used."""
-    return models.residence.transfers.moved_bytes
+    return models.offload_manager.transfers.moved_bytes
 
 
 def encode_text_shapes(models: Synthesizer, caption_tokens: int, lyric_tokens: int) -> TextStates:
     """Run the text encoder of `open_shapes` on one caption and one lyric prompt of this many tokens."""
-    from acestep.gpu.meta_models import text_states
+    from acestep.gpu.meta_models import meta_text_states
 
-    return text_states(models, caption_tokens, lyric_tokens)
+    return meta_text_states(models, caption_tokens, lyric_tokens)
 
 
 def diffuse(
@@ -447,7 +447,7 @@ def memory_limit_class() -> type[TorchDispatchMode]:
     ``meta``. Its attribute ``peak_bytes`` is the most that was in use at once. What does not fit raises an error that
     `is_out_of_memory` recognizes.
     """
-    from acestep.memory.device import MemoryLimit
+    from acestep.memory.limit import MemoryLimit
 
     return MemoryLimit
 
@@ -487,7 +487,7 @@ class TierOptions(TypedDict):
 
 def tier_setup(
     vram_gb: float, *, planner: bool, variant: Literal["default", "no-quant", "no-offload"] = "default"
-) -> Setup:
+) -> ModelSetup:
     """Return a handle of how the tier of a GPU of *vram_gb* loads its models.
 
     Args:
@@ -496,12 +496,12 @@ def tier_setup(
         variant: ``default``; ``no-quant`` without quantization; ``no-offload`` without offloading either.
     """
     from acestep.gpu_config import get_gpu_config
-    from acestep.memory.predict import Setup
+    from acestep.memory.predict import ModelSetup
 
-    return Setup.of(get_gpu_config(vram_gb), with_lm=planner).variant(variant)
+    return ModelSetup.from_config(get_gpu_config(vram_gb), with_lm=planner).variant(variant)
 
 
-def tier_options(setup: Setup) -> TierOptions:
+def tier_options(setup: ModelSetup) -> TierOptions:
     """Return what *setup* loads."""
     from acestep.memory.predict import planner_gb
 
@@ -513,11 +513,11 @@ def tier_options(setup: Setup) -> TierOptions:
     }
 
 
-def predict_memory(vram_gb: float, setup: Setup, duration_s: float = 30) -> MemoryPrediction:
+def predict_memory(vram_gb: float, setup: ModelSetup, duration_s: float = 30) -> MemoryPrediction:
     """Predict the memory of generating one piece of *duration_s* seconds on a GPU of *vram_gb*."""
-    from acestep.memory.predict import Request, predict
+    from acestep.memory.predict import GenerationShape, predict
 
-    predicted = predict(vram_gb, setup, Request(duration_s))
+    predicted = predict(vram_gb, setup, GenerationShape(duration_s))
     return {
         "peak_gb": predicted.peak_gb,
         "budget_gb": predicted.budget_gb,
@@ -526,7 +526,7 @@ def predict_memory(vram_gb: float, setup: Setup, duration_s: float = 30) -> Memo
     }
 
 
-def largest_batch(vram_gb: float, setup: Setup) -> int:
+def largest_batch(vram_gb: float, setup: ModelSetup) -> int:
     """Return the largest batch of 1, 2, 4 and 8 pieces of 30 seconds that is predicted to fit; 0 if none does."""
     from acestep.memory import predict
 
