@@ -15,7 +15,7 @@ from benchmarks.harness.record import UNCOUNTED, Cell, Scalar, Status
 from scripts.tracker.comparison.series_names import CellSeries, series_of
 from scripts.tracker.history.changes import SAME_OUTPUT
 from scripts.tracker.statistics import interim_looks
-from scripts.tracker.statistics.judging import NOTHING, Evidence, Table, look
+from scripts.tracker.statistics.judging import NO_EVIDENCE, Evidence, Table, estimate
 
 OUTPUT = ("fingerprint", "distance")
 """The companions that are about what came out."""
@@ -64,12 +64,12 @@ class ProcessPair:
         """The number of pairs measured."""
         return max(map(len, self.differences.values()), default=0)
 
-    def look(self, table: Table) -> None:
+    def estimate(self, table: Table) -> None:
         """Judge every series anew if it has come to a look, as a row of *table*."""
         for name, differences in self.differences.items():
-            before = self.evidence.get(name, NOTHING)
+            before = self.evidence.get(name, NO_EVIDENCE)
             if len(differences) in interim_looks.SIZES and len(differences) > before.pairs:
-                self.evidence[name] = look(before, np.array(differences), table)
+                self.evidence[name] = estimate(before, np.array(differences), table)
 
 
 @dataclass(eq=False)
@@ -118,11 +118,11 @@ class CellComparison:
 
     def evidence(self, name: str) -> Evidence:
         """Return what the last round says of the series *name*."""
-        return self.rounds[-1].evidence.get(name, NOTHING) if self.rounds else NOTHING
+        return self.rounds[-1].evidence.get(name, NO_EVIDENCE) if self.rounds else NO_EVIDENCE
 
     def rounds_of(self, name: str) -> list[Evidence]:
         """Return what each round says of the series *name*."""
-        return [one.evidence.get(name, NOTHING) for one in self.rounds]
+        return [one.evidence.get(name, NO_EVIDENCE) for one in self.rounds]
 
     @property
     def facts(self) -> list[CounterDiff]:

@@ -15,7 +15,7 @@ from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.comparison.runner import PairedRunner, SideFailed
 from scripts.tracker.comparison.series_names import CellSeries, workload_of
 from scripts.tracker.comparison.sides import Builder, Side
-from scripts.tracker.statistics.judging import MIN_ROUNDS, Evidence, Table, together
+from scripts.tracker.statistics.judging import MIN_ROUNDS, Evidence, Table, combine_rounds
 
 Settled = Callable[[Evidence], bool]
 
@@ -58,7 +58,7 @@ class CommitProbe:
         comparison = CellComparison.of(self.matrix, self.cell)
         for _ in range(MIN_ROUNDS):
             self._round(comparison, (self.builder.side(base), self.builder.side(head)), settled)
-        return together(comparison.rounds_of(self.series.name))
+        return combine_rounds(comparison.rounds_of(self.series.name))
 
     def _round(self, comparison: CellComparison, sides: tuple[Side, Side], settled: Settled) -> None:
         """Measure *comparison* with one pair of processes."""

@@ -77,7 +77,7 @@ class PairedRunner:
             try:
                 while comparison.rounds[-1].pairs < interim_looks.SIZES[-1] and not until(comparison):
                     self._pair(comparison, self._random.choice(ORDERS))
-                    comparison.rounds[-1].look(table)
+                    comparison.rounds[-1].estimate(table)
             except _Trouble as trouble:
                 comparison.trouble[trouble.side] = trouble.status, trouble.reason
             finally:

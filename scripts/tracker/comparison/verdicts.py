@@ -11,13 +11,13 @@ from scripts.tracker.comparison.cell import CellComparison
 from scripts.tracker.statistics import interim_looks
 from scripts.tracker.statistics.judging import (
     MAX_ROUNDS,
-    NOTHING,
+    NO_EVIDENCE,
     Evidence,
     Table,
     Verdict,
+    combine_rounds,
     estimate_pooled,
     judge,
-    together,
     would_conclude,
 )
 
@@ -89,13 +89,13 @@ def _judged(subjects: Sequence[Sequence[Evidence]], table: Table) -> list[RowVer
     for number, (rounds, verdict) in enumerate(zip(subjects, verdicts, strict=False)):
         votes = [by_round[place][number] for place in range(len(rounds))]
         agreeing = [evidence for evidence, vote in zip(rounds, votes, strict=True) if vote == verdict]
-        found.append(RowVerdict(verdict, together(agreeing or rounds), votes))
+        found.append(RowVerdict(verdict, combine_rounds(agreeing or rounds), votes))
     return found
 
 
 def _votes(subjects: Sequence[Sequence[Evidence]], place: int, table: Table) -> list[Verdict]:
-    known = [rounds[place] if place < len(rounds) else NOTHING for rounds in subjects]
-    return would_conclude(known + [NOTHING] * (table.rows - len(known)), table.delta)[: len(known)]
+    known = [rounds[place] if place < len(rounds) else NO_EVIDENCE for rounds in subjects]
+    return would_conclude(known + [NO_EVIDENCE] * (table.rows - len(known)), table.delta)[: len(known)]
 
 
 def _stages(comparisons: Sequence[CellComparison]) -> dict[str, list[Key]]:
@@ -115,5 +115,5 @@ def _rounds_of(cells: Sequence[Key], table: Table) -> list[Evidence]:
         reached = [(comparison.rounds[place], name) for comparison, name in cells if place < len(comparison.rounds)]
         measured = [one.differences.get(name, [])[: interim_looks.FIRST_PAIRS] for one, name in reached]
         enough = [np.array(found) for found in measured if len(found) == interim_looks.FIRST_PAIRS]
-        rounds.append(estimate_pooled(enough, table) if len(enough) >= LEAST_CELLS else NOTHING)
+        rounds.append(estimate_pooled(enough, table) if len(enough) >= LEAST_CELLS else NO_EVIDENCE)
     return rounds

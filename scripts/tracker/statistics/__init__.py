@@ -1,1 +1,1 @@
-"""What measurements say, as pure functions: no clock, no process, no file."""
+"""Statistical tests and estimates, as pure functions without clocks, processes and files."""

@@ -1,4 +1,4 @@
-"""Which commit to probe next, when each probe says good, bad, or that it cannot tell."""
+"""The order in which a bisection probes commits. Each probe answers good, bad, or unknown."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ State = Literal["good", "bad", "unknown"]
 
 
 def suspects(states: Mapping[int, State], last: int) -> range:
-    """Return the places that may be the first bad one; place 0 is good and *last* bad, whatever *states* say.
+    """Return the indices that can be the first bad commit: those after the last good and up to the first bad one.
 
-    They follow the last good place before the first bad one.
+    Index 0 is good and index *last* is bad, whatever *states* holds.
     """
-    first_bad = min((place for place, state in states.items() if state == "bad"), default=last)
-    good = max((place for place, state in states.items() if state == "good" and place < first_bad), default=0)
-    return range(good + 1, first_bad + 1)
+    first_bad = min((index for index, state in states.items() if state == "bad"), default=last)
+    last_good = max((index for index, state in states.items() if state == "good" and index < first_bad), default=0)
+    return range(last_good + 1, first_bad + 1)
 
 
 def next_probe(states: Mapping[int, State], last: int) -> int | None:
-    """Return the place nearest to the middle of the suspects that has not been probed; None if none is left.
+    """Return the unprobed index nearest to the middle of the suspects, or None if all suspects are probed.
 
-    The last suspect is known to be bad. Probing the middle halves the suspects, so that of n places about log2 n are
-    probed.
+    The last suspect is known to be bad. Each probe of the middle halves the suspects, so about log2(n) of n commits
+    are probed.
     """
-    among = suspects(states, last)
-    middle = (among.start + among.stop - 1) / 2 - 0.25  # of two middles the earlier one
-    waiting = [place for place in among[:-1] if place not in states]
-    return min(waiting, key=lambda place: abs(place - middle), default=None)
+    remaining = suspects(states, last)
+    middle = (remaining.start + remaining.stop - 1) / 2 - 0.25  # the fraction prefers the earlier of two middles
+    unprobed = [index for index in remaining[:-1] if index not in states]
+    return min(unprobed, key=lambda index: abs(index - middle), default=None)
 
 
 def state_of(low: float, high: float, threshold: float) -> State:
-    """Return the state of a commit whose ratio to the good one lies in *low* to *high*; NaN bounds are unknown.
+    """Classify a commit whose time ratio to the good commit has the interval *low* to *high*; NaN is unknown.
 
-    Bad is on the same side of *threshold* as the bad commit, whose ratio is above 1; for a speed-up, which is looked
-    for in the same way, give reciprocals.
+    A commit is bad if its whole interval lies above *threshold*, and good if it lies below. To find a speed-up, pass
+    reciprocals of the ratios.
     """
     if high < threshold:
         return "good"

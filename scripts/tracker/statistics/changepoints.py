@@ -1,9 +1,9 @@
-"""Where the level of a series changed, and how sure that is: otava's divisive search under a test of our own.
+"""Change points of a series: the divisive search of otava with a significance test of our own.
 
-otava proposes places (the divisive energy statistic of Matteson and James 2014). Its own t test divides by n instead
-of n - 1 and takes one commit's deviation for zero, so it cannot judge the newest commit; the test here can. It is
-applied twice, as in Hunter (Fleming et al. 2023): a lenient pass that may split too often, then the least likely
-change points are taken back until all that are left pass the strict levels.
+otava proposes splits by the divisive energy statistic (Matteson and James 2014). Its own t test divides by n instead of
+n - 1 and assumes a deviation of zero for a single commit, so it cannot judge the newest commit. The test of this module
+can. It is applied twice, as in Hunter (Fleming et al. 2023): a lenient pass may split too often; then the least
+significant change points are removed until all that are left pass the strict levels.
 """
 
 from __future__ import annotations
@@ -22,37 +22,43 @@ from scipy.special import stdtr, stdtrit
 
 from scripts.tracker.statistics.levels import Level, Noise, ScaledSeries
 
-HISTORY = 40
-"""Commits over which `BUDGET` holds."""
-BUDGET = 0.01
-"""Share of histories of `HISTORY` commits, looked at after every commit, that may hold a change made of noise."""
-LENIENT = 0.01
-"""One-sided p up to which the first pass splits."""
-ONE_COMMIT, MORE_COMMITS = 4.5e-4, 2.5e-5
-"""One-sided p up to which a change counts: with one commit after it, and with more.
+HISTORY_COMMITS = 40
+"""Length of the histories for which `FALSE_ALARM_SHARE` holds, in commits."""
+FALSE_ALARM_SHARE = 0.01
+"""Largest share of histories of `HISTORY_COMMITS` commits, tested after every commit, with a change made of noise."""
+LENIENT_P = 0.01
+"""One-sided p value up to which the lenient pass splits."""
+ONE_COMMIT_P, MORE_COMMITS_P = 4.5e-4, 2.5e-5
+"""One-sided p values up to which a change is reported, with one commit after it and with more.
 
-`BUDGET` is spent on the two so that the newest commit alone, which is tested once, has most of it. They are set by
-simulation, see ``python -m scripts.validate histories``.
+They were set by simulation (``python -m scripts.validate histories``) so that both together spend
+`FALSE_ALARM_SHARE`. Most of it is spent on the newest commit alone, because that test is made only once.
 """
-FULL_LEVEL = 10
-"""Commits from which on the two levels hold; in a shorter history they are smaller by the square of its share."""
+FULL_LEVEL_COMMITS = 10
+"""Shortest history, in commits, with the full strict levels. In a shorter one they are multiplied by the square of its
+length divided by this length."""
 SMALLEST_CHANGE = 0.01
-"""Relative change that is none, however little a series jitters."""
-SUREST = math.nextafter(1.0, 0.0)
-"""Probability that noise leaves at most; 1.0 is for what does not jitter."""
-INTERVAL = 0.99
-"""Confidence of the interval of a ratio."""
+"""Smallest relative change that is reported, however low the noise of a series is."""
+MAX_PROBABILITY = math.nextafter(1.0, 0.0)
+"""Largest probability of a change of a noisy series; 1.0 is reserved for exact metrics."""
+CONFIDENCE = 0.99
+"""Confidence level of the interval of a ratio."""
 
 
 @dataclass(frozen=True)
 class ChangePoint:
-    """A change of level.
+    """A change of the level of a series.
 
-    *since* is the position of the last value on the old level, *index* of the first on the new one; what lies between
-    was disturbed. *before* and *after* are the levels in the unit of the values, *ratio* is after / before (infinite
-    from zero) and *interval* its `INTERVAL` confidence interval. *probability* is 1 - `BUDGET` p / level: one less the
-    share of histories of `HISTORY` commits in which noise alone makes a change as unlikely as this one. *persists* says
-    whether the newest level still lies beyond *before*, on the same side as *after*, by more than noise.
+    Attributes:
+        since: position of the last value on the old level. Values between *since* and *index* were disturbed.
+        index: position of the first value on the new level.
+        before: old level, in the unit of the values.
+        after: new level, in the same unit.
+        ratio: after / before; infinite if *before* is zero.
+        interval: confidence interval of *ratio* at level `CONFIDENCE`.
+        probability: 1 - `FALSE_ALARM_SHARE` p / level: one minus the share of histories of `HISTORY_COMMITS` commits
+            in which noise alone makes a change with such a p value.
+        persists: whether the newest level still differs from *before* in the same direction, by more than noise.
     """
 
     since: int
@@ -68,17 +74,21 @@ class ChangePoint:
 def change_points(
     values: Sequence[float], spreads: Sequence[float], smallest: float = SMALLEST_CHANGE
 ) -> list[ChangePoint]:
-    """The changes of level of *values*, one a commit, oldest first.
+    """Return the change points of *values*, one value a commit, oldest first.
 
-    *spreads* are the standard errors of the values as the samples of each commit tell, 0.0 where they do not;
-    *smallest* is the relative change below which none is reported. Positive values are compared as ratios. A single
-    commit that neither neighbour resembles is taken for a disturbance of its measurement, and left out.
+    Positive values are compared as ratios. A single commit whose value resembles neither neighbour is treated as a
+    disturbed measurement and left out.
+
+    Args:
+        values: one value a commit.
+        spreads: standard errors of the values from the samples of each commit; 0.0 where they are unknown.
+        smallest: smallest relative change that is reported.
 
     Raises:
         ValueError: a value is not finite, or the lengths differ.
     """
     if len(values) != len(spreads):
-        raise ValueError(f"{len(values)} values with {len(spreads)} spreads: give one spread a value.")
+        raise ValueError(f"{len(values)} values with {len(spreads)} spreads: give one spread for each value.")
     scaled = ScaledSeries.of(values, spreads)
     kept = list(range(len(values)))
     while True:
@@ -86,23 +96,24 @@ def change_points(
         bounds = _pruned(chosen, _proposed(chosen), smallest)
         lone = [at for at, end in pairwise(bounds) if end - at == 1]
         if not lone:
-            return [_described(chosen, bounds, number, kept) for number in range(len(bounds))]
+            return [_change_point(chosen, bounds, number, kept) for number in range(len(bounds))]
         kept = [at for position, at in enumerate(kept) if position not in lone]
 
 
 class _LenientTest(SignificanceTester):  # type: ignore[misc]  # otava ships no types
-    """Splits where two levels may differ.
+    """Accepts a split where two levels may differ.
 
-    The noise is that of neighbours, which steps elsewhere leave alone, or that around the levels, if it is smaller.
+    It uses the smaller of two noise estimates: that of neighbouring values, which steps elsewhere do not change, and
+    the pooled one around the levels.
     """
 
     def __init__(self, scaled: ScaledSeries) -> None:
-        super().__init__(LENIENT)
+        super().__init__(LENIENT_P)
         self._scaled = scaled
         self._between_neighbours = scaled.neighbour_noise()
 
     def change_point(self, candidate: CandidateChangePoint, series: Any, intervals: list[slice]) -> Any:
-        """Called by otava for its best place inside one of the present segments."""
+        """Test otava's best split inside one of the present segments; otava calls this."""
         starts = [interval.start or 0 for interval in intervals]
         start = max(start for start in starts if start < candidate.index)
         end = min([start for start in starts if start > candidate.index], default=len(series))
@@ -120,15 +131,15 @@ def _proposed(scaled: ScaledSeries) -> list[int]:
 
 
 def _pruned(scaled: ScaledSeries, proposed: list[int], smallest: float) -> list[int]:
-    """The proposed change points without those that do not pass, the worst taken back first."""
+    """Return the proposed change points that pass the strict levels, after removing the least significant first."""
     bounds = list(proposed)
-    least = math.log1p(smallest)
+    threshold = math.log1p(smallest)
     while bounds:
         bounds = _relocated(scaled, bounds)
         levels, noise = _levels(scaled, bounds), scaled.pooled_noise(bounds)
         excess = [
             math.inf
-            if abs(after.mean - before.mean) < least
+            if abs(after.mean - before.mean) < threshold
             else p_value(before, after, noise) / strict_level(after, len(scaled.values))
             for before, after in pairwise(levels)
         ]
@@ -140,26 +151,27 @@ def _pruned(scaled: ScaledSeries, proposed: list[int], smallest: float) -> list[
 
 
 def _relocated(scaled: ScaledSeries, bounds: list[int]) -> list[int]:
-    """Every change point where it splits the values between its neighbours with the least squares.
+    """Return each change point moved to the least-squares split of the values between its neighbours.
 
-    The energy statistic finds that there are two levels, but is less sharp on where one ends.
+    The energy statistic detects that there are two levels, but locates the boundary less precisely.
     """
-    placed = [0, *bounds, len(scaled.values)]
-    for number in range(1, len(placed) - 1):
-        placed[number] = scaled.best_split(placed[number - 1], placed[number + 1])
-    return placed[1:-1]
+    edges = [0, *bounds, len(scaled.values)]
+    for number in range(1, len(edges) - 1):
+        edges[number] = scaled.best_split(edges[number - 1], edges[number + 1])
+    return edges[1:-1]
 
 
 def strict_level(after: Level, commits: int) -> float:
-    """One-sided p up to which the level *after* counts as another one, in a history of so many *commits*."""
-    level = ONE_COMMIT if after.count == 1 else MORE_COMMITS
-    return level * min(1.0, (commits / FULL_LEVEL) ** 2)
+    """Return the one-sided p value up to which the level *after* is a change, in a history of *commits* commits."""
+    level = ONE_COMMIT_P if after.count == 1 else MORE_COMMITS_P
+    return level * min(1.0, (commits / FULL_LEVEL_COMMITS) ** 2)
 
 
 def p_value(before: Level, after: Level, noise: Noise) -> float:
-    """One-sided p of Student's t test of two levels, of any sizes from one commit on, with *noise* from elsewhere, too.
+    """Return the one-sided p value of Student's t test of two levels, with *noise* as the variance estimate.
 
-    With one commit after and *noise* from those before alone, it is the test of a prediction interval.
+    A level can have a single commit. If *after* has one commit and *noise* comes from the earlier commits alone, this
+    is the test of a prediction interval.
     """
     distance = abs(after.mean - before.mean)
     error = math.sqrt(before.variance(noise) + after.variance(noise))
@@ -171,13 +183,15 @@ def _levels(scaled: ScaledSeries, bounds: list[int]) -> list[Level]:
     return [scaled.level(start, end) for start, end in pairwise(edges)]
 
 
-def _described(scaled: ScaledSeries, bounds: list[int], number: int, kept: list[int]) -> ChangePoint:
+def _change_point(scaled: ScaledSeries, bounds: list[int], number: int, kept: list[int]) -> ChangePoint:
     levels, noise, commits = _levels(scaled, bounds), scaled.pooled_noise(bounds), len(scaled.values)
     before, after, present = levels[number], levels[number + 1], levels[-1]
     p, level = p_value(before, after, noise), strict_level(after, commits)
-    reach = stdtrit(noise.freedom, (1 + INTERVAL) / 2) * math.sqrt(before.variance(noise) + after.variance(noise))
+    half_width = stdtrit(noise.freedom, (1 + CONFIDENCE) / 2) * math.sqrt(
+        before.variance(noise) + after.variance(noise)
+    )
     same_side = (present.mean - before.mean) * (after.mean - before.mean) > 0
-    beyond = p_value(before, present, noise) <= strict_level(present, commits)
+    still_different = p_value(before, present, noise) <= strict_level(present, commits)
     return ChangePoint(
         since=kept[bounds[number] - 1],
         index=kept[bounds[number]],
@@ -185,9 +199,9 @@ def _described(scaled: ScaledSeries, bounds: list[int], number: int, kept: list[
         after=scaled.unscaled(after.mean),
         ratio=scaled.ratio(before.mean, after.mean),
         interval=(
-            scaled.ratio(before.mean, after.mean - float(reach)),
-            scaled.ratio(before.mean, after.mean + float(reach)),
+            scaled.ratio(before.mean, after.mean - float(half_width)),
+            scaled.ratio(before.mean, after.mean + float(half_width)),
         ),
-        probability=min(1 - BUDGET * p / level, SUREST),
-        persists=same_side and beyond,
+        probability=min(1 - FALSE_ALARM_SHARE * p / level, MAX_PROBABILITY),
+        persists=same_side and still_different,
     )

@@ -1,4 +1,4 @@
-"""Finds among many series at once: the share of false ones (Benjamini and Hochberg 1995)."""
+"""The false discovery rate over many series at once (Benjamini and Hochberg 1995)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from collections.abc import Sequence
 
 from scipy.stats import false_discovery_control
 
-FALSE_SHARE = 0.1
-"""Expected share of false ones among the finds of a commit; where nothing changed, the chance that there is any."""
+FALSE_DISCOVERY_RATE = 0.1
+"""Expected share of false changes among those listed for a commit. Where nothing changed, this is the probability
+that any change is listed."""
 
 
 def passes_fdr(p: Sequence[float], family: int) -> list[bool]:
-    """Say which of the finds with the p values *p* count, where *family* series could have made one.
+    """Return for each p value whether the Benjamini-Hochberg procedure accepts it as a change.
 
-    Many that come together need less evidence each than one alone. Those that found nothing count as p = 1.
+    Args:
+        p: the p values of the series with a candidate change.
+        family: number of series that were tested; those without a candidate count as p = 1.
     """
     if not p:
         return []
     adjusted = false_discovery_control([*p, *[1.0] * (family - len(p))])
-    return [bool(value <= FALSE_SHARE) for value in adjusted[: len(p)]]
+    return [bool(value <= FALSE_DISCOVERY_RATE) for value in adjusted[: len(p)]]

@@ -1,4 +1,4 @@
-"""Holm's step-down procedure (1979): the error over a whole table, whatever its rows have to do with each other."""
+"""Holm's step-down procedure (1979). It controls the error of a whole table, whatever the dependence of its rows."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 
 def adjusted(p: Sequence[float]) -> list[float]:
-    """Return p values that account for the table: rows where one is at most alpha are finds.
+    """Return the adjusted p values of the rows of one table.
 
-    The chance that any of them is false is then at most alpha.
+    If all rows with an adjusted p of at most alpha are rejected, the probability of any false rejection is at most
+    alpha.
     """
     order = sorted(range(len(p)), key=lambda row: p[row])
-    result, least = [1.0] * len(p), 0.0
-    for place, row in enumerate(order):
-        least = max(least, min(1.0, (len(p) - place) * p[row]))
-        result[row] = least
+    result, lower_bound = [1.0] * len(p), 0.0
+    for rank, row in enumerate(order):
+        lower_bound = max(lower_bound, min(1.0, (len(p) - rank) * p[row]))
+        result[row] = lower_bound
     return result

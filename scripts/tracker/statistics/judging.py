@@ -1,4 +1,4 @@
-"""From pairs to a verdict: faster, slower, same, or not enough evidence."""
+"""Verdicts from pairs of runs: faster, slower, same, or not enough evidence."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from numpy.typing import NDArray
 
 from scripts.tracker.statistics import holm, interim_looks
 from scripts.tracker.statistics.pairs import detectable_change, interval, one_sided_p, walsh_averages
-from scripts.tracker.statistics.pooling import Pool
+from scripts.tracker.statistics.pooling import PooledCells
 
 Verdict = Literal["slower", "faster", "same", "not enough evidence"]
+INCONCLUSIVE: Verdict = "not enough evidence"
 ALPHA = 0.01
-"""The chance that any row of a table is called slower, faster or same although it is not."""
-MIN_ROUNDS, MAX_ROUNDS = 2, 4
-"""So many rounds, each a pair of processes of its own, have to reach a verdict; and so many there are at most."""
+"""Probability that any row of a table is wrongly called slower, faster or same."""
+MIN_ROUNDS = 2
+"""Number of rounds, each with a fresh pair of processes, that have to reach the same verdict."""
+MAX_ROUNDS = 4
+"""Largest number of rounds of a cell."""
 DELTA = 0.02
-"""Times that differ by less are the same; see `margin`."""
+"""Default relative difference up to which two times are the same; see `margin`."""
 POWER = 0.8
-"""The detectable change that could have been seen is one that is found with this probability."""
+"""Probability with which a change of the minimum detectable size is found."""
 _CHOICES = comb(MAX_ROUNDS, MIN_ROUNDS)
+"""Number of ways to choose the rounds that agree."""
 
 
 @dataclass(frozen=True)
@@ -57,34 +61,46 @@ class Evidence:
     detectable: float = float("inf")
 
 
-NOTHING = Evidence()
+NO_EVIDENCE = Evidence()
 
 
 @dataclass(frozen=True)
 class Table:
-    """What a row is judged in: so many *rows*, and *delta* by which times may differ and be the same."""
+    """The family of tests that a row belongs to.
+
+    Attributes:
+        rows: number of rows of the table, measured or not.
+        delta: relative difference up to which two times are the same.
+    """
 
     rows: int = 1
     delta: float = DELTA
 
 
 def margin(delta: float) -> float:
-    """Return the logarithm of the ratio beyond which a row is slower: a quarter of that up to which it is the same.
+    """Return the logarithm of the ratio above which a row is slower: a quarter of log(1 + *delta*).
 
-    Two processes that run the same code differ by 0.6 % (standard deviation), which enough runs tell from nothing. A
-    row that differs by less than the mean of both bounds is found to be the same before it is found to be slower.
+    Two processes that run identical code differ by 0.6 % (standard deviation), and enough runs distinguish that from
+    zero. If a row differs by less than the mean of the margin and log(1 + delta), fewer pairs show that it is the same
+    than that it is slower.
     """
     return log(1 + delta) / 4
 
 
-def look(before: Evidence, differences: NDArray[np.float64], table: Table) -> Evidence:
-    """Return the evidence of *differences*, all pairs of a row of *table* so far; *before* is that of the last look."""
+def estimate(before: Evidence, differences: NDArray[np.float64], table: Table) -> Evidence:
+    """Return the evidence of one row of *table* at an interim look.
+
+    Args:
+        before: evidence of the previous look.
+        differences: log(candidate time / baseline time) of all pairs so far.
+        table: the table that the row belongs to.
+    """
     means = walsh_averages(differences)
-    pairs, least = len(differences), margin(table.delta)
+    pairs, ignored = len(differences), margin(table.delta)
     low, high = interval(means, pairs, interim_looks.alpha_per_look(round_alpha(ALPHA)))
     table_alpha = interim_looks.alpha_per_look(round_alpha(ALPHA / table.rows))
     simultaneous_low, simultaneous_high = interval(means, pairs, table_alpha)
-    (slower, _), (_, faster) = one_sided_p(differences - least), one_sided_p(differences + least)
+    (slower, _), (_, faster) = one_sided_p(differences - ignored), one_sided_p(differences + ignored)
     return Evidence(
         pairs,
         exp(float(np.median(means))),
@@ -94,59 +110,65 @@ def look(before: Evidence, differences: NDArray[np.float64], table: Table) -> Ev
         min(before.simultaneous_high, exp(simultaneous_high)),
         min(before.p_slower, interim_looks.p_over_looks(slower)),
         min(before.p_faster, interim_looks.p_over_looks(faster)),
-        detectable_change((simultaneous_high - simultaneous_low) / 2, table_alpha, POWER ** (1 / MIN_ROUNDS), least),
+        detectable_change((simultaneous_high - simultaneous_low) / 2, table_alpha, POWER ** (1 / MIN_ROUNDS), ignored),
     )
 
 
 def estimate_pooled(cells: Sequence[NDArray[np.float64]], table: Table) -> Evidence:
-    """Return the evidence of a stage, a row of *table*: the differences of its *cells*, as many of each.
+    """Return the evidence of a stage, which is one row of *table*, from the differences of its cells.
 
-    There is one look, at numbers fixed beforehand.
+    There is a single look at a number of pairs that is fixed beforehand.
+
+    Args:
+        cells: log(candidate time / baseline time) of the pairs of each cell, the same number for every cell.
+        table: the table that the stage belongs to.
     """
-    pool, least, table_alpha = Pool(cells), margin(table.delta), round_alpha(ALPHA / table.rows)
-    low, high = pool.interval(round_alpha(ALPHA))
-    simultaneous_low, simultaneous_high = pool.interval(table_alpha)
+    pooled, ignored, table_alpha = PooledCells(cells), margin(table.delta), round_alpha(ALPHA / table.rows)
+    low, high = pooled.interval(round_alpha(ALPHA))
+    simultaneous_low, simultaneous_high = pooled.interval(table_alpha)
     return Evidence(
         sum(map(len, cells)),
-        exp(float(np.median(pool.means))),
+        exp(float(np.median(pooled.means))),
         exp(low),
         exp(high),
         exp(simultaneous_low),
         exp(simultaneous_high),
-        pool.p_greater(least),
-        pool.p_less(-least),
-        detectable_change((simultaneous_high - simultaneous_low) / 2, table_alpha, POWER ** (1 / MIN_ROUNDS), least),
+        pooled.p_greater(ignored),
+        pooled.p_less(-ignored),
+        detectable_change((simultaneous_high - simultaneous_low) / 2, table_alpha, POWER ** (1 / MIN_ROUNDS), ignored),
     )
 
 
 def judge(table: Sequence[Sequence[Evidence]], delta: float = DELTA) -> list[Verdict]:
-    """Return the verdict of each row of *table*, which holds the evidence of its rounds.
+    """Return the verdict of each row of *table*, from the evidence of its rounds.
 
-    A round says the same if the interval of the whole table lies within 1 / (1 + delta) and 1 + delta, though it may
-    exclude 1. Slower and faster: a change within the `margin` is rejected by Holm's procedure on the p values of two
-    rounds, each direction at half of `ALPHA`. The verdict is that of two rounds at least, and of more than half of
-    those that have one: two processes differ a little though they run the same code, mostly by less than one part in a
-    hundred, now and then by several, so that one pair of them proves nothing.
+    A round says *same* if the simultaneous interval lies between 1 / (1 + delta) and 1 + delta, even if it excludes 1.
+    It says *slower* or *faster* if Holm's procedure over the p values of two rounds of every row rejects a change
+    within `margin`; each direction has half of `ALPHA`.
+
+    The verdict is the one of at least `MIN_ROUNDS` rounds and of more than half of the rounds that have a verdict. One
+    pair of processes is not enough: two processes that run identical code mostly differ by less than 1 %, but
+    occasionally by several percent.
     """
-    open_table = [[NOTHING if _is_same(evidence, delta) else evidence for evidence in rounds] for rounds in table]
-    slower = _significant([[evidence.p_slower for evidence in rounds] for rounds in open_table])
-    faster = _significant([[evidence.p_faster for evidence in rounds] for rounds in open_table])
+    undecided = [[NO_EVIDENCE if _is_same(evidence, delta) else evidence for evidence in rounds] for rounds in table]
+    slower = _significance_bounds([[evidence.p_slower for evidence in rounds] for rounds in undecided])
+    faster = _significance_bounds([[evidence.p_faster for evidence in rounds] for rounds in undecided])
     return [
-        _agreed(["same" if _is_same(evidence, delta) else _vote(evidence, *bounds) for evidence in rounds])
+        _majority(["same" if _is_same(evidence, delta) else _round_verdict(evidence, *bounds) for evidence in rounds])
         for rounds, bounds in zip(table, zip(slower, faster, strict=True), strict=True)
     ]
 
 
 def would_conclude(table: Sequence[Evidence], delta: float = DELTA) -> list[Verdict]:
-    """Return what the verdicts of *table* will be if another round says the same as this one."""
+    """Return the verdict that each row of *table* would have if another round gave the same evidence as this one."""
     return judge([[evidence] * MIN_ROUNDS for evidence in table], delta)
 
 
 def pairs_factor(evidence: Evidence, delta: float = DELTA) -> float:
-    """Return how many times its pairs a row would need for a verdict if it goes on as it did; infinite if unknown.
+    """Return by which factor the number of pairs would have to grow for a verdict, if the estimate stays as it is.
 
-    The interval of the whole table narrows with the root of the pairs, until it leaves the `margin` or lies within
-    *delta*.
+    The simultaneous interval narrows with the square root of the number of pairs until it excludes the `margin` or
+    lies within *delta*. The factor is infinite if there is no interval yet.
     """
     if evidence.simultaneous_high == float("inf"):
         return float("inf")
@@ -155,53 +177,53 @@ def pairs_factor(evidence: Evidence, delta: float = DELTA) -> float:
 
 
 def round_alpha(alpha: float) -> float:
-    """Return the two-sided level of each round if two of `MAX_ROUNDS` are to be wrong on one side at *alpha*."""
+    """Return the two-sided level of one round such that two of `MAX_ROUNDS` are wrong on one side at *alpha* / 2."""
     return 2 * sqrt(alpha / 2 / _CHOICES)
 
 
 def two_of_four_p(p: float) -> float:
-    """Return the p value of two of `MAX_ROUNDS`, of which *p* is the larger."""
+    """Return the p value of the two strongest of `MAX_ROUNDS` rounds, where *p* is the larger one of the two."""
     return min(1.0, _CHOICES * p**MIN_ROUNDS)
 
 
-def _significant(table: Sequence[Sequence[float]]) -> list[float]:
-    """Return up to which p a round counts, in each row of p values; less than any where the row is not rejected."""
+def combine_rounds(rounds: Sequence[Evidence]) -> Evidence:
+    """Return the evidence of several rounds: the mean ratio, the hull of the intervals, and the largest p values."""
+    measured = [evidence for evidence in rounds if evidence.pairs]
+    if not measured:
+        return NO_EVIDENCE
+    return Evidence(
+        sum(evidence.pairs for evidence in measured),
+        exp(fmean(log(evidence.ratio) for evidence in measured)),
+        min(evidence.low for evidence in measured),
+        max(evidence.high for evidence in measured),
+        min(evidence.simultaneous_low for evidence in measured),
+        max(evidence.simultaneous_high for evidence in measured),
+        max(evidence.p_slower for evidence in measured),
+        max(evidence.p_faster for evidence in measured),
+        max(evidence.detectable for evidence in measured),
+    )
+
+
+def _significance_bounds(table: Sequence[Sequence[float]]) -> list[float]:
+    """Return for each row of p values the largest p that counts as significant; -1.0 if Holm rejects nothing."""
     second = [sorted(rounds)[MIN_ROUNDS - 1] if len(rounds) >= MIN_ROUNDS else 1.0 for rounds in table]
     adjusted = holm.adjusted([two_of_four_p(p) for p in second])
-    return [p if total <= ALPHA / 2 else -1.0 for p, total in zip(second, adjusted, strict=True)]
+    return [p if adjusted_p <= ALPHA / 2 else -1.0 for p, adjusted_p in zip(second, adjusted, strict=True)]
 
 
 def _is_same(evidence: Evidence, delta: float) -> bool:
     return 1 / (1 + delta) < evidence.simultaneous_low and evidence.simultaneous_high < 1 + delta
 
 
-def _vote(evidence: Evidence, slower: float, faster: float) -> Verdict:
-    if evidence.p_slower <= slower:
+def _round_verdict(evidence: Evidence, slower_bound: float, faster_bound: float) -> Verdict:
+    if evidence.p_slower <= slower_bound:
         return "slower"
-    return "faster" if evidence.p_faster <= faster else "not enough evidence"
+    return "faster" if evidence.p_faster <= faster_bound else INCONCLUSIVE
 
 
-def _agreed(votes: Sequence[Verdict]) -> Verdict:
-    counts = Counter(vote for vote in votes if vote != "not enough evidence")
+def _majority(verdicts: Sequence[Verdict]) -> Verdict:
+    counts = Counter(verdict for verdict in verdicts if verdict != INCONCLUSIVE)
     for verdict, count in counts.items():
         if count >= MIN_ROUNDS and 2 * count > counts.total():
             return verdict
-    return "not enough evidence"
-
-
-def together(rounds: Sequence[Evidence]) -> Evidence:
-    """Return what *rounds* say together: their mean ratio, and intervals that hold those of all of them."""
-    known = [evidence for evidence in rounds if evidence.pairs]
-    if not known:
-        return NOTHING
-    return Evidence(
-        sum(evidence.pairs for evidence in known),
-        exp(fmean(log(evidence.ratio) for evidence in known)),
-        min(evidence.low for evidence in known),
-        max(evidence.high for evidence in known),
-        min(evidence.simultaneous_low for evidence in known),
-        max(evidence.simultaneous_high for evidence in known),
-        max(evidence.p_slower for evidence in known),
-        max(evidence.p_faster for evidence in known),
-        max(evidence.detectable for evidence in known),
-    )
+    return INCONCLUSIVE

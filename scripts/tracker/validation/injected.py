@@ -25,7 +25,15 @@ from scripts.tracker.comparison.series_names import workload_of
 from scripts.tracker.comparison.sides import Side
 from scripts.tracker.git import git
 from scripts.tracker.progress import say
-from scripts.tracker.statistics.judging import MAX_ROUNDS, NOTHING, Table, Verdict, judge, together, would_conclude
+from scripts.tracker.statistics.judging import (
+    MAX_ROUNDS,
+    NO_EVIDENCE,
+    Table,
+    Verdict,
+    combine_rounds,
+    judge,
+    would_conclude,
+)
 from scripts.tracker.validation.injection import REPEATING, TOUCHED, each_repeat
 from scripts.tracker.validation.local_sides import ROOT, local_side
 
@@ -163,7 +171,7 @@ def _trial(rounds: Iterator[PairedRunner], level: Level, budget_s: float) -> Non
         if verdict != "not enough evidence":
             break
     level.verdicts.append(verdict)
-    level.ratios.append(together(touched.rounds_of("time")).ratio)
+    level.ratios.append(combine_rounds(touched.rounds_of("time")).ratio)
     level.blamed += "slower" in untouched
 
 
@@ -171,9 +179,8 @@ def _until(end: float, rows: int = 0) -> Until:
     """End a visit with the clock, or with a verdict in a table of *rows* if that is given."""
 
     def over(comparison: CellComparison) -> bool:
-        settled = (
-            rows and would_conclude([comparison.evidence("time")] + [NOTHING] * (rows - 1))[0] != "not enough evidence"
-        )
+        table = [comparison.evidence("time")] + [NO_EVIDENCE] * (rows - 1)
+        settled = rows and would_conclude(table)[0] != INCONCLUSIVE
         return bool(settled) or (time.perf_counter() >= end and comparison.rounds[-1].pairs > 0)
 
     return over

@@ -12,9 +12,9 @@ from asv_runner.statistics import compute_stats
 from numpy.typing import NDArray
 
 from scripts.tracker.history.model import median_error
-from scripts.tracker.statistics.changepoints import HISTORY
+from scripts.tracker.statistics.changepoints import HISTORY_COMMITS
 
-COMMITS = HISTORY
+COMMITS = HISTORY_COMMITS
 SAMPLES = 10
 """Samples of a commit; half of the variance of their median comes from within the commit, half from between commits."""
 Tails = Literal["normal", "heavy"]

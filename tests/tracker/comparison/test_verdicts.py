@@ -37,7 +37,7 @@ def measure(
     for _ in range(pairs):
         base, head = rng.normal(0, noise, 2)
         comparison.add_pair({"time": float(np.exp(base))}, {"time": float(np.exp(head + shift))})
-        comparison.rounds[-1].look(table)
+        comparison.rounds[-1].estimate(table)
     comparison.spent_s += spent_s
 
 

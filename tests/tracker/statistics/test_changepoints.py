@@ -1,4 +1,4 @@
-"""Change points of series with known answers."""
+"""Change points of series whose true changes are known."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from scripts.tracker.statistics import changepoints
-from scripts.tracker.statistics.changepoints import ONE_COMMIT, change_points, p_value, strict_level
+from scripts.tracker.statistics.changepoints import ONE_COMMIT_P, change_points, p_value, strict_level
 from scripts.tracker.statistics.levels import PRIOR_DEVIATION, PRIOR_FREEDOM, Noise, ScaledSeries
 
 
 def jittering(*levels: float, noise: float = 0.01, seed: int = 4) -> list[float]:
-    """One value a commit around *levels*."""
+    """Return one noisy value a commit around *levels*."""
     return list(np.array(levels) * np.exp(np.random.default_rng(seed).normal(0, noise, len(levels))))
 
 
 def found(values: list[float], spread: float = 0.0) -> list[tuple[int, bool]]:
-    """Where changes are, and whether they stand."""
+    """Return the position of each change, and whether it persists."""
     return [(point.index, point.persists) for point in change_points(values, [spread * value for value in values])]
 
 
-def test_a_step_without_noise_has_its_place_size_and_levels() -> None:
+def test_a_step_without_noise_has_its_position_size_and_levels() -> None:
     [point] = change_points([2.0] * 20 + [3.0] * 20, [0.0] * 40)
     assert (point.index, point.persists) == (20, True)
     assert (point.before, point.after, point.ratio) == pytest.approx((2.0, 3.0, 1.5))
     low, high = point.interval
     assert low < 1.5 < high
     assert low * high == pytest.approx(1.5**2)
-    assert 0.9999 < point.probability < 1, "only what does not jitter is sure"
+    assert 0.9999 < point.probability < 1, "only exact metrics have a probability of 1"
 
 
-def test_the_statistic_is_that_of_students_test() -> None:
+def test_the_p_value_is_that_of_students_test() -> None:
     values = jittering(*[1.0] * 12, *[1.02] * 7)
     scaled = ScaledSeries.of(values, [0.0] * 19)
     before, after = scaled.values[:12], scaled.values[12:]
@@ -45,7 +45,7 @@ def test_the_statistic_is_that_of_students_test() -> None:
 
 
 @pytest.mark.parametrize(("deviation", "moderated"), [(0.005, True), (0.03, False)])
-def test_the_noise_is_pooled_over_the_levels_and_lifted_to_what_is_expected(deviation: float, moderated: bool) -> None:
+def test_the_noise_is_pooled_over_the_levels_and_moderated_by_the_prior(deviation: float, moderated: bool) -> None:
     values = jittering(*[1.0] * 12, *[2.0] * 7, noise=deviation)
     logs = np.log(values)
     squares = ((logs[:12] - logs[:12].mean()) ** 2).sum() + ((logs[12:] - logs[12:].mean()) ** 2).sum()
@@ -60,34 +60,34 @@ def test_the_newest_commit_is_judged_by_a_prediction_interval(beyond: float, ala
     earlier = [math.exp(0.01 * (-1) ** at) for at in range(20)]
     freedom = 19 + PRIOR_FREEDOM
     variance = 20 * 0.01**2 / 19
-    limit = stats.t.isf(ONE_COMMIT, freedom) * math.sqrt(variance * (1 + 1 / 20))
+    limit = stats.t.isf(ONE_COMMIT_P, freedom) * math.sqrt(variance * (1 + 1 / 20))
     points = change_points([*earlier, math.exp(beyond * limit)], [0.0] * 21)
     assert len(points) == alarms
 
 
 def test_the_probability_at_the_limit_is_the_budget() -> None:
-    assert strict_level(ScaledSeries.of([1.0], [0.0]).level(0, 1), 40) == ONE_COMMIT
+    assert strict_level(ScaledSeries.of([1.0], [0.0]).level(0, 1), 40) == ONE_COMMIT_P
     earlier = [math.exp(0.01 * (-1) ** at) for at in range(20)]
     [point] = change_points([*earlier, 1.0485], [0.0] * 21)
     assert 0.99 < point.probability < 0.9999
 
 
-def test_no_commit_counts_for_surer_than_its_own_samples() -> None:
+def test_the_variance_of_a_commit_is_at_least_that_of_its_samples() -> None:
     values = jittering(*[1.0] * 20, 1.06, noise=0.005)
     assert found(values) == [(20, True)]
     assert change_points(values, [0.0] * 20 + [0.06]) == []
     assert found(values, spread=0.03) == []
 
 
-def test_a_spike_that_returns_is_no_change_and_does_not_hide_one() -> None:
+def test_a_spike_of_one_commit_is_no_change_and_does_not_hide_one() -> None:
     levels = [1.0] * 12 + [1.4] + [1.0] * 6
     assert found(jittering(*levels)) == []
     assert found(jittering(*levels, *[1.1] * 6)) == [(19, True)]
     [point] = change_points(jittering(*[1.0] * 12, 1.6, *[1.2] * 6), [0.0] * 19)
-    assert (point.since, point.index) == (11, 13), "the spike may be of either level"
+    assert (point.since, point.index) == (11, 13), "the spike may belong to either level"
 
 
-def test_a_change_is_fixed_once_the_level_is_back() -> None:
+def test_a_change_persists_until_the_old_level_returns() -> None:
     assert found(jittering(*[1.0] * 10, *[1.1] * 6)) == [(10, True)]
     assert found(jittering(*[1.0] * 10, *[1.1] * 6, *[1.0] * 6)) == [(10, False), (16, True)]
     assert found(jittering(*[1.0] * 10, *[1.2] * 6, *[1.1] * 6)) == [(10, True), (16, True)]
@@ -132,11 +132,11 @@ def test_the_unit_does_not_matter(values: list[float], unit: float) -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(HISTORIES)
-def test_changes_are_real_ordered_and_the_last_one_stands(values: list[float]) -> None:
+def test_changes_are_ordered_exceed_the_smallest_and_the_last_one_persists(values: list[float]) -> None:
     points = change_points(values, [0.01 * value for value in values])
-    places = [point.index for point in points]
-    assert places == sorted(set(places))
-    assert all(0 < place < len(values) for place in places)
+    positions = [point.index for point in points]
+    assert positions == sorted(set(positions))
+    assert all(0 < position < len(values) for position in positions)
     assert all(abs(math.log(point.ratio)) >= math.log1p(changepoints.SMALLEST_CHANGE) for point in points)
-    assert all(1 - changepoints.BUDGET <= point.probability <= 1 for point in points)
+    assert all(1 - changepoints.FALSE_ALARM_SHARE <= point.probability <= 1 for point in points)
     assert all(point.persists for point in points[-1:])

@@ -1,10 +1,10 @@
-"""Finds among many series, against what can be counted by hand and by simulation."""
+"""The Benjamini-Hochberg procedure, compared with computations by hand and a simulation."""
 
 import numpy as np
 import pytest
 
 from scripts.tracker.statistics.changepoints import change_points
-from scripts.tracker.statistics.fdr import FALSE_SHARE, passes_fdr
+from scripts.tracker.statistics.fdr import FALSE_DISCOVERY_RATE, passes_fdr
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ from scripts.tracker.statistics.fdr import FALSE_SHARE, passes_fdr
         ([], 100, []),
     ],
 )
-def test_a_find_counts_by_its_rank_among_all(p, family, counts):
+def test_the_threshold_of_a_p_value_depends_on_its_rank(p, family, counts):
     assert passes_fdr(p, family) == counts
 
 
-def test_many_steady_series_make_no_find_although_single_ones_do():
+def test_steady_series_hold_the_false_discovery_rate():
     rng = np.random.default_rng(4)
     alone = together = 0
     for _ in range(20):
@@ -36,4 +36,4 @@ def test_many_steady_series_make_no_find_although_single_ones_do():
         together += any(passes_fdr(finds, 100))
 
     assert alone > 0
-    assert together / 20 <= FALSE_SHARE
+    assert together / 20 <= FALSE_DISCOVERY_RATE

@@ -1,4 +1,4 @@
-"""Several cells together: against Wilcoxon's test, against all tosses there are, and with what only all of them see."""
+"""The pooled test of several cells, compared with Wilcoxon's test and with counting all signs."""
 
 from itertools import product
 
@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import wilcoxon
 
 from scripts.tracker.statistics.judging import Table, estimate_pooled, judge
-from scripts.tracker.statistics.pooling import Pool
+from scripts.tracker.statistics.pooling import PooledCells
 
 
 def _cells(shift: float, noises: tuple[float, ...], pairs: int = 14, seed: int = 1) -> list[np.ndarray]:
@@ -15,25 +15,29 @@ def _cells(shift: float, noises: tuple[float, ...], pairs: int = 14, seed: int =
     return [rng.normal(shift, noise, pairs) for noise in noises]
 
 
-def test_one_cell_is_wilcoxons_test():
+def test_the_test_of_one_cell_is_wilcoxons():
     (differences,) = _cells(0.3, (1.0,))
 
-    assert Pool([differences]).p_greater(0.0) == pytest.approx(wilcoxon(differences, alternative="greater").pvalue)
-    assert Pool([differences]).p_less(0.1) == pytest.approx(wilcoxon(differences - 0.1, alternative="less").pvalue)
+    assert PooledCells([differences]).p_greater(0.0) == pytest.approx(
+        wilcoxon(differences, alternative="greater").pvalue
+    )
+    assert PooledCells([differences]).p_less(0.1) == pytest.approx(
+        wilcoxon(differences - 0.1, alternative="less").pvalue
+    )
 
 
-def test_two_cells_are_as_unlikely_as_counting_all_tosses_says():
+def test_the_p_value_of_two_cells_agrees_with_counting_all_signs():
     cells = [np.array([0.3, -0.1, 0.2]), np.array([30.0, 10.0, -20.0])]
     ranks = [np.array([3, 1, 2]), np.array([3, 1, 2])]
     seen = sum(rank[cell > 0].sum() for rank, cell in zip(ranks, cells, strict=True))
-    tosses = [np.array(toss) for toss in product((0, 1), repeat=6)]
-    as_much = [toss @ np.concatenate(ranks) >= seen for toss in tosses]
+    signs = [np.array(sign) for sign in product((0, 1), repeat=6)]
+    as_much = [sign @ np.concatenate(ranks) >= seen for sign in signs]
 
-    assert Pool(cells).p_greater(0.0) == pytest.approx(np.mean(as_much))
+    assert PooledCells(cells).p_greater(0.0) == pytest.approx(np.mean(as_much))
 
 
-def test_the_interval_is_what_the_test_does_not_reject():
-    pool = Pool(_cells(0.05, (0.02, 0.1, 0.3)))
+def test_the_interval_holds_the_shifts_that_the_test_does_not_reject():
+    pool = PooledCells(_cells(0.05, (0.02, 0.1, 0.3)))
     low, high = pool.interval(0.02)
 
     assert pool.p_greater(low - 1e-9) <= 0.01 < pool.p_greater(low + 1e-9)
@@ -41,22 +45,22 @@ def test_the_interval_is_what_the_test_does_not_reject():
     assert low < np.median(pool.means) < high
 
 
-def test_too_few_differences_bound_nothing():
-    assert Pool([np.array([0.1, 0.2])]).interval(0.01) == (float("-inf"), float("inf"))
+def test_too_few_differences_have_an_infinite_interval():
+    assert PooledCells([np.array([0.1, 0.2])]).interval(0.01) == (float("-inf"), float("inf"))
 
 
-def test_cells_count_alike():
+def test_cells_of_different_sizes_are_refused():
     with pytest.raises(ValueError, match=r"\[2, 3\] differences"):
-        Pool([np.zeros(2), np.zeros(3)])
+        PooledCells([np.zeros(2), np.zeros(3)])
 
 
-def test_equal_cells_are_rejected_as_rarely_as_promised():
-    rejected = [Pool(_cells(0.0, (0.01, 0.1, 0.5), seed=seed)).p_greater(0.0) <= 0.05 for seed in range(2000)]
+def test_equal_cells_hold_the_level():
+    rejected = [PooledCells(_cells(0.0, (0.01, 0.1, 0.5), seed=seed)).p_greater(0.0) <= 0.05 for seed in range(2000)]
 
     assert np.mean(rejected) <= 0.06
 
 
-def test_cells_together_see_what_none_sees_alone():
+def test_pooled_cells_detect_a_change_that_no_cell_detects_alone():
     table = Table(rows=100)
     cells = [_cells(0.1, (0.15,) * 8, seed=seed) for seed in (1, 2)]
     together = [estimate_pooled(round_, table) for round_ in cells]
