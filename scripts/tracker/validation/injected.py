@@ -26,6 +26,7 @@ from scripts.tracker.comparison.sides import Side
 from scripts.tracker.git import git
 from scripts.tracker.progress import say
 from scripts.tracker.statistics.judging import (
+    INCONCLUSIVE,
     MAX_ROUNDS,
     NO_EVIDENCE,
     Table,
