@@ -27,7 +27,7 @@ from scripts.tracker.git import git
 from scripts.tracker.preflight import require_history, require_room
 from scripts.tracker.progress import say
 from scripts.tracker.refusal import RefusalError
-from scripts.tracker.running.lock import locked_folder, measuring_alone
+from scripts.tracker.running.lock import locked_folder, measuring_exclusively
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -77,7 +77,7 @@ def bisect(arguments: argparse.Namespace) -> int:
     probe = CommitProbe(matrix.name, cell, series, builder, arguments.budget)
     name = series_text(cell, series)
     say(f"{name}: {len(commits) - 1} commits after {_told(commits[0])}, up to {_told(commits[-1])}")
-    with measuring_alone(locked_folder(build_environment.conf), wait=arguments.wait):
+    with measuring_exclusively(locked_folder(build_environment.conf), wait=arguments.wait):
         memory = _memory(root, commits, name, builder, restart=arguments.restart)
         if memory.resumed:
             say(f"{memory.resumed} answers are known from an earlier run.")

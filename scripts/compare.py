@@ -30,7 +30,7 @@ from scripts.tracker.comparison.sides import Builder, Side
 from scripts.tracker.preflight import require_history, require_room
 from scripts.tracker.progress import say
 from scripts.tracker.refusal import RefusalError
-from scripts.tracker.running.lock import locked_folder, measuring_alone
+from scripts.tracker.running.lock import locked_folder, measuring_exclusively
 from scripts.tracker.statistics.judging import DELTA
 
 SLOW_MATRIX = "startup"
@@ -115,7 +115,7 @@ def compare(request: Request) -> int:
         )
     cells = comparisons(request)
     build_environment = BuildEnvironment.open(config, request.scale, request.device)
-    with measuring_alone(locked_folder(build_environment.conf), wait=request.wait):
+    with measuring_exclusively(locked_folder(build_environment.conf), wait=request.wait):
         builder = Builder(build_environment, root, request.scale, request.device, request.cells)
         sides = builder.side(base), builder.side(head)
         match, spent_s = _measured(request, cells, sides)

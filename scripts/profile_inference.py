@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # in place of this folder, whose names are others' too
 
-from scripts.tracker.profiling.layout import banner
 from scripts.tracker.profiling.options import parse, thinking_of
+from scripts.tracker.profiling.text_tables import banner
 
 if TYPE_CHECKING:
     import argparse
@@ -65,7 +65,7 @@ def _run(arguments: argparse.Namespace, argv: list[str]) -> int:
 
 def _tier_test(example: Example, arguments: argparse.Namespace, results: Results) -> int:
     """Run the mode that loads models anew, or none, for each of its tests."""
-    from scripts.tracker.profiling.tiers import run
+    from scripts.tracker.profiling.tier_test import run
 
     print(banner(f"{TITLE}: TIER TEST", 120), flush=True)
     code = run(example, arguments, results)
@@ -80,7 +80,7 @@ def _mode(name: str) -> Any:
     elif name == "benchmark":
         from scripts.tracker.profiling.benchmark import run
     else:
-        from scripts.tracker.profiling.descriptions import run
+        from scripts.tracker.profiling.planner_calls import run
     return run
 
 

@@ -20,19 +20,18 @@ from asv.repo import get_repo
 from asv.results import iter_results
 from asv.util import UserError
 
-from scripts.tracker import configuration
+from scripts.tracker import asv_errors, configuration
+from scripts.tracker.asv_patches import patched_asv
 from scripts.tracker.command import run
 from scripts.tracker.git import GitError, git
 from scripts.tracker.history import formats
 from scripts.tracker.history.acknowledged import AcknowledgementError
 from scripts.tracker.history.commits import read_commits
-from scripts.tracker.history.entry import Listed, listed
-from scripts.tracker.history.guards import guarded
+from scripts.tracker.history.entry import RegressionEntry, regression_entries
 from scripts.tracker.history.migration import migrate
 from scripts.tracker.history.model import read_environments
 from scripts.tracker.history.regressions import Regressions
 from scripts.tracker.progress import say
-from scripts.tracker.site import asv_errors
 
 NAME = "scripts.regressions"
 
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _list(arguments: argparse.Namespace) -> int:
     """Print the list; returns 1 if something is open, else 0."""
-    with guarded(), _warnings_on_stderr():
+    with patched_asv(), _warnings_on_stderr():
         entries, warnings = read_list(Path(arguments.config))
         for warning in warnings:
             log.warning(warning)
@@ -82,7 +81,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_list(config: Path) -> tuple[list[Listed], list[str]]:
+def read_list(config: Path) -> tuple[list[RegressionEntry], list[str]]:
     """Every regression, newest first, and what is wrong with the acknowledgements.
 
     Goes to the folder of *config*, as asv does: its paths are relative to it.
@@ -97,7 +96,7 @@ def read_list(config: Path) -> tuple[list[Listed], list[str]]:
     hashes = {result.commit_hash for result in iter_results(conf.results_dir)}
     if not hashes:
         raise UserError(f"{conf.results_dir} has no results yet. Run scripts/track, which measures the last commits.")
-    asv_errors.follow_branches(conf)
+    asv_errors.use_existing_branches(conf)
     asv_errors.require_history(conf)
     migrate(conf.results_dir, say)
     repo = get_repo(conf)
@@ -112,7 +111,7 @@ def read_list(config: Path) -> tuple[list[Listed], list[str]]:
     groups = [group for environment in environments for group in regressions.regressions(environment)]
     groups.sort(key=lambda group: -group.revision)
     by_revision = {revision: commit for commit, revision in revisions.items()}
-    found = listed(groups, environments, by_revision, read_commits(Path(repo._path), revisions))
+    found = regression_entries(groups, environments, by_revision, read_commits(Path(repo._path), revisions))
     return found, regressions.warnings()
 
 
@@ -120,7 +119,7 @@ def _branches(conf: Any) -> str:
     return ", ".join(branch or "the default branch" for branch in conf.branches)
 
 
-def _formatted(name: str | None, entries: Sequence[Listed], warnings: Sequence[str]) -> str:
+def _formatted(name: str | None, entries: Sequence[RegressionEntry], warnings: Sequence[str]) -> str:
     if name == "json":
         return formats.as_json(entries, warnings)
     if name == "toml":

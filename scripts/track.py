@@ -17,15 +17,15 @@ from pathlib import Path
 from asv.util import load_json, write_json
 
 from benchmarks.harness.settings import Settings, SettingsError
-from scripts.tracker.asv_progress import Follower, run_followed
-from scripts.tracker.branches import checked_out
+from scripts.tracker.asv_progress import AsvProgress, run_with_progress
+from scripts.tracker.branches import checked_out_branch
 from scripts.tracker.command import FAILED, run
 from scripts.tracker.git import git, subject
 from scripts.tracker.preflight import require_clean, require_history, require_room
 from scripts.tracker.running import asv_process
-from scripts.tracker.running.cells import Place, chosen_places
-from scripts.tracker.running.commits import Commits
-from scripts.tracker.running.lock import WAIT_HELP, measuring_alone
+from scripts.tracker.running.benchmark_cells import CellId, selected_cells
+from scripts.tracker.running.lock import WAIT_HELP, measuring_exclusively
+from scripts.tracker.running.stored_results import StoredResults
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCAL_CONFIG = "asv.local.json"
@@ -92,22 +92,22 @@ def track(request: Request, root: Path) -> int:
         RefusalError: the repository, the disk or the options do not allow it, or another command measures here.
     """
     start = time.monotonic()
-    places = chosen_places(Settings.from_environment(request.environment).cells)
+    cell_ids = selected_cells(Settings.from_environment(request.environment).cells)
     require_history(root)
     if not request.allow_dirty:
         require_clean(root)
     require_room(root / ".asv")
-    with measuring_alone(root / ".asv", wait=request.wait):
+    with measuring_exclusively(root / ".asv", wait=request.wait):
         os.chdir(root)
         config = _configure(request, root)
-        stored = Commits.open(root / config)
+        stored = StoredResults.open(root / config)
         commits = _chosen(request, git(root, "rev-list", "--first-parent", "HEAD").split(), stored)
-        missing = [commit for commit in commits if _undone(stored, commit, places, request)]
+        missing = [commit for commit in commits if _undone(stored, commit, cell_ids, request)]
         if missing:
-            _measure(request, root, config, missing, places)
+            _measure(request, root, config, missing, cell_ids)
         else:
             print("Nothing is new: all these commits were measured before.", flush=True)
-        complete = _tell_failures(root, stored, commits, places)
+        complete = _tell_failures(root, stored, commits, cell_ids)
         published = asv_process.publish(root, config, request.environment)
     if published:
         return FAILED
@@ -115,7 +115,7 @@ def track(request: Request, root: Path) -> int:
     return 0 if complete else FAILED
 
 
-def _chosen(request: Request, line: list[str], stored: Commits) -> list[str]:
+def _chosen(request: Request, line: list[str], stored: StoredResults) -> list[str]:
     """Return those commits of *line*, which begins with the newest, that *request* asks for, oldest first."""
     count = request.commits
     if request.new:
@@ -123,28 +123,28 @@ def _chosen(request: Request, line: list[str], stored: Commits) -> list[str]:
     return line[:count][::-1]
 
 
-def _undone(stored: Commits, commit: str, places: set[Place], request: Request) -> bool:
+def _undone(stored: StoredResults, commit: str, cell_ids: set[CellId], request: Request) -> bool:
     """Whether something is left to be measured at *commit*."""
-    return bool(stored.unknown(commit, places)) or (request.retry and bool(stored.failed(commit, places)))
+    return bool(stored.unknown(commit, cell_ids)) or (request.retry and bool(stored.failed(commit, cell_ids)))
 
 
-def _measure(request: Request, root: Path, config: str, commits: list[str], places: set[Place]) -> None:
+def _measure(request: Request, root: Path, config: str, commits: list[str], cell_ids: set[CellId]) -> None:
     print(
-        f"Measuring {_count(len(commits), 'commit')}, {_count(len(places), 'cell')} each ({request.cells}), "
+        f"Measuring {_count(len(commits), 'commit')}, {_count(len(cell_ids), 'cell')} each ({request.cells}), "
         f"scale {request.scale} on {request.device}. asv's own output goes to .asv/run.log.",
         flush=True,
     )
-    cells = Counter(matrix for matrix, _ in places)
-    follower = Follower({commit: subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
+    cells = Counter(matrix for matrix, _ in cell_ids)
+    follower = AsvProgress({commit: subject(root, commit) for commit in commits}, cells, root / ".asv" / "journal")
     skip = "--skip-existing-successful" if request.retry else "--skip-existing"
     command = asv_process.command("run", root / config, "--record-samples", skip, "HASHFILE:-")
     environment = asv_process.variables(request.environment)
-    run_followed(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, environment)
+    run_with_progress(command, "\n".join(commits), follower, root / ".asv" / "run.log", root, environment)
 
 
-def _tell_failures(root: Path, stored: Commits, commits: list[str], places: set[Place]) -> bool:
+def _tell_failures(root: Path, stored: StoredResults, commits: list[str], cell_ids: set[CellId]) -> bool:
     """Say of each commit what failed, or could not be measured; return whether nothing did."""
-    told = {commit: failure for commit in commits if (failure := _failure(stored, commit, places))}
+    told = {commit: failure for commit in commits if (failure := _failure(stored, commit, cell_ids))}
     for commit, failure in told.items():
         print(f"{commit[:8]} {subject(root, commit)}: {failure}", file=sys.stderr)
     if told:
@@ -156,13 +156,13 @@ def _tell_failures(root: Path, stored: Commits, commits: list[str], places: set[
     return not told
 
 
-def _failure(stored: Commits, commit: str, places: set[Place]) -> str:
+def _failure(stored: StoredResults, commit: str, cell_ids: set[CellId]) -> str:
     """Return what failed at *commit*, or could not be measured; empty if nothing did."""
-    unknown = stored.unknown(commit, places)
+    unknown = stored.unknown(commit, cell_ids)
     if unknown:
         reason = stored.build_failure(commit)
         return f"could not be built: {reason}" if reason else f"{_count(len(unknown), 'cell')} not measured"
-    failed = stored.failed(commit, places)
+    failed = stored.failed(commit, cell_ids)
     if not failed:
         return ""
     (matrix, cell), reason = next(iter(failed.items()))
@@ -176,7 +176,7 @@ def _count(number: int, noun: str) -> str:
 def _configure(request: Request, root: Path) -> str:
     """Write `LOCAL_CONFIG` for this run; returns its name."""
     config = load_json(str(root / "asv.conf.json"), js_comments=True)
-    branch = checked_out(root)
+    branch = checked_out_branch(root)
     if branch not in config["branches"]:
         config["branches"] = [branch]
     config["matrix"]["env_nobuild"] |= {

@@ -31,17 +31,19 @@ from asv.plugins.github import GithubPages
 from asv.publishing import OutputPublisher
 from asv.util import UserError
 
+from scripts.tracker import asv_errors
+from scripts.tracker.asv_patches import patched_asv
 from scripts.tracker.git import drop_local_variables
 from scripts.tracker.history.acknowledged import FILE, AcknowledgementError, read_acknowledgements
-from scripts.tracker.history.guards import guarded
 from scripts.tracker.history.migration import migrate
 from scripts.tracker.refusal import RefusalError
+from scripts.tracker.running import time_spent
 from scripts.tracker.running.build_clock import BuildClock
-from scripts.tracker.running.guard import guard_children
-from scripts.tracker.running.hooks import Hooks
 from scripts.tracker.running.lock import WAIT, exclusive, locked_folder
-from scripts.tracker.running.saving import tell_benchmarks
-from scripts.tracker.site import assets, asv_errors, offline, time_spent
+from scripts.tracker.running.process_guard import guard_children
+from scripts.tracker.running.run_hooks import RunHooks
+from scripts.tracker.running.saving import pass_on_saving
+from scripts.tracker.site import assets, offline
 
 
 class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no types
@@ -89,12 +91,12 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
 def setup() -> None:
     """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
     drop_local_variables()
-    hooks = Hooks()
+    hooks = RunHooks()
     hooks.install(time_spent.journal_folder(Path.cwd()))
     builds = BuildClock()
     builds.attach()
     for command in (Run, Find):
-        tell_benchmarks(command)
+        pass_on_saving(command)
         _wrap(command, partial(_measuring, hooks, builds))
     for command in (Setup, Rm, Update):
         _wrap(command, _alone)
@@ -105,10 +107,10 @@ def setup() -> None:
 
 
 @contextmanager
-def _measuring(hooks: Hooks, builds: BuildClock, conf: Any, options: dict[str, Any]) -> Iterator[None]:
+def _measuring(hooks: RunHooks, builds: BuildClock, conf: Any, options: dict[str, Any]) -> Iterator[None]:
     """Check what asv would find out late, and leave nothing running, whichever way asv ends."""
     hooks.begin(options)
-    asv_errors.follow_branches(conf)
+    asv_errors.use_existing_branches(conf)
     asv_errors.require_settings(conf)
     asv_errors.require_writable(conf.results_dir, "results_dir")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # asv then ends what it has started
@@ -132,7 +134,7 @@ def _alone(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
 @contextmanager
 def _reading(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
     """Read the results of the branches that there are."""
-    asv_errors.follow_branches(conf)
+    asv_errors.use_existing_branches(conf)
     yield
 
 
@@ -150,7 +152,7 @@ def _publishing(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
     """Check what asv would find out late, and complete its pages."""
     asv_errors.require_writable(conf.html_dir, "html_dir")
     asv_errors.require_patterns(conf)
-    asv_errors.follow_branches(conf)
+    asv_errors.use_existing_branches(conf)
     asv_errors.require_history(conf)
     migrate(conf.results_dir)
     try:
@@ -168,7 +170,7 @@ def _wrap(command: Any, around: Callable[[Any, dict[str, Any]], AbstractContextM
 
     @functools.wraps(original)
     def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
-        with guarded(), around(conf, kwargs):
+        with patched_asv(), around(conf, kwargs):
             return original(conf, *args, **kwargs)
 
     command.run = staticmethod(run)

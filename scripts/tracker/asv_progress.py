@@ -26,7 +26,7 @@ UNSEEN = {"tiers": 0.05}
 no model."""
 
 
-class Follower:
+class AsvProgress:
     """Prints a line for each step of asv and for each cell that the benchmarks have finished.
 
     Args:
@@ -104,8 +104,8 @@ class Follower:
         print(f"{minutes:3d}:{seconds:02d}  {text}", flush=True)
 
 
-def run_followed(
-    command: list[str], stdin: str, follower: Follower, log: Path, root: Path, environment: Mapping[str, str]
+def run_with_progress(
+    command: list[str], stdin: str, follower: AsvProgress, log: Path, root: Path, environment: Mapping[str, str]
 ) -> int:
     """Run *command* in *root* with *stdin*, its output into *log* and to *follower*; returns its exit status.
 
@@ -147,7 +147,7 @@ def run_followed(
         return process.wait()
 
 
-def _watch(follower: Follower, ended: threading.Event) -> None:
+def _watch(follower: AsvProgress, ended: threading.Event) -> None:
     while not ended.wait(POLL_S):
         follower.poll()
     follower.poll()

@@ -11,7 +11,7 @@ from scripts.tracker.git import GitError, git
 DETACHED = "HEAD"
 
 
-def followed(root: Path, configured: Sequence[str]) -> tuple[list[str], list[str]]:
+def existing_branches(root: Path, configured: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the branches that asv can follow in *root*, and a sentence for each that differs from *configured*.
 
     A branch that shares its name with a tag is given in full, as git takes the tag. If there is none of the
@@ -31,12 +31,12 @@ def followed(root: Path, configured: Sequence[str]) -> tuple[list[str], list[str
     if found:
         return found, notes
     git(root, "log", "-1", "--format=%H")
-    branch = checked_out(root)
+    branch = checked_out_branch(root)
     names = " or ".join(configured)
     return [branch], [f"There is no branch {names} here: the history of {branch} is followed, which is checked out."]
 
 
-def checked_out(root: Path) -> str:
+def checked_out_branch(root: Path) -> str:
     """Return the branch that is checked out in *root* by a name that asv can follow, `HEAD` if there is none."""
     try:
         full = git(root, "symbolic-ref", "--quiet", "HEAD")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 GENERATE = "generate.GenerateMusic.track_"
 
@@ -236,3 +237,8 @@ def parameter_text(name: str, value: str) -> str:
         case _:
             spelled = {"True": "on", "False": "off"}.get(plain, plain)
             return f"{name.replace('_', ' ')} {spelled}"
+
+
+def cell_text(cell: Iterable[tuple[str, str]]) -> str:
+    """Return the parameters of a cell, (name, ``repr``) pairs, on one line; "" without parameters."""
+    return " · ".join(parameter_text(name, value) for name, value in cell)

@@ -18,7 +18,7 @@ from benchmarks.harness.host import machine_facts
 from benchmarks.harness.matrix import WHOLE, measure_matrix
 from benchmarks.harness.progress import outcome_of
 from benchmarks.harness.record import Record
-from scripts.tracker.site import time_spent
+from scripts.tracker.running import time_spent
 from tests.benchmarks.fakes import MATRIX, Collapsing, Deeds, DiesLoading, TooNew, WithoutModels, prepared, settings_in
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -17,7 +17,7 @@ from scripts.tracker.comparison.build import BuildEnvironment, failure_text
 from scripts.tracker.refusal import RefusalError
 from scripts.tracker.running.asv_process import publish
 from scripts.tracker.validation.command import main as validate
-from tests.tracker.site.project import ROOT, Measured, Project, build_project
+from tests.tracker.measured_project import ROOT, Measured, Project, build_project
 
 
 def raising(error: BaseException) -> int:

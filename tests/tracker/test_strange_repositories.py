@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tracker.branches import checked_out, followed
+from scripts.tracker.branches import checked_out_branch, existing_branches
 from scripts.tracker.command import run
 from scripts.tracker.comparison.revisions import resolve
 from scripts.tracker.git import GitError, drop_local_variables, git, local_variables, subject
@@ -68,7 +68,7 @@ def test_folders_of_any_name(tmp_path: Path, folder: str) -> None:
     require_history(made.root)
     require_clean(made.root)
     assert resolve(made.root, "main").hash == head
-    assert followed(made.root, ["main"]) == (["main"], [])
+    assert existing_branches(made.root, ["main"]) == (["main"], [])
 
 
 def test_a_folder_that_no_environment_can_be_made_in(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_tag_called_like_a_branch_is_told(repository: Repository, capsys: pyte
     names(repository)
     assert resolve(repository.root, "both").hash == repository.git("rev-parse", "main^")
     assert "'both' is ambiguous" in capsys.readouterr().err
-    branches, notes = followed(repository.root, ["both"])
+    branches, notes = existing_branches(repository.root, ["both"])
     assert branches == ["refs/heads/both"]
     assert notes == ["both is a branch and a tag here: the history of refs/heads/both is followed."]
 
@@ -198,8 +198,8 @@ def test_without_main_what_is_checked_out_is_followed(repository: Repository, he
     else:
         repository.git("symbolic-ref", "HEAD", head)
     repository.git("branch", "-q", "-D", "main")
-    assert checked_out(repository.root) == expected
-    branches, notes = followed(repository.root, ["main", "master"])
+    assert checked_out_branch(repository.root) == expected
+    branches, notes = existing_branches(repository.root, ["main", "master"])
     assert branches == [expected]
     assert notes == [
         f"There is no branch main or master here: the history of {expected} is followed, which is checked out."
@@ -211,7 +211,7 @@ def test_a_clone_of_one_branch(repository: Repository, tmp_path: Path) -> None:
     repository.git("checkout", "-q", "-b", "topic")
     git(tmp_path, "clone", "-q", "-b", "topic", "--single-branch", str(repository.root), "single")
     require_history(tmp_path / "single")
-    assert followed(tmp_path / "single", ["main"])[0] == ["topic"]
+    assert existing_branches(tmp_path / "single", ["main"])[0] == ["topic"]
 
 
 def test_a_linked_worktree(repository: Repository, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_linked_worktree(repository: Repository, tmp_path: Path) -> None:
     require_history(tmp_path / "linked")
     (tmp_path / "linked" / "new").touch()
     assert git(tmp_path / "linked", "ls-tree", "--name-only", resolve(tmp_path / "linked", ".").hash) == "file\nnew"
-    assert checked_out(tmp_path / "linked") == "topic"
+    assert checked_out_branch(tmp_path / "linked") == "topic"
     assert state(repository.root) == before
 
 

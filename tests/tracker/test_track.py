@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scripts import track
-from scripts.tracker.asv_progress import Follower, run_followed
+from scripts.tracker.asv_progress import AsvProgress, run_with_progress
 from scripts.tracker.preflight import RefusalError, git, require_clean, require_history, require_room
 
 
@@ -128,7 +128,7 @@ def reported(matrix: str, cell: str) -> str:
 def test_progress_names_steps_commits_and_cells(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "progress.jsonl"
     log.write_text(json.dumps({"unix": 0, "text": "an earlier run"}) + "\n")
-    follower = Follower({"a" * 40: "First", "b" * 40: "Second"}, {"generate": 2}, tmp_path)
+    follower = AsvProgress({"a" * 40: "First", "b" * 40: "Second"}, {"generate": 2}, tmp_path)
     follower.line("· Creating environments")
     follower.line("·· Creating environments of some kind")
     follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
@@ -150,7 +150,7 @@ def test_the_time_left_is_that_of_the_matrices_to_come(
 ) -> None:
     clock = iter((0.0, 0.0, 0.0, 60.0, 60.0, 180.0, 180.0, 181.0, 181.0))
     monkeypatch.setattr("scripts.tracker.asv_progress.time.monotonic", lambda: next(clock))
-    follower = Follower({"a" * 40: "First"}, {"generate": 3, "stages": 1, "tiers": 100}, tmp_path)
+    follower = AsvProgress({"a" * 40: "First"}, {"generate": 3, "stages": 1, "tiers": 100}, tmp_path)
     follower.line("[ 0.00%] · For acestep commit aaaaaaaa <main>:")
     for matrix, cell in (("generate", "duration=1"), ("generate", "duration=2"), ("tiers", "stage=Resolve")):
         with (tmp_path / "progress.jsonl").open("a") as file:
@@ -163,10 +163,10 @@ def test_the_time_left_is_that_of_the_matrices_to_come(
 
 
 def test_run_is_logged_and_its_summary_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    follower = Follower({"a" * 40: "First"}, {"generate": 1}, tmp_path)
+    follower = AsvProgress({"a" * 40: "First"}, {"generate": 1}, tmp_path)
     log = tmp_path / "logs" / "run.log"
     command = ["sh", "-c", "cat; echo; echo 'Measuring took 70 % of 10 s'; exit 3"]
-    assert run_followed(command, "commits", follower, log, tmp_path, os.environ) == 3
+    assert run_with_progress(command, "commits", follower, log, tmp_path, os.environ) == 3
     assert log.read_text() == "commits\nMeasuring took 70 % of 10 s\n"
     assert capsys.readouterr().out == "Measuring took 70 % of 10 s\n"
 
@@ -175,12 +175,12 @@ def test_an_interrupted_run_takes_its_child_along(tmp_path: Path) -> None:
     code = (
         "import os, sys, threading, signal, time\n"
         "from pathlib import Path\n"
-        "from scripts.tracker.asv_progress import Follower, run_followed\n"
+        "from scripts.tracker.asv_progress import AsvProgress, run_with_progress\n"
         "root = Path(sys.argv[1])\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background begins with it ignored\n"
         "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "command = ['sh', '-c', 'trap \"touch ended; exit 1\" INT; while :; do sleep 0.1; done']\n"
-        "run_followed(command, '', Follower({}, {}, root), root / 'log', root, os.environ)\n"
+        "run_with_progress(command, '', AsvProgress({}, {}, root), root / 'log', root, os.environ)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=track.ROOT, capture_output=True, timeout=60, check=False

@@ -16,7 +16,7 @@ from scripts.tracker.comparison.cell import CellComparison
 from scripts.tracker.comparison.sides import Side
 from scripts.tracker.history.migration import migrate
 from scripts.tracker.progress import say
-from scripts.tracker.running.commits import this_machine
+from scripts.tracker.running.stored_results import this_machine
 
 MAX_SAMPLES = 200
 """Of more samples so many are kept, evenly spread over the comparison."""

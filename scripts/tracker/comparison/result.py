@@ -12,8 +12,7 @@ from scripts.tracker.comparison.cell import CellComparison, CounterDiff
 from scripts.tracker.comparison.runner import BASE, HEAD
 from scripts.tracker.comparison.schedule import Schedule
 from scripts.tracker.comparison.verdicts import RowVerdict, Stage
-from scripts.tracker.history.missing_results import cell_text
-from scripts.tracker.labels import owner_label, series_label
+from scripts.tracker.labels import cell_text, owner_label, series_label
 from scripts.tracker.statistics.judging import Evidence, Verdict
 
 ORDER: tuple[Verdict, ...] = ("slower", "faster", "not enough evidence", "same")

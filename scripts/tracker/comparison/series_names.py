@@ -14,7 +14,7 @@ from benchmarks.harness.series import FromRecords, series_in
 from benchmarks.harness.series_types import EXACT_TYPES, TIME
 from benchmarks.harness.suite import classes_of
 from benchmarks.harness.workload import Workload
-from scripts.tracker.history.renamed import RENAMED
+from scripts.tracker.history.renamed_series import RENAMED
 from scripts.tracker.labels import series_label, stage_label
 
 WORKLOADS = {

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from scripts.tracker.history.renamed import names_of
+from scripts.tracker.history.renamed_series import names_of
 
 FILE = "acknowledged.toml"
 _REQUIRED = ("commit", "series", "reason", "by")

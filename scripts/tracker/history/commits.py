@@ -10,7 +10,7 @@ from scripts.tracker.git import git
 
 
 @dataclass(frozen=True)
-class Commit:
+class MeasuredCommit:
     """One measured commit; *date* is the author's, ``YYYY-MM-DD``."""
 
     hash: str
@@ -19,7 +19,7 @@ class Commit:
     author: str
 
 
-def read_commits(repository: Path, hashes: Iterable[str]) -> dict[str, Commit]:
+def read_commits(repository: Path, hashes: Iterable[str]) -> dict[str, MeasuredCommit]:
     """Subject, date and author of every commit in *hashes*, by hash; the *repository* has to have them."""
     wanted = list(hashes)
     if not wanted:
@@ -29,7 +29,7 @@ def read_commits(repository: Path, hashes: Iterable[str]) -> dict[str, Commit]:
         repository, "log", "--no-walk=unsorted", "--stdin", "-z", "--date=short", form, stdin="\n".join(wanted) + "\n"
     )
     rows = [row.split("\x1f", 3) for row in shown.split("\0") if row]
-    return {commit: Commit(commit, subject, date, author) for commit, date, author, subject in rows}
+    return {commit: MeasuredCommit(commit, subject, date, author) for commit, date, author, subject in rows}
 
 
 def missing_commits(repository: Path, hashes: Iterable[str]) -> list[str]:

@@ -9,17 +9,16 @@ from typing import Any
 from asv.util import human_value
 
 from scripts.tracker.history.acknowledged import Acknowledgement
-from scripts.tracker.history.commits import Commit
-from scripts.tracker.history.environments import environment_label, varying_parameters
-from scripts.tracker.history.missing_results import cell_text
+from scripts.tracker.history.commits import MeasuredCommit
+from scripts.tracker.history.environment_labels import environment_label, varying_parameters
 from scripts.tracker.history.model import Environment
-from scripts.tracker.history.regressions import Jump, JumpGroup, State
-from scripts.tracker.labels import series_label, stage_label
+from scripts.tracker.history.regressions import ChangeGroup, SeriesChange, State
+from scripts.tracker.labels import cell_text, series_label, stage_label
 from scripts.tracker.numbers import finite
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellChange:
     """One cell of a regression: its parameters, the levels before and after with their unit, and the ratio."""
 
     text: str
@@ -29,7 +28,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Listed:
+class RegressionEntry:
     """One benchmark at one commit.
 
     *unmeasured* says how many commits before *commit* may have made it, too, because they were not measured, or were
@@ -38,7 +37,7 @@ class Listed:
     """
 
     state: State
-    commit: Commit
+    commit: MeasuredCommit
     since: str
     unmeasured: int
     environment: str
@@ -48,7 +47,7 @@ class Listed:
     ratio: float
     interval: tuple[float, float]
     probability: float
-    cells: tuple[Cell, ...]
+    cells: tuple[CellChange, ...]
     acknowledgement: Acknowledgement | None
 
     def to_json(self) -> dict[str, Any]:
@@ -71,16 +70,16 @@ class Listed:
         }
 
 
-def listed(
-    groups: Iterable[JumpGroup],
+def regression_entries(
+    groups: Iterable[ChangeGroup],
     environments: Sequence[Environment],
     hashes: Mapping[int, str],
-    commits: Mapping[str, Commit],
-) -> list[Listed]:
+    commits: Mapping[str, MeasuredCommit],
+) -> list[RegressionEntry]:
     """The *groups* in their order; *hashes* are by revision, *commits* by hash."""
     varying = varying_parameters(environments)
     return [
-        Listed(
+        RegressionEntry(
             state=group.state,
             commit=commits[hashes[group.revision]],
             since=hashes[group.since],
@@ -99,9 +98,11 @@ def listed(
     ]
 
 
-def _cell(jump: Jump) -> Cell:
+def _cell(jump: SeriesChange) -> CellChange:
     change, unit = jump.change, jump.series.unit
-    return Cell(cell_text(jump.series.cell), amount(change.before, unit), amount(change.after, unit), change.ratio)
+    return CellChange(
+        cell_text(jump.series.cell), amount(change.before, unit), amount(change.after, unit), change.ratio
+    )
 
 
 def amount(value: float, unit: str) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from scripts.tracker.running.cells import place_named
-from scripts.tracker.running.records import Companion
+from scripts.tracker.running.benchmark_cells import find_cell_id
+from scripts.tracker.running.cell_outcomes import CellOutcomes
 
 
-class Reasons:
+class FailureReasons:
     """The reasons that the companion of one result file of asv holds."""
 
     def __init__(self, results_dir: str, result: Any) -> None:
-        self._companion = Companion.of(results_dir, result)
+        self._companion = CellOutcomes.of(results_dir, result)
 
     def of(self, owner: str, cell: Iterable[tuple[str, str]]) -> str | None:
         """The reason for a cell, (name, ``repr``) pairs, of the class *owner* (``module.Class``), if known."""
-        place = place_named(owner, cell)
-        outcome = None if place is None else self._companion.outcome(place)
+        cell_id = find_cell_id(owner, cell)
+        outcome = None if cell_id is None else self._companion.outcome(cell_id)
         return (outcome["reason"] if outcome else "") or self._companion.build_failure or None

@@ -13,7 +13,7 @@ from asv.util import UserError
 from benchmarks.harness.files import NotWritable, write_lines
 from benchmarks.harness.series import Series
 from benchmarks.harness.suite import all_series
-from scripts.tracker.history.renamed import RENAMED
+from scripts.tracker.history.renamed_series import RENAMED
 
 Json = dict[str, Any]
 

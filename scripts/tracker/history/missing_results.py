@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from scripts.tracker.history.failures import Reasons
-from scripts.tracker.labels import owner_label, parameter_text, series_label
+from scripts.tracker.history.failures import FailureReasons
+from scripts.tracker.labels import cell_text, owner_label, series_label
 
 NOT_CHOSEN = "not chosen for this run"
 
@@ -25,7 +25,7 @@ class Failure:
 
 
 @dataclass
-class Gaps:
+class MissingResults:
     """The cells of one benchmark class that lack values.
 
     *absent* holds the cells without any value by reason; *partly* the series without a value in cells that were
@@ -39,7 +39,7 @@ class Gaps:
     partly: dict[int, list[str]] = field(default_factory=dict)
 
 
-def find_gaps(result: Any, benchmarks: Mapping[str, Any], reasons: Reasons) -> list[Gaps]:
+def find_missing_results(result: Any, benchmarks: Mapping[str, Any], reasons: FailureReasons) -> list[MissingResults]:
     """The gaps of every benchmark class that has some, in one result file.
 
     asv stores None for a failure and NaN for what is not applicable; what was not run has no entry.
@@ -47,11 +47,13 @@ def find_gaps(result: Any, benchmarks: Mapping[str, Any], reasons: Reasons) -> l
     owners: dict[str, list[str]] = {}
     for name in benchmarks:
         owners.setdefault(name.rpartition(".")[0], []).append(name)
-    found = [_gaps_of(owner, names, result, benchmarks, reasons) for owner, names in owners.items()]
+    found = [_missing_of(owner, names, result, benchmarks, reasons) for owner, names in owners.items()]
     return [gaps for gaps in found if gaps.failures or gaps.absent or gaps.partly]
 
 
-def _gaps_of(owner: str, names: list[str], result: Any, benchmarks: Mapping[str, Any], reasons: Reasons) -> Gaps:
+def _missing_of(
+    owner: str, names: list[str], result: Any, benchmarks: Mapping[str, Any], reasons: FailureReasons
+) -> MissingResults:
     states: dict[tuple[tuple[str, str], ...], dict[str, str]] = {}
     run = result.get_result_keys(benchmarks)
     for name in names:
@@ -61,7 +63,7 @@ def _gaps_of(owner: str, names: list[str], result: Any, benchmarks: Mapping[str,
         for combination, value in zip(combinations, values, strict=True):
             cell = tuple(zip(labels, combination, strict=True))
             states.setdefault(cell, {})[series_label(name)] = _state(value)
-    gaps = Gaps(owner_label(owner), len(states))
+    gaps = MissingResults(owner_label(owner), len(states))
     lacking: dict[str, int] = {}
     for cell, by_series in states.items():
         failed = tuple(series for series, state in by_series.items() if state == "failed")
@@ -82,8 +84,3 @@ def _state(value: float | None) -> str:
     if value is None:
         return "failed"
     return "absent" if math.isnan(value) else "measured"
-
-
-def cell_text(cell: Iterable[tuple[str, str]]) -> str:
-    """The parameters of a cell, (name, ``repr``) pairs, in one line; empty without parameters."""
-    return " · ".join(parameter_text(name, value) for name, value in cell)

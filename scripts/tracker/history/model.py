@@ -15,7 +15,7 @@ from asv.results import iter_results
 
 from benchmarks.harness.series_types import DISTANCE, EXACT_TYPES, FINGERPRINT
 from scripts.tracker.history.changes import SAME_OUTPUT, Change, Point, exact_changes, latest, level_changes
-from scripts.tracker.history.hosts import breaks, read_facts
+from scripts.tracker.history.host_facts import breaks, read_facts
 from scripts.tracker.labels import series_order
 from scripts.tracker.statistics.changepoints import SMALLEST_CHANGE
 
@@ -107,17 +107,19 @@ def read_environments(
     )
     branches = {repo.get_branch_name(branch): set(repo.get_branch_commits(branch)) for branch in conf.branches}
     names = sorted({name for result in results for name in _stored(result)})
-    places: dict[tuple[tuple[str, str | None], ...], dict[int, Any]] = {}
+    by_parameters: dict[tuple[tuple[str, str | None], ...], dict[int, Any]] = {}
     for result in results:
         if not result.get_result_keys(benchmarks):
             continue
         stored = _stored(result)
         for branch, commits in branches.items():
             if result.commit_hash in commits:
-                place = (*((name, stored.get(name)) for name in names), ("branch", branch))
-                places.setdefault(place, {})[revisions[result.commit_hash]] = result
+                parameters = (*((name, stored.get(name)) for name in names), ("branch", branch))
+                by_parameters.setdefault(parameters, {})[revisions[result.commit_hash]] = result
     reader = _Reader(conf, benchmarks)
-    environments = [reader.environment(dict(place), places[place]) for place in sorted(places, key=str)]
+    environments = [
+        reader.environment(dict(parameters), by_parameters[parameters]) for parameters in sorted(by_parameters, key=str)
+    ]
     return sorted(environments, key=lambda environment: -environment.revisions[-1])
 
 

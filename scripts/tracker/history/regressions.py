@@ -13,15 +13,15 @@ from asv.plugins.regressions import _GraphDataFilter
 from benchmarks.harness.series_types import COST
 from scripts.tracker.history.acknowledged import FILE, Acknowledgement, read_acknowledgements
 from scripts.tracker.history.changes import Change
-from scripts.tracker.history.missing_results import cell_text
 from scripts.tracker.history.model import Environment, Series
+from scripts.tracker.labels import cell_text
 from scripts.tracker.statistics.fdr import passes_fdr
 
 State = Literal["open", "acknowledged", "fixed"]
 
 
 @dataclass(frozen=True)
-class Jump:
+class SeriesChange:
     """One change of one series, and the entry that lets it stand, if there is one."""
 
     series: Series
@@ -37,7 +37,7 @@ class Jump:
 
 
 @dataclass
-class JumpGroup:
+class ChangeGroup:
     """The jumps of one benchmark at one commit in one state, one for each cell.
 
     *commits* are the hashes of the commits in which it happened, newest first: one, unless some have no sound value.
@@ -50,7 +50,7 @@ class JumpGroup:
     state: State
     commits: Sequence[str]
     acknowledgement: Acknowledgement | None = None
-    jumps: list[Jump] = field(default_factory=list)
+    jumps: list[SeriesChange] = field(default_factory=list)
 
     @property
     def typical(self) -> Change:
@@ -87,11 +87,11 @@ class Regressions:
         self._used: set[Acknowledgement] = set()
         self.commits_between = cache(self._commits_between)
 
-    def regressions(self, environment: Environment) -> list[JumpGroup]:
+    def regressions(self, environment: Environment) -> list[ChangeGroup]:
         """What got worse, in any state; newest commit first, and the largest first within a commit."""
         return self._groups(environment, (jump for jump in self._jumps(environment) if jump.change.ratio > 1))
 
-    def improvements(self, environment: Environment) -> list[JumpGroup]:
+    def improvements(self, environment: Environment) -> list[ChangeGroup]:
         """What got better and still is, in the same order."""
         better = (jump for jump in self._jumps(environment) if jump.change.ratio < 1)
         return self._groups(environment, (jump for jump in better if jump.change.stands))
@@ -111,15 +111,15 @@ class Regressions:
             said.append(f"An entry of {self._file} acknowledges nothing: {reason}. Mend or remove it.")
         return said
 
-    def _jumps(self, environment: Environment) -> list[Jump]:
+    def _jumps(self, environment: Environment) -> list[SeriesChange]:
         """The changes that count among all series of their commit; exact ones always do."""
         family = sum(not series.exact for series in environment.series)
-        by_revision: dict[int, list[Jump]] = {}
+        by_revision: dict[int, list[SeriesChange]] = {}
         for jump in self._single_jumps(environment):
             by_revision.setdefault(jump.change.revision, []).append(jump)
         return [jump for jumps in by_revision.values() for jump in counting(jumps, family)]
 
-    def _single_jumps(self, environment: Environment) -> Iterable[Jump]:
+    def _single_jumps(self, environment: Environment) -> Iterable[SeriesChange]:
         """The changes of each series by itself."""
         for series in environment.series:
             if series.exact and series.type != COST:
@@ -127,7 +127,7 @@ class Regressions:
             first = self._filter._get_start_revision(series.graph, None, series.name)
             for change in series.changes if first is not None else ():
                 if change.revision >= first:
-                    yield Jump(series, change, self._acknowledgement(series, change))
+                    yield SeriesChange(series, change, self._acknowledgement(series, change))
 
     def _acknowledgement(self, series: Series, change: Change) -> Acknowledgement | None:
         commits = self.commits_between(change.since, change.revision)
@@ -142,14 +142,14 @@ class Regressions:
         spec = self._repo.get_range_spec(self._hashes[since], self._hashes[revision])
         return list(self._repo.get_hashes_from_range(spec))
 
-    def _groups(self, environment: Environment, jumps: Iterable[Jump]) -> list[JumpGroup]:
-        groups: dict[Any, JumpGroup] = {}
+    def _groups(self, environment: Environment, jumps: Iterable[SeriesChange]) -> list[ChangeGroup]:
+        groups: dict[Any, ChangeGroup] = {}
         for jump in jumps:
             change, benchmark, entry = jump.change, jump.series.benchmark, jump.acknowledgement
             key = (benchmark, change.since, change.revision, jump.state, entry)
             if key not in groups:
                 commits = self.commits_between(change.since, change.revision)
-                groups[key] = JumpGroup(
+                groups[key] = ChangeGroup(
                     environment, benchmark, change.since, change.revision, jump.state, commits, entry
                 )
             groups[key].jumps.append(jump)
@@ -158,7 +158,7 @@ class Regressions:
         return sorted(groups.values(), key=lambda g: (-g.revision, -abs(g.ratio - 1), g.benchmark))
 
 
-def counting(jumps: Sequence[Jump], family: int) -> list[Jump]:
+def counting(jumps: Sequence[SeriesChange], family: int) -> list[SeriesChange]:
     """Those of the *jumps* of one commit that count, where *family* series jitter."""
     exact = [jump for jump in jumps if jump.series.exact]
     timed = [jump for jump in jumps if not jump.series.exact]

@@ -12,10 +12,10 @@ from acestep.gpu_config import GPUConfig
 from benchmarks.harness.record import Record
 from scripts.tracker.profiling.breakdown import Spread
 from scripts.tracker.profiling.generation import Configuration, Generations, entry_of
-from scripts.tracker.profiling.layout import at_columns, csv_text, markdown
 from scripts.tracker.profiling.options import thinking_of
 from scripts.tracker.profiling.results import Results
 from scripts.tracker.profiling.session import Session
+from scripts.tracker.profiling.text_tables import at_columns, csv_text, markdown
 from scripts.tracker.progress import ProgressLine
 
 DURATIONS = (30.0, 60.0, 120.0, 240.0)

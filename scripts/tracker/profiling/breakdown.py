@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from scripts.tracker.profiling.layout import WIDE, at_columns
+from scripts.tracker.profiling.text_tables import WIDE, at_columns
 
 COMPONENT, SECONDS, SHARE, SPREAD = 2, 37, 52, 64
 RULE = " " * COMPONENT + "─" * 61
@@ -33,7 +33,7 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class Row:
+class BreakdownRow:
     """A line of the report.
 
     Attributes:
@@ -51,28 +51,28 @@ class Row:
     count: bool = False
 
 
-def rows_of(sample: Stages) -> list[Row]:
+def rows_of(sample: Stages) -> list[BreakdownRow]:
     """All lines. The rows that are no parts add up to the wall time, their shares to 100.0 %; a row's parts to it."""
     names = ("lm", "condition", "dit", "vae", "save")
     lm, condition, dit, vae, save = (sample.get(name, 0.0) for name in names)
     wall = sample["wall"]
     top = [lm, condition + dit, vae, save, wall - lm - condition - dit - vae - save]
     shares = _tenths(top, wall, 1000)
-    rows = [Row("LLM Planning (total)", lm, shares[0])]
+    rows = [BreakdownRow("LLM Planning (total)", lm, shares[0])]
     if lm:
         parts = [sample.get(name, 0.0) for name in ("lm_tokens", "lm_constrained", "lm_cfg")]
         labels = ("├─ Token generation", "├─ Constrained decoding", "└─ CFG overhead")
         inside = _tenths(parts, wall, shares[0])
-        rows += [Row(*row, part=True) for row in zip(labels, parts, inside, strict=True)]
+        rows += [BreakdownRow(*row, part=True) for row in zip(labels, parts, inside, strict=True)]
     return [
         *rows,
-        Row("DiT Diffusion (total)", top[1], shares[1]),
-        Row("├─ Per-step average", sample.get("dit_per_step", 0.0), part=True),
-        Row("└─ Steps", sample.get("steps", 0.0), part=True, count=True),
-        Row("VAE Decode", vae, shares[2]),
-        Row("Audio Save", save, shares[3]),
-        Row("Other / Overhead", top[4], shares[4]),
-        Row("Wall Time (total)", wall, 1000),
+        BreakdownRow("DiT Diffusion (total)", top[1], shares[1]),
+        BreakdownRow("├─ Per-step average", sample.get("dit_per_step", 0.0), part=True),
+        BreakdownRow("└─ Steps", sample.get("steps", 0.0), part=True, count=True),
+        BreakdownRow("VAE Decode", vae, shares[2]),
+        BreakdownRow("Audio Save", save, shares[3]),
+        BreakdownRow("Other / Overhead", top[4], shares[4]),
+        BreakdownRow("Wall Time (total)", wall, 1000),
     ]
 
 
@@ -92,7 +92,7 @@ def render(samples: Sequence[Stages]) -> str:
     return "\n".join([*head, *lines[:-1], RULE, lines[-1]])
 
 
-def _line(row: Row, spread: str) -> str:
+def _line(row: BreakdownRow, spread: str) -> str:
     figure = f"{row.value:.0f}" if row.count else f"{row.value:.2f}"
     share = NONE if row.tenths is None else f"{row.tenths / 10:.1f}%"
     share_at = 53 if row.tenths is None else 57 - len(share)

@@ -10,13 +10,13 @@ from acestep.constants import SAMPLE_RATE
 from acestep.examples import Example
 from benchmarks.harness.record import Record
 from scripts.tracker.profiling.breakdown import render
+from scripts.tracker.profiling.function_profile import profiled
 from scripts.tracker.profiling.generation import DEFAULT_STEPS, Configuration, Generations, entry_of, stages_of
-from scripts.tracker.profiling.layout import WIDE
 from scripts.tracker.profiling.options import thinking_of
 from scripts.tracker.profiling.results import Results
 from scripts.tracker.profiling.session import Session
-from scripts.tracker.profiling.threads import profiled
-from scripts.tracker.profiling.tokens import generation_tokens
+from scripts.tracker.profiling.text_tables import WIDE
+from scripts.tracker.profiling.token_table import generation_tokens
 
 DETAILED_FILE = "profile_cprofile_detailed.txt"
 CAPTION_CHARACTERS = 80

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acestep.gpu_config import GPUConfig
-from scripts.tracker.profiling.layout import WIDE, at_columns, banner, csv_text, markdown
+from scripts.tracker.profiling.text_tables import WIDE, at_columns, banner, csv_text, markdown
 
 COLUMNS = (2, 10, 21, 29, 40, 50, 63)
 HEADER = ("VRAM", "Tier", "LM", "Duration", "Status", "Peak VRAM", "Notes")

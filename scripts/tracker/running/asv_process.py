@@ -24,8 +24,8 @@ def command(name: str, config: Path, *arguments: str) -> list[str]:
 
 def variables(environment: Mapping[str, str]) -> dict[str, str]:
     """Return *environment* with what `command` needs to be found from any folder."""
-    places = [str(_ROOT), environment.get("PYTHONPATH", "")]
-    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, places))}
+    folders = [str(_ROOT), environment.get("PYTHONPATH", "")]
+    return {**environment, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
 
 
 def publish(root: Path, config: str, environment: Mapping[str, str]) -> int:

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from scripts.tracker.progress import say
 from scripts.tracker.refusal import RefusalError
-from scripts.tracker.running.guard import guard_children
+from scripts.tracker.running.process_guard import guard_children
 
 HOLDER = "ACESTEP_BENCH_LOCK_HOLDER"
 """Variable that holds the process which has the lock, for those that it starts."""
@@ -34,7 +34,7 @@ def locked_folder(conf: Any) -> Path:
 
 
 @contextmanager
-def measuring_alone(folder: Path, *, wait: bool) -> Iterator[None]:
+def measuring_exclusively(folder: Path, *, wait: bool) -> Iterator[None]:
     """Hold the lock over *folder*, see `exclusive`, and have what this process starts end with it."""
     guard_children()
     with exclusive(folder, wait=wait):

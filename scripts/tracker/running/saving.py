@@ -14,7 +14,7 @@ from asv.environment import ExistingEnvironment, get_environments
 from benchmarks.harness.settings import SAVED_VARIABLE
 
 
-def tell_benchmarks(command: Any) -> None:
+def pass_on_saving(command: Any) -> None:
     """Have the benchmarks know, while the ``run`` of an asv *command* goes on, whether it keeps what they measure."""
     original = command.run
     signature = inspect.signature(original)
@@ -22,7 +22,7 @@ def tell_benchmarks(command: Any) -> None:
     @functools.wraps(original)
     def run(conf: Any, *args: Any, **kwargs: Any) -> Any:
         arguments = signature.bind(conf, *args, **kwargs).arguments
-        with told_to_benchmarks(is_saved(command.__name__, conf, arguments)):
+        with saved_variable(is_saved(command.__name__, conf, arguments)):
             return original(conf, *args, **kwargs)
 
     command.run = staticmethod(run)
@@ -43,7 +43,7 @@ def is_saved(command: str, conf: Any, arguments: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def told_to_benchmarks(saved: bool) -> Iterator[None]:
+def saved_variable(saved: bool) -> Iterator[None]:
     """Have the environment say, inside the block, whether results are saved."""
     before = os.environ.get(SAVED_VARIABLE)
     os.environ[SAVED_VARIABLE] = "yes" if saved else "no"

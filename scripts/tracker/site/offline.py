@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-_LOADER = "from_disk.js"
-_DATA = "from_disk_data.js"
+_LOADER = "offline.js"
+_DATA = "offline_data.js"
 
 
 def add_loader(html_dir: Path) -> None:
@@ -33,4 +33,4 @@ def write_data(html_dir: Path) -> None:
         for path in sorted(html_dir.rglob("*.json"))
     }
     text = json.dumps(files, separators=(",", ":"))
-    (html_dir / _DATA).write_text(f"window.filesFromDisk = {text};\n", encoding="utf-8")
+    (html_dir / _DATA).write_text(f"window.offlineFiles = {text};\n", encoding="utf-8")

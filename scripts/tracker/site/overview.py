@@ -7,11 +7,10 @@ from typing import Any
 
 from asv.console import log
 
-from scripts.tracker.history import feed
 from scripts.tracker.history.model import read_environments
 from scripts.tracker.history.regressions import Regressions
-from scripts.tracker.site import navigation, page
-from scripts.tracker.site.payload import Payload
+from scripts.tracker.site import feed, navigation, page
+from scripts.tracker.site.page_data import PageData
 
 
 def write_overview(
@@ -29,6 +28,6 @@ def write_overview(
     feed.write_regressions(conf, benchmarks, revisions, graphs.get_params(), worse)
     for warning in regressions.warnings():
         log.warning(warning)
-    payload = Payload(conf, repo, benchmarks, revisions, environments, regressions)
+    payload = PageData(conf, repo, benchmarks, revisions, environments, regressions)
     (html_dir / "overview.html").write_text(page.render(payload.build(asv_pages_note)), encoding="utf-8")
     navigation.link_overview(html_dir / "index.html")

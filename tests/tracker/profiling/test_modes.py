@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.profile_inference import main
-from scripts.tracker.profiling.threads import profiled
+from scripts.tracker.profiling.function_profile import profiled
 
 FAST = {"profile": ["--duration", "10"], "benchmark": ["--duration", "10", "--batch-size", "1", "--repeat", "1"]}
 """What makes a command of the guide quick enough to be tested, if it does not say otherwise itself."""

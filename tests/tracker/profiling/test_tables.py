@@ -12,8 +12,8 @@ from benchmarks.harness.record import Record
 from scripts.tracker.profiling.benchmark import HEADER, Result, clip, matrix, table
 from scripts.tracker.profiling.breakdown import render, rows_of
 from scripts.tracker.profiling.generation import Configuration
-from scripts.tracker.profiling.layout import at_columns, display_width
 from scripts.tracker.profiling.options import parse
+from scripts.tracker.profiling.text_tables import at_columns, display_width
 
 BREAKDOWN = """\
 TIME COSTS BREAKDOWN

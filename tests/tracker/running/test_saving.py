@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from asv.config import Config
 
-from scripts.tracker.running.saving import is_saved, tell_benchmarks, told_to_benchmarks
+from scripts.tracker.running.saving import is_saved, pass_on_saving, saved_variable
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_command_tells_the_benchmarks_by_whatever_way_it_is_called(conf: Any) 
             assert conf.project == "some"
             return f"{range_spec} {bench}", skip_save, os.environ["ACESTEP_BENCH_SAVED"]
 
-    tell_benchmarks(Find)
+    pass_on_saving(Find)
 
     assert Find.run(conf, "a..b", "time") == ("a..b time", False, "yes")
     assert Find.run(conf, "a..b", bench="time", skip_save=True) == ("a..b time", True, "no")
@@ -58,10 +58,10 @@ def test_a_command_tells_the_benchmarks_by_whatever_way_it_is_called(conf: Any) 
 
 def test_the_benchmarks_are_told_and_the_user_s_shell_has_no_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACESTEP_BENCH_SAVED", "no")
-    with told_to_benchmarks(saved=True):
+    with saved_variable(saved=True):
         assert os.environ["ACESTEP_BENCH_SAVED"] == "yes"
     assert os.environ["ACESTEP_BENCH_SAVED"] == "no"
     monkeypatch.delenv("ACESTEP_BENCH_SAVED")
-    with told_to_benchmarks(saved=False):
+    with saved_variable(saved=False):
         assert os.environ["ACESTEP_BENCH_SAVED"] == "no"
     assert "ACESTEP_BENCH_SAVED" not in os.environ

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from scripts.tracker.site.assets import ASSETS, FOLDER, cache_folder
-from tests.tracker.site.conftest import Build
-from tests.tracker.site.project import STAGES, Measured, Project, acknowledge
+from tests.tracker.measured_project import STAGES, Build, Measured, Project, acknowledge
 
 ACKNOWLEDGED = """
 [[acknowledged]]

@@ -17,8 +17,7 @@ import pytest
 
 from benchmarks.harness.progress import LedgerLine
 from scripts.tracker.site.assets import ASSETS
-from tests.tracker.site.conftest import Build
-from tests.tracker.site.project import QUICK, Measured, Project
+from tests.tracker.measured_project import QUICK, Build, Measured, Project
 
 
 def payload(project: Project) -> dict[str, Any]:
@@ -169,8 +168,8 @@ def test_with_npm_asvs_pages_need_nothing_else_and_npm_is_asked_once(build: Buil
     for asset in ASSETS:
         assert f'"libraries/{asset.name}"' in index
         assert asset.member in (project.html / "libraries" / asset.name).read_text()
-    data = (project.html / "from_disk_data.js").read_text()
-    files = json.loads(data.removeprefix("window.filesFromDisk = ").removesuffix(";\n"))
+    data = (project.html / "offline_data.js").read_text()
+    files = json.loads(data.removeprefix("window.offlineFiles = ").removesuffix(";\n"))
     assert {"index.json", "info.json", "regressions.json"} <= set(files)
     assert payload(project)["asv_pages_note"] is None
     assert calls.read_text() == "call\n"

@@ -8,14 +8,14 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
 from benchmarks.harness.suite import all_series
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 STAGES = ("lm", "text_encode", "condition", "code_decode", "dit", "vae", "post", "save", "other")
 PARAMS = {"duration": [30, 60, 120, 240], "batch": [1, 2, 4], "thinking": [False, True], "steps": [8, 16]}
 QUICK = ((30, 1, False, 8), (30, 1, True, 8), (60, 2, False, 16))
@@ -240,6 +240,12 @@ def build_project(
     if not history:
         project.commit("Begin")
     return project
+
+
+Build = Callable[..., Project]
+"""Builds a measured project in a new folder; see the fixture `build`."""
+Listing = Callable[..., tuple[int, str, str]]
+"""Runs `scripts.regressions` in a project; returns exit status, output and errors."""
 
 
 def acknowledge(project: Project, text: str) -> Path:

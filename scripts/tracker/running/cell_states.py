@@ -8,63 +8,65 @@ from typing import Any, Literal
 
 from asv.benchmarks import Benchmarks
 
-from scripts.tracker.running.cells import Benchmark, Place, cells_of, narrowed, place_of, suite
-from scripts.tracker.running.records import Companion
+from scripts.tracker.running.benchmark_cells import Benchmark, CellId, cell_id_of, cells_of, filtered, suite
+from scripts.tracker.running.cell_outcomes import CellOutcomes
 
 State = Literal["measured", "n/a", "failed", "unknown"]
 """`unknown`: never measured, or not in the present version of the benchmark, or lost with a build that failed."""
 
 
-class Known:
+class CellStates:
     """The states of the benchmarks of one result file."""
 
-    def __init__(self, result: Any, companion: Companion) -> None:
+    def __init__(self, result: Any, companion: CellOutcomes) -> None:
         self._result, self._companion = result, companion
 
-    def state(self, benchmark: Benchmark, index: int, place: Place) -> State:
-        """Return the state of one combination of a benchmark's parameters, which is of the cell at *place*."""
+    def state(self, benchmark: Benchmark, index: int, cell_id: CellId) -> State:
+        """Return the state of one combination of a benchmark's parameters, which is of the cell at *cell_id*."""
         value = self._values(benchmark)[index]
         if value is not None and not math.isnan(value):
             return "measured"
-        if not self._has(benchmark) or (self._companion.outcome(place) is None and place not in self.measured):
+        if not self._has(benchmark) or (self._companion.outcome(cell_id) is None and cell_id not in self.measured):
             return "unknown"
         return "failed" if value is None else "n/a"
 
     @cached_property
-    def measured(self) -> set[Place]:
+    def measured(self) -> set[CellId]:
         """The cells of which some series has a number."""
         return {
-            place_of(*cell)
+            cell_id_of(*cell)
             for benchmark in suite()
             for cell, value in zip(cells_of(benchmark) or (), self._values(benchmark), strict=False)
             if value is not None and not math.isnan(value)
         }
 
-    def unknown(self, places: set[Place]) -> set[Place]:
-        """Return those of *places* of which some series is unknown."""
-        return {place for place, state in self._states(places) if state == "unknown"}
+    def unknown(self, cell_ids: set[CellId]) -> set[CellId]:
+        """Return those of *cell_ids* of which some series is unknown."""
+        return {cell_id for cell_id, state in self._states(cell_ids) if state == "unknown"}
 
-    def failed(self, places: set[Place]) -> dict[Place, str]:
-        """Return the reasons of those of *places* that have failed, in some series at least."""
-        failed = sorted({place for place, state in self._states(places) if state == "failed"})
-        return {place: self._reason(place) for place in failed}
+    def failed(self, cell_ids: set[CellId]) -> dict[CellId, str]:
+        """Return the reasons of those of *cell_ids* that have failed, in some series at least."""
+        failed = sorted({cell_id for cell_id, state in self._states(cell_ids) if state == "failed"})
+        return {cell_id: self._reason(cell_id) for cell_id in failed}
 
     def undone(self, benchmarks: Benchmarks, *, skip_measured: bool, skip_failed: bool) -> Benchmarks:
         """Return *benchmarks* without those combinations that are measured, n/a or, if asked for, failed."""
         skipped = {"measured": skip_measured, "n/a": skip_measured, "failed": skip_failed, "unknown": False}
-        return narrowed(benchmarks, lambda benchmark, index, place: not skipped[self.state(benchmark, index, place)])
+        return filtered(
+            benchmarks, lambda benchmark, index, cell_id: not skipped[self.state(benchmark, index, cell_id)]
+        )
 
-    def _states(self, places: set[Place]) -> list[tuple[Place, State]]:
+    def _states(self, cell_ids: set[CellId]) -> list[tuple[CellId, State]]:
         found = []
         for benchmark in suite():
             for index, cell in enumerate(cells_of(benchmark) or ()):
-                place = place_of(*cell)
-                if place in places:
-                    found.append((place, self.state(benchmark, index, place)))
+                cell_id = cell_id_of(*cell)
+                if cell_id in cell_ids:
+                    found.append((cell_id, self.state(benchmark, index, cell_id)))
         return found
 
-    def _reason(self, place: Place) -> str:
-        outcome = self._companion.outcome(place)
+    def _reason(self, cell_id: CellId) -> str:
+        outcome = self._companion.outcome(cell_id)
         return str(outcome["reason"]) if outcome else ""
 
     def _has(self, benchmark: Benchmark) -> bool:

@@ -3,8 +3,8 @@
 if (location.protocol === "file:") {
   const files = new Promise((resolve, reject) => {
     const script = document.createElement("script");
-    script.src = "from_disk_data.js";
-    script.onload = () => resolve(window.filesFromDisk);
+    script.src = "offline_data.js";
+    script.onload = () => resolve(window.offlineFiles);
     script.onerror = reject;
     document.head.append(script);
   });

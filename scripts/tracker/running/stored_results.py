@@ -17,13 +17,13 @@ from asv.results import Results, get_filename
 from asv.util import UserError
 
 from scripts.tracker.refusal import RefusalError
-from scripts.tracker.running.cells import Place
-from scripts.tracker.running.known import Known
-from scripts.tracker.running.records import Companion
+from scripts.tracker.running.benchmark_cells import CellId
+from scripts.tracker.running.cell_outcomes import CellOutcomes
+from scripts.tracker.running.cell_states import CellStates
 
 
 @dataclass(frozen=True)
-class Commits:
+class StoredResults:
     """The stored results: nothing else tells what is measured."""
 
     results_dir: str
@@ -31,7 +31,7 @@ class Commits:
     environments: tuple[str, ...]
 
     @classmethod
-    def open(cls, config: Path) -> Commits:
+    def open(cls, config: Path) -> StoredResults:
         """Read asv's configuration, in whose folder the process is; name the machine if asv does not know it yet.
 
         Raises:
@@ -48,25 +48,25 @@ class Commits:
             raise RefusalError(f"No environment that {config.name} asks for can be made on this machine.")
         return cls(conf.results_dir, this_machine().machine, environments)
 
-    def unknown(self, commit: str, places: set[Place]) -> set[Place]:
-        """Return those of *places* that are still to be measured at *commit*."""
+    def unknown(self, commit: str, cell_ids: set[CellId]) -> set[CellId]:
+        """Return those of *cell_ids* that are still to be measured at *commit*."""
         missing = set()
         for environment in self.environments:
             known = self._known(commit, environment)
-            missing |= places if known is None else known.unknown(places)
+            missing |= cell_ids if known is None else known.unknown(cell_ids)
         return missing
 
-    def failed(self, commit: str, places: set[Place]) -> Mapping[Place, str]:
-        """Return the reasons of those of *places* that failed at *commit*."""
-        failed: dict[Place, str] = {}
+    def failed(self, commit: str, cell_ids: set[CellId]) -> Mapping[CellId, str]:
+        """Return the reasons of those of *cell_ids* that failed at *commit*."""
+        failed: dict[CellId, str] = {}
         for environment in self.environments:
             known = self._known(commit, environment)
-            failed |= {} if known is None else known.failed(places)
+            failed |= {} if known is None else known.failed(cell_ids)
         return failed
 
     def build_failure(self, commit: str) -> str:
         """Return why *commit* could not be built the last time; empty if it could."""
-        companions = (Companion(self.results_dir, self.machine, commit, name) for name in self.environments)
+        companions = (CellOutcomes(self.results_dir, self.machine, commit, name) for name in self.environments)
         return next((one.build_failure for one in companions if one.build_failure), "")
 
     def has_numbers(self, commit: str) -> bool:
@@ -74,7 +74,7 @@ class Commits:
         found = (self._known(commit, environment) for environment in self.environments)
         return any(known is not None and known.measured for known in found)
 
-    def _known(self, commit: str, environment: str) -> Known | None:
+    def _known(self, commit: str, environment: str) -> CellStates | None:
         """Return what is stored of *commit*; None if there is no result file, or none that can be read."""
         path = Path(self.results_dir, get_filename(self.machine, commit, environment))
         if not path.is_file():
@@ -84,7 +84,7 @@ class Commits:
         except (UserError, KeyError, TypeError, ValueError):
             return None
         same = result.commit_hash == commit
-        return Known(result, Companion.of(self.results_dir, result)) if same else None
+        return CellStates(result, CellOutcomes.of(self.results_dir, result)) if same else None
 
 
 def this_machine() -> Any:

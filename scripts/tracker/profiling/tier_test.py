@@ -11,9 +11,9 @@ from acestep.examples import Example
 from acestep.gpu.probe import is_cuda_available
 from acestep.gpu_config import GPUConfig, check_duration_limit, get_dit_type_from_path, get_gpu_config
 from acestep.memory.predict import BATCH_SIZES, ModelSetup
+from scripts.tracker.profiling.memory_models import RUNS
 from scripts.tracker.profiling.results import Results
 from scripts.tracker.profiling.session import find_checkpoints
-from scripts.tracker.profiling.tier_runs import RUNS
 from scripts.tracker.profiling.tier_tables import TierTest, batch_table, boundary_table, results_table
 from scripts.tracker.progress import say
 

@@ -17,7 +17,7 @@ from benchmarks.harness.suite import classes_of
 
 Benchmark = Mapping[str, Any]
 """A benchmark as asv describes it: at least its `name`, `params`, `param_names` and `version`."""
-Place = tuple[str, str]
+CellId = tuple[str, str]
 """The name of a matrix, and the key of one of its cells."""
 Some = TypeVar("Some", bound=Benchmarks)
 
@@ -38,22 +38,22 @@ def _cells(matrix: str, owner: str) -> dict[tuple[tuple[str, str], ...], Cell]:
     return {tuple((name, repr(value)) for name, value in cell.items() if name != "stage"): cell for cell in cells}
 
 
-def place_named(owner: str, parameters: Iterable[tuple[str, str]]) -> Place | None:
-    """Return the place of the cell of the class *owner* (``matrix.Class``) with *parameters* as asv spells them."""
+def find_cell_id(owner: str, parameters: Iterable[tuple[str, str]]) -> CellId | None:
+    """Return the ID of the cell of the class *owner* (``matrix.Class``) with *parameters* as asv spells them."""
     matrix, _, name = owner.partition(".")
     cell = _cells(matrix, name).get(tuple(parameters))
-    return None if cell is None else place_of(matrix, cell)
+    return None if cell is None else cell_id_of(matrix, cell)
 
 
-def place_of(matrix: str, cell: Cell) -> Place:
-    """Return the place of a cell."""
+def cell_id_of(matrix: str, cell: Cell) -> CellId:
+    """Return the ID of a cell."""
     return matrix, key(cell)
 
 
-def narrowed(benchmarks: Some, keep: Callable[[Benchmark, int, Place], bool]) -> Some:
+def filtered(benchmarks: Some, keep: Callable[[Benchmark, int, CellId], bool]) -> Some:
     """Return *benchmarks* with those combinations of their selection that *keep* allows.
 
-    *keep* is asked with the benchmark, the index of the combination, and its place. Benchmarks of no matrix stay.
+    *keep* is asked with the benchmark, the index of the combination, and its cell ID. Benchmarks of no matrix stay.
     """
     left: Some = benchmarks.filter_out([])
     for name, benchmark in benchmarks.items():
@@ -61,32 +61,32 @@ def narrowed(benchmarks: Some, keep: Callable[[Benchmark, int, Place], bool]) ->
         if cells is None:
             continue
         selected = benchmarks.benchmark_selection[name]
-        chosen = [index for index in selected if keep(benchmark, index, place_of(*cells[index]))]
+        chosen = [index for index in selected if keep(benchmark, index, cell_id_of(*cells[index]))]
         left.benchmark_selection[name] = chosen
         if not chosen:
             del left[name]
     return left
 
 
-def asked_places(benchmarks: Benchmarks) -> set[Place]:
+def requested_cells(benchmarks: Benchmarks) -> set[CellId]:
     """Return the cells that the selection of *benchmarks* is of."""
     found = set()
     for name, benchmark in benchmarks.items():
         cells = cells_of(benchmark)
         if cells is not None:
-            found |= {place_of(*cells[index]) for index in benchmarks.benchmark_selection[name]}
+            found |= {cell_id_of(*cells[index]) for index in benchmarks.benchmark_selection[name]}
     return found
 
 
-def chosen_places(cells: str) -> set[Place]:
+def selected_cells(cells: str) -> set[CellId]:
     """Return the cells that the text of a selection chooses; raises SettingsError if it is none."""
     selection = Selection(cells, MATRICES)
-    return {place_of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)}
+    return {cell_id_of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)}
 
 
-def selection_of(places: set[Place]) -> str:
-    """Return the text of a selection that chooses *places* and no other cell."""
-    return ";".join(f"matrix={matrix},{cell}" for matrix, cell in sorted(places))
+def selection_of(cell_ids: set[CellId]) -> str:
+    """Return the text of a selection that chooses *cell_ids* and no other cell."""
+    return ";".join(f"matrix={matrix},{cell}" for matrix, cell in sorted(cell_ids))
 
 
 @cache

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.tracker.running.commits import this_machine
+from scripts.tracker.running.stored_results import this_machine
 
 
 def test_a_machine_that_asv_does_not_know_is_described_without_a_word(

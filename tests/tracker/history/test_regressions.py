@@ -14,9 +14,8 @@ from benchmarks.harness.series_types import COST, TIME
 from scripts.tracker.history.acknowledged import AcknowledgementError, read_acknowledgements
 from scripts.tracker.history.changes import Change
 from scripts.tracker.history.model import Series
-from scripts.tracker.history.regressions import Jump, counting
-from tests.tracker.site.conftest import Build, Listing
-from tests.tracker.site.project import Measured, Project, acknowledge
+from scripts.tracker.history.regressions import SeriesChange, counting
+from tests.tracker.measured_project import Build, Listing, Measured, Project, acknowledge
 from tests.tracker.site.test_publish import payload, published
 
 VAE = "generate.GenerateMusic.track_time_vae"
@@ -221,7 +220,11 @@ def test_results_of_another_branch_alone_are_told(slower: Project, listing: List
 def test_a_change_that_comes_alone_among_many_series_does_not_count() -> None:
     times, operators = (Series("b", type_, "", None, (), {}, None) for type_ in (TIME, COST))
     rare, usual = (Change(1.0, 1.1, 1, 2, (1.0, 1.2), 1 - p, stands=True) for p in (1e-5, 5e-3))
-    sure, doubtful, exact = Jump(times, rare), Jump(times, usual), Jump(operators, replace(usual, probability=1.0))
+    sure, doubtful, exact = (
+        SeriesChange(times, rare),
+        SeriesChange(times, usual),
+        SeriesChange(operators, replace(usual, probability=1.0)),
+    )
 
     assert counting([doubtful], 100) == []
     assert counting([doubtful, sure, exact], 100) == [exact, sure]

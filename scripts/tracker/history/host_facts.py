@@ -11,7 +11,7 @@ from typing import Any
 
 from asv.console import log
 
-from scripts.tracker.running.records import Companion
+from scripts.tracker.running.cell_outcomes import CellOutcomes
 
 FACTS = (
     *("os", "cpu", "cores", "python", "torch", "threads", "device_name", "cuda", "driver"),
@@ -24,7 +24,7 @@ Facts = Mapping[str, Any]
 
 def read_facts(results_dir: str, result: Any) -> dict[str, Facts]:
     """The `FACTS` of one result by matrix, the module of its benchmarks; empty without a companion."""
-    companion = Companion.of(results_dir, result)
+    companion = CellOutcomes.of(results_dir, result)
     if companion.damaged:
         log.warning(
             f"{companion.path} has a line without matrix or host: it is left out. Delete the file to be rid of it."

@@ -19,7 +19,7 @@ from scripts.tracker.profiling.breakdown import Spread
 from scripts.tracker.profiling.generation import DEFAULT_SEED
 from scripts.tracker.profiling.results import Results, spreads
 from scripts.tracker.profiling.session import Session
-from scripts.tracker.profiling.tokens import block
+from scripts.tracker.profiling.token_table import block
 
 QUERY = "a soft love song for a quiet evening"
 SHOWN_CHARACTERS = 100

@@ -18,10 +18,10 @@ from asv.runner import run_benchmarks, skip_benchmarks
 from asv.util import ProcessError, UserError
 
 from benchmarks.harness.settings import ONCE_VARIABLE
-from scripts.tracker.running.cells import Place, asked_places, chosen_places, selection_of
-from scripts.tracker.running.chosen import CELLS, CellResults, ChosenBenchmarks
-from scripts.tracker.running.known import Known
-from scripts.tracker.running.records import Companion
+from scripts.tracker.running.asv_subclasses import CELLS, CellResults, SelectedBenchmarks
+from scripts.tracker.running.benchmark_cells import CellId, requested_cells, selected_cells, selection_of
+from scripts.tracker.running.cell_outcomes import CellOutcomes
+from scripts.tracker.running.cell_states import CellStates
 
 REFUSED = ("rounds", "repeat", "number", "warmup_time", "sample_time", "min_run_count", "max_time")
 """Attributes that ``asv run --attribute`` may not set: the harness samples, and asv would store its samples twice."""
@@ -29,7 +29,7 @@ _STORED = ("_results", "_stats", "_samples", "_benchmark_params", "_started_at",
 """What a result of asv holds of each benchmark."""
 
 
-class Hooks:
+class RunHooks:
     """What happens while asv runs: `install` puts it in the place of the functions that asv would call."""
 
     def __init__(self) -> None:
@@ -40,10 +40,10 @@ class Hooks:
         """Take the place of asv's functions; *journal* is the folder in which the benchmarks keep their records."""
         CellResults.journal = journal
         for command in (run, find):
-            command.Benchmarks, command.Results = ChosenBenchmarks, CellResults
+            command.Benchmarks, command.Results = SelectedBenchmarks, CellResults
             command.run_benchmarks = self.run_benchmarks
         run.skip_benchmarks = self.skip_benchmarks
-        run.iter_results_for_machine_and_hash = iter_known
+        run.iter_results_for_machine_and_hash = iter_results_to_skip
         Environment.install_project = self._remembering_errors(Environment.install_project)
 
     def begin(self, options: dict[str, Any]) -> None:
@@ -66,14 +66,14 @@ class Hooks:
     def run_benchmarks(self, benchmarks: Any, env: Any, results: Any = None, **options: Any) -> Any:
         """Run what of *benchmarks* is not to be skipped, with the harness measuring these cells and no others."""
         if self._skip_measured or self._skip_failed:
-            known = Known(results, Companion.of(benchmarks._conf.results_dir, results))
+            known = CellStates(results, CellOutcomes.of(benchmarks._conf.results_dir, results))
             benchmarks = known.undone(benchmarks, skip_measured=self._skip_measured, skip_failed=self._skip_failed)
             if not benchmarks:
                 return results
-        places = asked_places(benchmarks)
-        with _measuring(places):
+        cell_ids = requested_cells(benchmarks)
+        with _measuring(cell_ids):
             done = run_benchmarks(benchmarks, env, results=results, **options)
-        done.places = places
+        done.cell_ids = cell_ids
         return done
 
     def skip_benchmarks(self, benchmarks: Any, env: Any, results: Any = None) -> Any:
@@ -101,15 +101,15 @@ class Hooks:
         return install_project
 
 
-def iter_known(results_dir: str, machine: str, commit: str) -> Iterator[Any]:
+def iter_results_to_skip(results_dir: str, machine: str, commit: str) -> Iterator[Any]:
     """Yield what asv has stored of *commit*, without the benchmarks of which a chosen cell is unknown.
 
     By it asv decides what ``--skip-existing`` skips: NaN, which it takes for a success, may be a cell that was never
     asked for.
     """
     for result in iter_results_for_machine_and_hash(results_dir, machine, commit):
-        known = Known(result, Companion.of(results_dir, result))
-        left = known.undone(ChosenBenchmarks.latest, skip_measured=True, skip_failed=True)
+        known = CellStates(result, CellOutcomes.of(results_dir, result))
+        left = known.undone(SelectedBenchmarks.latest, skip_measured=True, skip_failed=True)
         for name in set(left) & set(result.get_all_result_keys()):
             result.remove_result(name)
         yield result
@@ -124,11 +124,11 @@ def _only_try(options: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _measuring(places: set[Place]) -> Iterator[None]:
-    """Have the benchmarks that start meanwhile measure the cells at *places*."""
+def _measuring(cell_ids: set[CellId]) -> Iterator[None]:
+    """Have the benchmarks that start meanwhile measure the cells at *cell_ids*."""
     before = os.environ.get(CELLS)
-    if places and places != chosen_places(before or "quick"):
-        os.environ[CELLS] = selection_of(places)
+    if cell_ids and cell_ids != selected_cells(before or "quick"):
+        os.environ[CELLS] = selection_of(cell_ids)
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.harness.record import Record
-from scripts.tracker.profiling.layout import WIDE, at_columns
+from scripts.tracker.profiling.text_tables import WIDE, at_columns
 
 
 def generation_tokens(record: Record) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from asv.plugins.regressions import Regressions as AsvRegressions
 
-from scripts.tracker.history.regressions import Jump, JumpGroup
+from scripts.tracker.history.regressions import ChangeGroup, SeriesChange
 
 
 def write_regressions(
@@ -15,7 +15,7 @@ def write_regressions(
     benchmarks: Mapping[str, Any],
     revisions: Mapping[str, int],
     parameters: Mapping[str, Iterable[Any]],
-    groups: Sequence[JumpGroup],
+    groups: Sequence[ChangeGroup],
 ) -> None:
     """Write ``regressions.json`` and ``regressions.xml`` (Atom) of the open *groups* into asv's ``html_dir``.
 
@@ -23,7 +23,7 @@ def write_regressions(
     graph, the parameters that tell it apart, index of the cell, latest and best value, and jumps (last revision
     before, None if that is the neighbour; first revision after; value before; value after).
     """
-    jumps: dict[tuple[str, str], list[tuple[JumpGroup, Jump]]] = {}
+    jumps: dict[tuple[str, str], list[tuple[ChangeGroup, SeriesChange]]] = {}
     for group in groups:
         if group.state == "open":
             for jump in group.jumps:
@@ -35,7 +35,7 @@ def write_regressions(
     AsvRegressions._save_feed(conf, benchmarks, entries, revisions, hashes)
 
 
-def _entry(name: str, found: Sequence[tuple[JumpGroup, Jump]], varying: set[str]) -> list[Any]:
+def _entry(name: str, found: Sequence[tuple[ChangeGroup, SeriesChange]], varying: set[str]) -> list[Any]:
     series = found[0][1].series
     values = [point.value for point in series.points.values()]
     ordered = sorted(found, key=lambda pair: pair[1].change.revision)

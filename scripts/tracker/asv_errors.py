@@ -19,7 +19,7 @@ from asv.util import UserError
 from benchmarks.harness.cells import Selection
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.settings import Settings, SettingsError
-from scripts.tracker.branches import followed
+from scripts.tracker.branches import existing_branches
 from scripts.tracker.git import GitError, git
 from scripts.tracker.history.commits import is_shallow, missing_commits
 
@@ -86,15 +86,15 @@ def require_first_commits(conf: Any, repository: Path) -> None:
             ) from error
 
 
-def follow_branches(conf: Any) -> None:
-    """Have *conf* name branches that its repository has, and warn of each that is another; see `followed`.
+def use_existing_branches(conf: Any) -> None:
+    """Have *conf* name branches that its repository has, and warn of each that is another; see `existing_branches`.
 
     A repository without commits, or one that git refuses, is left to whoever reads it.
     """
     if conf.dvcs == "none" or not Git.is_local_repo(conf.repo) or None in conf.branches:
         return
     try:
-        branches, notes = followed(Path(conf.repo), conf.branches)
+        branches, notes = existing_branches(Path(conf.repo), conf.branches)
     except GitError:
         return
     conf.branches = branches

@@ -17,14 +17,14 @@ from asv.results import get_filename
 from benchmarks.harness.cells import key
 from benchmarks.harness.files import read_lines, write_lines
 from benchmarks.harness.stored import COMPANION
-from scripts.tracker.running.cells import Place
+from scripts.tracker.running.benchmark_cells import CellId
 
 BUILD = "<build>"
 Outcome = Mapping[str, Any]
 """The status, the reason and the end of one cell."""
 
 
-class Companion:
+class CellOutcomes:
     """The companion of one result file; lines that it cannot have are left out, and it is `damaged` then."""
 
     def __init__(self, results_dir: str, machine: str, commit: str, environment: str) -> None:
@@ -35,7 +35,7 @@ class Companion:
         self._lines = {line["matrix"]: line for line in sound}
 
     @classmethod
-    def of(cls, results_dir: str, result: Any) -> Companion:
+    def of(cls, results_dir: str, result: Any) -> CellOutcomes:
         """Return the companion of a result of asv."""
         return cls(results_dir, result.params["machine"], result.commit_hash, result.env_name)
 
@@ -49,18 +49,18 @@ class Companion:
         """Why the commit could not be built; empty if it could, or nobody tried."""
         return str(self._lines.get(BUILD, {}).get("reason", ""))
 
-    def outcome(self, place: Place) -> Outcome | None:
+    def outcome(self, cell_id: CellId) -> Outcome | None:
         """Return what became of a cell; None if it was never measured, or by another way than asv's run."""
-        matrix, cell = place
+        matrix, cell = cell_id
         found: Outcome | None = self._lines.get(matrix, {}).get("cells", {}).get(cell)
         return found
 
-    def add(self, journal: Iterable[Path], places: set[Place]) -> None:
-        """Take over what the *journal* files hold of the cells at *places*; the commit has been built."""
+    def add(self, journal: Iterable[Path], cell_ids: set[CellId]) -> None:
+        """Take over what the *journal* files hold of the cells at *cell_ids*; the commit has been built."""
         self._lines.pop(BUILD, None)
         for path in journal:
             for record in read_lines(path):
-                if "cell" in record and (record["matrix"], key(record["cell"])) in places:
+                if "cell" in record and (record["matrix"], key(record["cell"])) in cell_ids:
                     self._take(record)
         self._write()
 

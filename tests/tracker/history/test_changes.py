@@ -15,11 +15,11 @@ from benchmarks.harness.progress import LedgerLine
 from benchmarks.harness.suite import all_series
 from scripts.tracker import labels
 from scripts.tracker.history.changes import Point, exact_changes, latest, level_changes
-from scripts.tracker.history.environments import environment_label, varying_parameters
-from scripts.tracker.history.hosts import breaks
+from scripts.tracker.history.environment_labels import environment_label, varying_parameters
+from scripts.tracker.history.host_facts import breaks
 from scripts.tracker.history.model import Environment, _interval, median_error
 from scripts.tracker.numbers import ordinals
-from scripts.tracker.site import time_spent
+from scripts.tracker.running import time_spent
 
 
 def series(*values: float, spread: float = 0.01) -> dict[int, Point]:

@@ -26,7 +26,7 @@ from scripts.tracker.profiling.session import SetupError, family_of, find_checkp
 from scripts.tracker.profiling.tier_tables import TierTest
 
 if TYPE_CHECKING:
-    from scripts.tracker.profiling.tiers import Task
+    from scripts.tracker.profiling.tier_test import Task
 
 Runner = Callable[["Task"], TierTest]
 SEED: Final = 42

@@ -20,7 +20,7 @@ from scripts.tracker.history.commits import commit_tags
 
 
 @contextmanager
-def guarded() -> Iterator[None]:
+def patched_asv() -> Iterator[None]:
     """Run asv so that each warning is given once, and that what it would end with a traceback for is a `UserError`.
 
     Within, a result file that is damaged in any way is passed over with asv's warning, tags of trees and files are

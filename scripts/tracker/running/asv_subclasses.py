@@ -13,13 +13,13 @@ from asv.console import log
 from asv.results import Results
 from asv.util import UserError
 
-from scripts.tracker.running.cells import Place, chosen_places, narrowed
-from scripts.tracker.running.records import Companion, journal_files
+from scripts.tracker.running.benchmark_cells import CellId, filtered, selected_cells
+from scripts.tracker.running.cell_outcomes import CellOutcomes, journal_files
 
 CELLS = "ACESTEP_BENCH_CELLS"
 
 
-class ChosenBenchmarks(Benchmarks):  # type: ignore[misc]  # asv ships no types
+class SelectedBenchmarks(Benchmarks):  # type: ignore[misc]  # asv ships no types
     """The benchmarks that asv has discovered, of which only the chosen cells are selected; `latest` are the last."""
 
     latest: ClassVar[Any] = None
@@ -35,8 +35,8 @@ class ChosenBenchmarks(Benchmarks):  # type: ignore[misc]  # asv ships no types
         """
         found = super().discover(conf, repo, [_Bare(one) for one in environments], commit_hashes, **options)
         cells = os.environ.get(CELLS, "quick")
-        places = chosen_places(cells)
-        left = narrowed(found, lambda _benchmark, _index, place: place in places)
+        cell_ids = selected_cells(cells)
+        left = filtered(found, lambda _benchmark, _index, cell_id: cell_id in cell_ids)
         if found and not left:
             log.warning(
                 f"--bench names no cell that {CELLS}={cells} chooses. Set {CELLS} to full, or to conditions such as "
@@ -48,7 +48,7 @@ class ChosenBenchmarks(Benchmarks):  # type: ignore[misc]  # asv ships no types
     def save(self) -> None:
         """Write the descriptions of all benchmarks, at once or not at all."""
         target = Path(self.get_benchmark_file_path(self._conf.results_dir))
-        _replace(target, lambda folder: _saved_by(super(ChosenBenchmarks, self).save, self._conf, folder))
+        _replace(target, lambda folder: _saved_by(super(SelectedBenchmarks, self).save, self._conf, folder))
 
 
 class _Bare:
@@ -76,22 +76,22 @@ def _saved_by(save: Callable[[], None], conf: Any, folder: str) -> None:
 class CellResults(Results):  # type: ignore[misc]  # asv ships no types
     """The results of one commit, written at once or not at all, with what became of each cell beside them.
 
-    `places` are the cells that were asked for, once they have been measured; `build_error` says why nothing could be
+    `cell_ids` are the cells that were asked for, once they have been measured; `build_error` says why nothing could be
     measured. `journal` is the folder in which the benchmarks keep their records.
     """
 
     journal: ClassVar[Path] = Path(".asv", "journal")
-    places: set[Place] | None = None
+    cell_ids: set[CellId] | None = None
     build_error = ""
 
     def save(self, result_dir: str) -> None:
         """Write a new file and put it in the place of the old one; then write its companion."""
         _replace(Path(result_dir, self._filename), lambda folder: super(CellResults, self).save(folder))
-        companion = Companion.of(result_dir, self)
+        companion = CellOutcomes.of(result_dir, self)
         if self.build_error:
             companion.add_build_failure(self.build_error)
-        elif self.places is not None:
-            companion.add(journal_files(self.journal, self.commit_hash, self.env_name), self.places)
+        elif self.cell_ids is not None:
+            companion.add(journal_files(self.journal, self.commit_hash, self.env_name), self.cell_ids)
 
     def load_data(self, result_dir: str) -> None:
         """Load what is stored; a file that is damaged is put aside, and said so, instead of ending the run."""

@@ -13,11 +13,10 @@ from asv.util import UserError
 
 from benchmarks.harness.suite import all_series
 from scripts.tracker.history.migration import migrate
-from scripts.tracker.history.renamed import RENAMED, names_of
-from tests.tracker.site.conftest import Build, Listing
-from tests.tracker.site.project import Measured, Project, acknowledge
+from scripts.tracker.history.renamed_series import RENAMED, names_of
+from tests.tracker.history.test_regressions import VAE
+from tests.tracker.measured_project import Build, Listing, Measured, Project, acknowledge
 from tests.tracker.site.test_publish import payload, published
-from tests.tracker.site.test_regressions import VAE
 
 FORMER_VAE = "generate.GenerateMusic.track_vae"
 SLOWER = [Measured(), Measured(), Measured("Decode half again", {"vae": 1.5}), Measured(factors={"vae": 1.5})]

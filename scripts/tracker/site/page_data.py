@@ -9,13 +9,22 @@ from typing import Any
 
 from benchmarks.harness.series_types import FINGERPRINT
 from scripts.tracker.history.changes import Change
-from scripts.tracker.history.commits import Commit, read_commits
-from scripts.tracker.history.environments import environment_label, varying_parameters
-from scripts.tracker.history.failures import Reasons
-from scripts.tracker.history.missing_results import Gaps, cell_text, find_gaps
+from scripts.tracker.history.commits import MeasuredCommit, read_commits
+from scripts.tracker.history.environment_labels import environment_label, varying_parameters
+from scripts.tracker.history.failures import FailureReasons
+from scripts.tracker.history.missing_results import MissingResults, find_missing_results
 from scripts.tracker.history.model import Environment, Series
-from scripts.tracker.history.regressions import JumpGroup, Regressions
-from scripts.tracker.labels import GENERATE, GROUPS, STAGES, group_label, metric_of, series_label, stage_label
+from scripts.tracker.history.regressions import ChangeGroup, Regressions
+from scripts.tracker.labels import (
+    GENERATE,
+    GROUPS,
+    STAGES,
+    cell_text,
+    group_label,
+    metric_of,
+    series_label,
+    stage_label,
+)
 from scripts.tracker.numbers import finite, ordinals, significant
 
 Json = dict[str, Any]
@@ -23,7 +32,7 @@ Json = dict[str, Any]
 _MACHINE_FACTS = ("cpu", "num_cpu", "ram", "os", "arch")
 
 
-class Payload:
+class PageData:
     """Builds the page's data from what was read, and what of it regressed."""
 
     def __init__(
@@ -71,7 +80,7 @@ class Payload:
     def _environment(self, environment: Environment) -> Json:
         revisions = environment.revisions
         varying = varying_parameters(self._environments)
-        reasons = Reasons(self._conf.results_dir, environment.latest)
+        reasons = FailureReasons(self._conf.results_dir, environment.latest)
         index = {id(series): number for number, series in enumerate(environment.series)}
         worse = [self._group(group, index) for group in self._regressions.regressions(environment)]
         return {
@@ -86,7 +95,7 @@ class Payload:
             "improvements": [self._group(group, index) for group in self._regressions.improvements(environment)],
             "breaks": [{"at": self._position[at], "text": text} for at, text in sorted(environment.breaks.items())],
             "exact_changes": self._exact_changes(environment),
-            "gaps": [_gaps(gaps) for gaps in find_gaps(environment.latest, self._benchmarks, reasons)],
+            "gaps": [_gaps(gaps) for gaps in find_missing_results(environment.latest, self._benchmarks, reasons)],
         }
 
     def _series(self, series: Series, revisions: Sequence[int]) -> Json:
@@ -130,7 +139,7 @@ class Payload:
         alone = len(self._regressions.commits_between(since, revision)) == 1
         return {"at": self._position[revision], "since": None if alone else self._position[since]}
 
-    def _group(self, group: JumpGroup, index: Mapping[int, int]) -> Json:
+    def _group(self, group: ChangeGroup, index: Mapping[int, int]) -> Json:
         entry = group.acknowledgement
         return {
             "label": series_label(group.benchmark),
@@ -169,7 +178,7 @@ class Payload:
         return sorted(found.values(), key=lambda entry: -entry["at"])
 
 
-def _commit(commit: Commit, hash_length: int) -> Json:
+def _commit(commit: MeasuredCommit, hash_length: int) -> Json:
     return {
         "hash": commit.hash,
         "short": commit.hash[:hash_length],
@@ -179,7 +188,7 @@ def _commit(commit: Commit, hash_length: int) -> Json:
     }
 
 
-def _gaps(gaps: Gaps) -> Json:
+def _gaps(gaps: MissingResults) -> Json:
     return {
         "name": gaps.name,
         "cells": gaps.cells,
