@@ -16,7 +16,7 @@ from scripts.tracker.command import run
 from scripts.tracker.comparison.build import BuildEnvironment, failure_text
 from scripts.tracker.refusal import RefusalError
 from scripts.tracker.running.asv_process import publish
-from scripts.tracker.validation.command import main as validate
+from scripts.validate import main as validate
 from tests.tracker.measured_project import ROOT, Measured, Project, build_project
 
 
@@ -63,7 +63,12 @@ def test_a_crash_of_every_command_is_2(monkeypatch: pytest.MonkeyPatch, capsys: 
     def crash(*_arguments: object) -> int:
         raise KeyError("host")
 
-    for module, name in ((compare, "compare"), (bisect, "bisect"), (regressions, "read_list"), (reference, "write")):
+    for module, name in (
+        (compare, "compare_commits"),
+        (bisect, "bisect_commits"),
+        (regressions, "read_list"),
+        (reference, "write"),
+    ):
         monkeypatch.setattr(module, name, crash)
     monkeypatch.setattr("scripts.tracker.validation.histories.Histories", crash)
     assert compare.main([]) == 2

@@ -1,1 +1,1 @@
-"""Two commits side by side: built, measured in turns, judged, told and stored."""
+"""The comparison of two commits: build both, sample them in pairs, estimate, report, and store the samples."""

@@ -1,4 +1,4 @@
-"""Options that every command that measures commits has in common."""
+"""Options that all commands that measure commits share."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 from scripts.tracker.running.lock import WAIT_HELP
 
 ROOT = Path(__file__).resolve().parents[3]
+"""Root of this repository."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 
 
 def add_measuring_options(parser: argparse.ArgumentParser, budget: str, budget_help: str) -> None:
-    """Add the budget, the scale, the device, asv's configuration, and whether to wait for other commands."""
+    """Add the options --budget, --scale, --device, --config and --wait."""
     parser.add_argument(
         "--budget",
+        dest="budget_s",
         type=duration,
         default=budget,
         metavar="TIME",
@@ -30,7 +32,7 @@ def add_measuring_options(parser: argparse.ArgumentParser, budget: str, budget_h
 
 
 def duration(text: str) -> float:
-    """Return the seconds of a duration such as 90s, 10m or 1h30m."""
+    """Return a duration such as 90s, 10m or 1h30m in seconds."""
     match = _DURATION.fullmatch(text)
     if not text or match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no duration: give 90s, 10m or 1h30m")
@@ -42,7 +44,7 @@ def duration(text: str) -> float:
 
 
 def percentage(text: str) -> float:
-    """Return the share that a percentage such as 2 or 2% is."""
+    """Return a percentage such as 2 or 2% as a share, 0.02."""
     try:
         value = float(text.removesuffix("%")) / 100
     except ValueError:

@@ -1,4 +1,4 @@
-"""Puts the samples of a comparison into asv's files, so that its own commands and pages have them."""
+"""Writes the samples of a comparison to asv's result files, so that asv's commands and pages show them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from scripts.tracker.progress import say
 from scripts.tracker.running.stored_results import this_machine
 
 MAX_SAMPLES = 200
-"""Of more samples so many are kept, evenly spread over the comparison."""
+"""Largest number of samples stored for a series; of more samples, evenly spaced ones are stored."""
 
 
 class AsvResultWriter:
-    """asv's results folder, for one machine and environment."""
+    """Writes to asv's results folder for one machine and environment."""
 
     def __init__(self, build_environment: BuildEnvironment, commits: Sequence[str]) -> None:
         self._surroundings = build_environment
@@ -36,16 +36,20 @@ class AsvResultWriter:
         self._benchmarks.save()
 
     def save(self, side: Side, samples: Sequence[tuple[CellComparison, dict[str, list[float]]]]) -> str:
-        """Add the *samples* of *side* to what asv has of its commit; return the file's name.
+        """Store the *samples* of *side*, given by cell and series; return the name of the result file.
 
-        They replace what asv had of the same cells; the others stay.
+        They replace the stored numbers of the same cells; numbers of other cells are kept.
         """
         results = self._open(side)
         now = datetime.now(UTC)
-        for name, cells in self._by_benchmark(samples).items():
+        for name, samples_by_index in self._by_benchmark(samples).items():
             benchmark = self._benchmarks[name]
             results.add_result(
-                benchmark, _result(benchmark, cells), started_at=now, record_samples=True, selected_idx=set(cells)
+                benchmark,
+                _result(benchmark, samples_by_index),
+                started_at=now,
+                record_samples=True,
+                selected_idx=set(samples_by_index),
             )
         results.save(self._surroundings.conf.results_dir)
         return str(results._filename)
@@ -56,8 +60,8 @@ class AsvResultWriter:
         results = Results(
             params,
             environment.requirements,
-            side.commit.hash,
-            repo.get_date(side.commit.hash),
+            side.revision.hash,
+            repo.get_date(side.revision.hash),
             environment.python,
             environment.name,
             environment.env_vars,
@@ -68,28 +72,30 @@ class AsvResultWriter:
     def _by_benchmark(
         self, samples: Sequence[tuple[CellComparison, dict[str, list[float]]]]
     ) -> dict[str, dict[int, list[float]]]:
+        """Return the samples by the name of the benchmark and the index of the cell."""
         found: dict[str, dict[int, list[float]]] = {}
-        for comparison, values in samples:
-            for name, taken in values.items():
+        for comparison, by_series in samples:
+            for name, values in by_series.items():
                 series = comparison.series.get(name)
                 if series is not None and series.benchmark in self._benchmarks:
-                    found.setdefault(series.benchmark, {})[series.index] = spread_evenly(taken)
+                    found.setdefault(series.benchmark, {})[series.index] = evenly_spaced(values)
         return found
 
 
-def spread_evenly(values: Sequence[float], most: int = MAX_SAMPLES) -> list[float]:
-    """Return at most *most* of *values*, evenly spread, in their order."""
+def evenly_spaced(values: Sequence[float], most: int = MAX_SAMPLES) -> list[float]:
+    """Return at most *most* of *values*, evenly spaced, in their order."""
     if len(values) <= most:
         return list(values)
-    return [values[place * len(values) // most] for place in range(most)]
+    return [values[index * len(values) // most] for index in range(most)]
 
 
 def _result(benchmark: dict[str, Any], cells: dict[int, list[float]]) -> Any:
+    """Return asv's result of *benchmark* from the samples of its *cells*, by index."""
     count = math.prod(len(values) for values in benchmark["params"])
     return BenchmarkResult(
-        result=[cells[place][0] if place in cells else math.nan for place in range(count)],
-        samples=[cells.get(place) for place in range(count)],
-        number=[1 if place in cells else None for place in range(count)],
+        result=[cells[index][0] if index in cells else math.nan for index in range(count)],
+        samples=[cells.get(index) for index in range(count)],
+        number=[1 if index in cells else None for index in range(count)],
         errcode=0,
         stderr="",
         profile=None,

@@ -1,4 +1,4 @@
-"""Builds commits with asv's own environment, each into a folder of its own, so that two can run at once."""
+"""Builds commits in asv's environment, each into a folder of its own, so that two can run at the same time."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.refusal import RefusalError
 
 LOCK = Path(__file__).resolve().parents[3] / "lock.txt"
-"""The versions that were tested together; asv's environment gets them. pip takes its address: it splits
-PIP_CONSTRAINT at spaces, which a path may have."""
-_SIDES = "sides"
+"""The versions of all requirements that were tested together; asv's environment installs them. pip gets the file as a
+URL, because it splits PIP_CONSTRAINT at spaces, which a path can contain."""
+_SIDES_FOLDER = "sides"
+"""Folder in asv's environment with one folder for each built commit."""
 _INSTALL = [
     "in-dir={env_dir} python -m pip install --quiet --no-deps --upgrade --target {env_dir}/"
-    + _SIDES
+    + _SIDES_FOLDER
     + "/{commit} {wheel_file}"
 ]
-"""asv installs one commit at a time; a worker finds the one that it measures by its path."""
+"""asv's install command. It installs each commit into its own folder, from which a worker imports it."""
 
 
 @dataclass(frozen=True)
 class BuildEnvironment:
-    """asv's configuration, its repository and the environment that commits are measured in."""
+    """asv's configuration, its repository, and the environment in which commits are built and measured."""
 
     conf: Any
     repo: Any
@@ -40,10 +41,10 @@ class BuildEnvironment:
 
     @classmethod
     def open(cls, config: Path, scale: str, device: str) -> BuildEnvironment:
-        """Read *config*, in whose folder the process then is, and choose its first environment.
+        """Read asv's configuration, change to its folder, and choose its first environment.
 
         Raises:
-            RefusalError: there is no such file, or it has no environment that can be made here.
+            RefusalError: the file does not exist, or none of its environments can be created here.
             SettingsError: there is no such scale or device.
         """
         Settings.from_environment({"ACESTEP_BENCH_SCALE": scale, "ACESTEP_BENCH_DEVICE": device})
@@ -67,27 +68,29 @@ class BuildEnvironment:
         except UserError as error:
             raise RefusalError(f"{config}: {error}") from error
 
-    def build(self, commit: Revision) -> Installed:
-        """Return where *commit* is installed; it is built first unless it was before.
+    def build(self, revision: Revision) -> Installed:
+        """Return where *revision* is installed, after building it unless that was done before.
 
         Raises:
             RefusalError: asv could not build or install it.
         """
-        folder = Path(self.environment._path, _SIDES, commit.hash)
+        folder = Path(self.environment._path, _SIDES_FOLDER, revision.hash)
         try:
             self.environment.create()
             if not (folder / "acestep").is_dir():
                 self.environment._set_installed_commit_hash(None)
-                self.environment.install_project(self.conf, self.repo, commit.hash)
+                self.environment.install_project(self.conf, self.repo, revision.hash)
         except ProcessError as error:
-            raise RefusalError(f"{commit.label} could not be built: {error}. {failure_text(error)}".rstrip()) from error
+            raise RefusalError(
+                f"{revision.label} could not be built: {error}. {failure_text(error)}".rstrip()
+            ) from error
         except UserError as error:
-            raise RefusalError(f"{commit.label} could not be built: {error}") from error
+            raise RefusalError(f"{revision.label} could not be built: {error}") from error
         return Installed(self.environment.find_executable("python"), folder)
 
 
 def failure_text(error: ProcessError) -> str:
-    """Return what a program that failed says of its failure: the lines that begin with "error", else the last one."""
+    """Return the lines of a failed program's output that begin with "error" or "fatal", or else its last line."""
     lines = [line.strip() for line in f"{error.stdout}\n{error.stderr}".splitlines() if line.strip()]
     named = [line for line in lines if line.lower().startswith(("error", "fatal"))]
     return " ".join(named or lines[-1:])

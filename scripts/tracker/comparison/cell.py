@@ -1,4 +1,4 @@
-"""One cell of two commits: the pairs measured so far, and what they say."""
+"""The comparison of one cell: the samples of both sides, the pairs of each round, and the exact metrics."""
 
 from __future__ import annotations
 
@@ -17,43 +17,54 @@ from scripts.tracker.history.changes import SAME_OUTPUT
 from scripts.tracker.statistics import interim_looks
 from scripts.tracker.statistics.judging import NO_EVIDENCE, Evidence, Table, estimate
 
-OUTPUT = ("fingerprint", "distance")
-"""The companions that are about what came out."""
+OUTPUT_METRICS = ("fingerprint", "distance")
+"""The exact metrics that describe the output; all others describe the work."""
 MAJOR_SHARE = 0.1
-"""A series that takes less than this share of its cell's time is judged, but not measured longer for its own sake."""
+"""Smallest share of its cell's time at which a series gets time of its own. Smaller series get a verdict, too, but the
+cell is not sampled longer for them."""
 
 
 @dataclass(frozen=True)
 class CounterDiff:
-    """A number that does not jitter, and differs between the sides; None where a side does not have it."""
+    """The values of one exact metric on both sides; None where a side does not report it."""
 
     name: str
-    base: Scalar | None
-    head: Scalar | None
+    baseline: Scalar | None
+    candidate: Scalar | None
 
     @property
-    def output(self) -> bool:
-        """Whether it is about what came out, not about what was done for it."""
-        return self.name in OUTPUT
+    def is_output(self) -> bool:
+        """Whether the metric describes the output rather than the work."""
+        return self.name in OUTPUT_METRICS
 
     @property
     def equal(self) -> bool:
-        """Whether it is none: outputs may differ by rounding, nothing else may.
+        """Whether the sides agree: output metrics within rounding, all others exactly.
 
-        That something could not be counted is a fact even if it holds for both sides.
+        A failure to count is never equal, so that it is reported even if both sides have it.
         """
         if self.name == UNCOUNTED:
             return False
-        if self.output and isinstance(self.base, float) and isinstance(self.head, float):
-            return abs(self.head - self.base) <= SAME_OUTPUT * max(1.0, abs(self.base))
-        return self.base == self.head
+        if self.is_output and isinstance(self.baseline, float) and isinstance(self.candidate, float):
+            return abs(self.candidate - self.baseline) <= SAME_OUTPUT * max(1.0, abs(self.baseline))
+        return self.baseline == self.candidate
+
+
+def counter_diffs(baseline: Mapping[str, Scalar], candidate: Mapping[str, Scalar]) -> list[CounterDiff]:
+    """Return the exact metrics that differ, those of *baseline* first."""
+    diffs = [CounterDiff(name, baseline.get(name), candidate.get(name)) for name in {**baseline, **candidate}]
+    return [diff for diff in diffs if not diff.equal]
 
 
 @dataclass
 class ProcessPair:
-    """The pairs of one pair of processes, and the evidence of each timed series at its last look.
+    """The pairs of one cell in one round, which one fresh process a side has measured.
 
-    What two processes differ by, though they run the same code, is the same in all pairs of a round.
+    Two processes that run identical code differ a little, and all pairs of a round share that difference.
+
+    Attributes:
+        differences: log(candidate time / baseline time) of each pair, by the name of the timed series.
+        evidence: evidence of each timed series at its last interim look.
     """
 
     differences: dict[str, list[float]] = field(default_factory=dict)
@@ -65,7 +76,7 @@ class ProcessPair:
         return max(map(len, self.differences.values()), default=0)
 
     def estimate(self, table: Table) -> None:
-        """Judge every series anew if it has come to a look, as a row of *table*."""
+        """Update the evidence of each series, a row of *table*, that has reached another interim look."""
         for name, differences in self.differences.items():
             before = self.evidence.get(name, NO_EVIDENCE)
             if len(differences) in interim_looks.SIZES and len(differences) > before.pairs:
@@ -74,10 +85,19 @@ class ProcessPair:
 
 @dataclass(eq=False)
 class CellComparison:
-    """The cell of a matrix, its samples on both sides, and its rounds.
+    """One cell of a matrix: the samples of both sides and the pairs of each round.
 
-    `told` is what base and head tell of the cell that does not jitter, `trouble` why a side could not be measured,
-    `spent_s` the seconds that its samples have taken, `contended` whether each run waited for a core (None: unknown).
+    Attributes:
+        matrix: name of the matrix.
+        cell: parameters of the cell.
+        series: asv's series of the cell, by their names in the records.
+        samples: values of each series, for the baseline and for the candidate.
+        rounds: one `ProcessPair` for each round.
+        counters: exact metrics of the baseline and of the candidate.
+        errors: status and reason of a side that could not be measured, None for a side that could.
+        exact: whether the cell has exact metrics alone, and no times.
+        spent_s: seconds that sampling the cell has taken.
+        contended: for each run whether it waited for a core; None where that is unknown.
     """
 
     matrix: str
@@ -85,25 +105,25 @@ class CellComparison:
     series: Mapping[str, CellSeries]
     samples: tuple[dict[str, list[float]], dict[str, list[float]]] = field(default_factory=lambda: ({}, {}))
     rounds: list[ProcessPair] = field(default_factory=list)
-    told: list[Mapping[str, Scalar]] = field(default_factory=lambda: [{}, {}])
-    trouble: list[tuple[Status, str] | None] = field(default_factory=lambda: [None, None])
+    counters: list[Mapping[str, Scalar]] = field(default_factory=lambda: [{}, {}])
+    errors: list[tuple[Status, str] | None] = field(default_factory=lambda: [None, None])
     exact: bool = False
     spent_s: float = 0.0
     contended: list[bool | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, matrix: str, cell: Cell) -> CellComparison:
-        """Begin with nothing measured."""
+        """Return the comparison of *cell* of *matrix* before anything is measured."""
         return cls(matrix, cell, series_of(matrix, cell))
 
     @property
     def name(self) -> str:
-        """The matrix and the cell, for the progress."""
+        """The matrix and the cell, for progress messages."""
         return f"{self.matrix} {key(self.cell)}"
 
     @property
-    def declared(self) -> int:
-        """The number of timed series that the cell may have."""
+    def timed_series_count(self) -> int:
+        """The number of timed series that the cell can have."""
         return sum(series.timed for series in self.series.values())
 
     @property
@@ -113,59 +133,57 @@ class CellComparison:
 
     @property
     def failed(self) -> bool:
-        """Whether a side could not be measured, by its own fault or for want of what the cell needs."""
-        return any(self.trouble)
+        """Whether a side could not be measured: it failed, or it lacks what the cell needs."""
+        return any(self.errors)
 
     def evidence(self, name: str) -> Evidence:
-        """Return what the last round says of the series *name*."""
+        """Return the evidence of the series *name* in the last round."""
         return self.rounds[-1].evidence.get(name, NO_EVIDENCE) if self.rounds else NO_EVIDENCE
 
-    def rounds_of(self, name: str) -> list[Evidence]:
-        """Return what each round says of the series *name*."""
+    def evidence_by_round(self, name: str) -> list[Evidence]:
+        """Return the evidence of the series *name* in each round."""
         return [one.evidence.get(name, NO_EVIDENCE) for one in self.rounds]
 
     @property
-    def facts(self) -> list[CounterDiff]:
-        """What the sides tell differently."""
-        base, head = self.told
-        names = [*base, *(name for name in head if name not in base)]
-        facts = [CounterDiff(name, base.get(name), head.get(name)) for name in names]
-        return [fact for fact in facts if not fact.equal]
+    def counter_diffs(self) -> list[CounterDiff]:
+        """The exact metrics in which the sides differ."""
+        return counter_diffs(*self.counters)
 
-    def exact_numbers(self, prepared: Mapping[str, Any], counted: Mapping[str, Any]) -> dict[str, Scalar]:
-        """Return what a worker's answers to `prepare` and `count` tell that does not jitter."""
+    def exact_metrics(self, prepared: Mapping[str, Any], counted: Mapping[str, Any]) -> dict[str, Scalar]:
+        """Return the exact metrics in a worker's replies to the requests `prepare` and `count`."""
         series = {name: value for name, value in prepared["series"].items() if prepared["exact"] or self.is_exact(name)}
         companions = counted["companions"] if counted["status"] == "ok" else {UNCOUNTED: counted["reason"]}
         return {**prepared["work"], **series, **companions}
 
     def is_exact(self, name: str) -> bool:
-        """Return whether the series *name* does not jitter."""
+        """Return whether the series *name* is an exact metric."""
         return name in self.series and self.series[name].exact
 
     @property
     def rows(self) -> list[str]:
-        """The names of the timed series that both sides have, largest first."""
-        base = self.samples[0]
+        """The names of the timed series that both sides have, those with the longest time first."""
+        baseline = self.samples[0]
         timed = {name: None for one in self.rounds for name in one.differences}
-        return sorted(timed, key=lambda name: -median(base[name]))
+        return sorted(timed, key=lambda name: -median(baseline[name]))
 
     @property
-    def major(self) -> list[str]:
-        """Those of `rows` that are worth measuring for."""
+    def major_rows(self) -> list[str]:
+        """The rows for which the cell is sampled longer, see `MAJOR_SHARE`."""
         rows = self.rows
         if not rows:
             return []
         return [name for name in rows if self.time_s(0, name) >= MAJOR_SHARE * self.time_s(0, rows[0])]
 
     def time_s(self, side: int, name: str) -> float:
-        """Return the median of a series of one side, in seconds."""
+        """Return the median of the series *name* of one side, in seconds."""
         return median(self.samples[side][name])
 
-    def add_pair(self, base: Mapping[str, float], head: Mapping[str, float]) -> None:
-        """Take a run of each side, with the seconds of its series, into the last round."""
-        for taken, run in zip(self.samples, (base, head), strict=True):
+    def add_pair(self, baseline: Mapping[str, float], candidate: Mapping[str, float]) -> None:
+        """Add one run of each side, given as the values of its series, to the last round."""
+        for samples, run in zip(self.samples, (baseline, candidate), strict=True):
             for name, value in run.items():
-                taken.setdefault(name, []).append(value)
+                samples.setdefault(name, []).append(value)
         for name, series in self.series.items():
-            if series.timed and base.get(name, 0.0) > 0 and head.get(name, 0.0) > 0:
-                self.rounds[-1].differences.setdefault(name, []).append(log(head[name] / base[name]))
+            if series.timed and baseline.get(name, 0.0) > 0 and candidate.get(name, 0.0) > 0:
+                difference = log(candidate[name] / baseline[name])
+                self.rounds[-1].differences.setdefault(name, []).append(difference)

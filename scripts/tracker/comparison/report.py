@@ -1,4 +1,4 @@
-"""What a comparison tells: a table for a terminal, Markdown for a pull request, JSON for programs."""
+"""Renders the result of a comparison: text for a terminal, Markdown for a pull request, JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,127 +8,132 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from scripts.tracker.comparison.result import ORDER, CellCounterDiff, ComparisonResult, Row, StageRow
+from tabulate import tabulate
+
+from scripts.tracker.comparison.result import VERDICT_ORDER, CellCounterDiff, ComparisonResult, Row, StageRow
 from scripts.tracker.comparison.revisions import Revision
 from scripts.tracker.numbers import finite
 from scripts.tracker.statistics.judging import ALPHA, Evidence
 
-_STAGE_HEADINGS = ("verdict", "stage, all cells", "cells", "change", "interval", "seen from", "pairs")
-_HEADINGS = ("verdict", "series", "cell", "base", "head", "change", "interval", "seen from", "pairs")
+_STAGE_HEADINGS = ("verdict", "stage, all cells", "cells", "change", "interval", "min. detectable", "pairs")
+_HEADINGS = ("verdict", "series", "cell", "baseline", "candidate", "change", "interval", "min. detectable", "pairs")
+_MARKS = {"slower": "🔴 slower", "faster": "🟢 faster"}
+"""How Markdown marks these verdicts."""
 
 
 class Report:
-    """Renders one outcome."""
+    """The renderer of one result."""
 
     def __init__(
-        self, outcome: ComparisonResult, base: Revision, head: Revision, facts: dict[str, object], delta: float
+        self,
+        result: ComparisonResult,
+        baseline: Revision,
+        candidate: Revision,
+        conditions: dict[str, object],
+        delta: float,
     ) -> None:
-        self._outcome, self._base, self._head, self._facts, self._delta = outcome, base, head, facts, delta
+        """Take the result, both revisions, the *conditions* of the run (scale, device, machine, ...) and *delta*."""
+        self._result, self._baseline, self._candidate = result, baseline, candidate
+        self._conditions, self._delta = conditions, delta
 
     def text(self) -> str:
-        """The stages and the rows, columns aligned; then facts, troubles and the counts."""
-        told = _aligned(_STAGE_HEADINGS, [_stage_cells(row) for row in self._outcome.stages], names=2)
-        told += _aligned(_HEADINGS, [self._cells(row) for row in self._outcome.rows], names=3)
-        told += self._facts_told("  ") + self._troubles_told("  ")
-        sides = [f"base  {self._named(self._base)}", f"head  {self._named(self._head)}"]
-        return "\n".join([*sides, self._circumstances(), *told, "", self._summary()])
+        """Return aligned tables of the stages and the rows, then counter differences, errors and the counts."""
+        lines = [f"baseline   {self._named(self._baseline)}", f"candidate  {self._named(self._candidate)}"]
+        lines.append(self._circumstances())
+        lines += _text_table(_STAGE_HEADINGS, [_stage_columns(row) for row in self._result.stages], names=2)
+        lines += _text_table(_HEADINGS, [_row_columns(row) for row in self._result.rows], names=3)
+        lines += self._counter_diff_lines("  ") + self._error_lines("  ")
+        return "\n".join([*lines, "", self._summary()])
 
     def markdown(self) -> str:
-        """A summary, the stages and rows that matter, and the rest folded."""
-        matter = [row for row in self._outcome.rows if row.verdict in ("slower", "faster")]
-        rest = [row for row in self._outcome.rows if row.verdict not in ("slower", "faster")]
+        """Return a summary, the stages, the rows that are slower or faster, and the other rows folded."""
+        changed = [row for row in self._result.rows if row.verdict in ("slower", "faster")]
+        others = [row for row in self._result.rows if row.verdict not in ("slower", "faster")]
         lines = [
             f"### {self._summary()}",
             "",
-            f"{self._named(self._base)} → {self._named(self._head)}  ",
+            f"{self._named(self._baseline)} → {self._named(self._candidate)}  ",
             self._circumstances(),
             "",
         ]
-        stages = [_stage_cells(row) for row in self._outcome.stages]
-        lines += _markdown_table(_STAGE_HEADINGS, stages, names=2) if stages else []
-        lines += self._markdown_rows(matter) if matter else []
-        told = self._facts_told("- ") + self._troubles_told("- ")
-        lines += [*told, ""] if told else []
-        if rest:
-            lines += ["<details><summary>The other rows</summary>", "", *self._markdown_rows(rest), "</details>", ""]
+        lines += _markdown_table(_STAGE_HEADINGS, [_stage_columns(row) for row in self._result.stages], names=2)
+        lines += _markdown_table(_HEADINGS, [_row_columns(row) for row in changed], names=3)
+        details = self._counter_diff_lines("- ") + self._error_lines("- ")
+        lines += [*details, ""] if details else []
+        if others:
+            table = _markdown_table(_HEADINGS, [_row_columns(row) for row in others], names=3)
+            lines += ["<details><summary>The other rows</summary>", "", *table, "</details>", ""]
         return "\n".join(lines)
 
     def json(self) -> str:
-        """Everything, with the exit status; infinite numbers are null."""
+        """Return everything, with the exit status, as JSON; infinite numbers become null."""
         return json.dumps(
             {
-                "schema": "acestep-compare/1",
-                "base": asdict(self._base),
-                "head": asdict(self._head),
-                **self._facts,
+                "schema": "acestep-compare/2",
+                "baseline": asdict(self._baseline),
+                "candidate": asdict(self._candidate),
+                **self._conditions,
                 "alpha": ALPHA,
                 "delta": self._delta,
-                "counts": dict(self._outcome.counts),
-                "status": self._outcome.status,
-                "contended": self._outcome.contended,
-                "stages": [asdict(row) | {"evidence": _finite(row.evidence)} for row in self._outcome.stages],
-                "rows": [_plain(row) for row in self._outcome.rows],
-                "facts": [asdict(fact) for fact in self._outcome.facts],
-                "troubles": [asdict(trouble) for trouble in self._outcome.troubles],
+                "counts": dict(self._result.counts),
+                "status": self._result.status,
+                "contended": self._result.contended,
+                "stages": [asdict(row) | {"evidence": _finite(row.evidence)} for row in self._result.stages],
+                "rows": [
+                    asdict(row) | {"ratio": row.ratio, "evidence": _finite(row.evidence)} for row in self._result.rows
+                ],
+                "counter_diffs": [asdict(diff) for diff in self._result.counter_diffs],
+                "errors": [asdict(error) for error in self._result.errors],
             },
             indent=2,
         )
 
-    def _named(self, commit: Revision) -> str:
-        return f"{commit.label} {commit.subject}" if commit.stored else commit.label
+    def _named(self, revision: Revision) -> str:
+        return f"{revision.label} {revision.subject}" if revision.stored else revision.label
 
     def _circumstances(self) -> str:
-        facts = self._facts
-        told = f"{facts['scale']} on {facts['device']}, {facts['machine']}, torch {facts.get('torch', '?')}"
-        contended = self._outcome.contended
+        conditions, contended = self._conditions, self._result.contended
+        machine = f"{conditions['machine']}, torch {conditions.get('torch', '?')}"
+        spent = _duration(float(str(conditions["spent_s"])))
         waited = f"; {contended:.0%} of the runs waited for a core" if contended is not None else ""
-        return f"{told}; {_duration(float(str(self._facts['spent_s'])))}{waited}"
+        return f"{conditions['scale']} on {conditions['device']}, {machine}; {spent}{waited}"
 
-    def _cells(self, row: Row) -> tuple[str, ...]:
-        series = f"{row.series} *" if row.other_work else row.series
-        base, head = seconds(row.base_s), seconds(row.head_s)
-        measured = interval(row.evidence), _seen_from(row.evidence), str(row.pairs)
-        return row.verdict, series, row.cell, base, head, change(row.ratio), *measured
-
-    def _markdown_rows(self, rows: list[Row]) -> list[str]:
-        return _markdown_table(_HEADINGS, [self._cells(row) for row in rows], names=3)
-
-    def _facts_told(self, bullet: str) -> list[str]:
-        facts = self._outcome.facts
+    def _counter_diff_lines(self, bullet: str) -> list[str]:
+        diffs = self._result.counter_diffs
         lines = []
         for heading, chosen in (
-            ("Other work (a time with * is not of the same work):", [fact for fact in facts if not fact.output]),
-            ("Other output:", [fact for fact in facts if fact.output]),
+            ("Work changed (times marked * compare different work):", [d for d in diffs if not d.output]),
+            ("Output changed:", [d for d in diffs if d.output]),
         ):
             lines += ["", heading, *(bullet + line for line in _by_cell(chosen))] if chosen else []
         return lines
 
-    def _troubles_told(self, bullet: str) -> list[str]:
-        troubles = [one for one in self._outcome.troubles if not (one.skipped and one.side == "base")]
-        if not troubles:
+    def _error_lines(self, bullet: str) -> list[str]:
+        errors = [error for error in self._result.errors if not (error.skipped and error.side == "baseline")]
+        if not errors:
             return []
-        told = [f"{bullet}{one.cell}, {one.side}: {one.reason}" for one in troubles]
-        return ["", "Could not be measured:", *told]
+        lines = [f"{bullet}{error.cell}, {error.side}: {error.reason}" for error in errors]
+        return ["", "Could not be measured:", *lines]
 
     def _summary(self) -> str:
-        counts = self._outcome.counts
-        told = [
+        counts = self._result.counts
+        parts = [
             f"{row.stage} {row.verdict} in {row.cells} cells together"
-            for row in self._outcome.stages
+            for row in self._result.stages
             if row.verdict in ("slower", "faster")
         ]
-        told += [f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict]]
+        parts += [f"{counts[verdict]} {verdict}" for verdict in VERDICT_ORDER if counts[verdict]]
         if counts["same"]:
-            told[-1] += f" (within {self._delta:.0%})"
-        if self._outcome.exact_cells:
-            told.append(f"{self._outcome.exact_cells} cells of exact numbers")
-        changed = len({(fact.matrix, fact.cell) for fact in self._outcome.facts})
-        told += [f"{changed} cells with other work or output"] if changed else []
-        return ", ".join(told) + "." if told else "Nothing could be measured."
+            parts[-1] += f" (within {self._delta:.0%})"
+        if self._result.exact_cells:
+            parts.append(f"{self._result.exact_cells} cells with exact metrics only")
+        changed = len({(diff.matrix, diff.cell) for diff in self._result.counter_diffs})
+        parts += [f"{changed} cells with changed work or output"] if changed else []
+        return ", ".join(parts) + "." if parts else "Nothing could be measured."
 
 
 def seconds(value: float) -> str:
-    """*value* with a unit that suits it, in three digits."""
+    """Return *value* seconds with three significant digits and a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return f"{value / size:.3g} {unit}" if value < 1000 * size else f"{value / size:,.0f} {unit}"
@@ -136,76 +141,71 @@ def seconds(value: float) -> str:
 
 
 def change(ratio: float) -> str:
-    """A ratio as a change in percent."""
+    """Return a ratio as a change in percent."""
     return f"{ratio - 1:+.1%}"
 
 
 def interval(evidence: Evidence) -> str:
-    """The interval of a ratio, as changes in percent; ? without one."""
+    """Return the confidence interval of a ratio as changes in percent; "?" if there is none."""
     return f"{change(evidence.low)} to {change(evidence.high)}" if math.isfinite(evidence.high) else "?"
 
 
-def _duration(value: float) -> str:
-    minutes, rest = divmod(round(value), 60)
+def number(value: object) -> str:
+    """Return the value of an exact metric as text, with separators of thousands; "none" for None."""
+    if value is None:
+        return "none"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"{value:,.9g}" if isinstance(value, float) else str(value)
+
+
+def _duration(value_s: float) -> str:
+    minutes, rest = divmod(round(value_s), 60)
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-def _stage_cells(row: StageRow) -> tuple[str, ...]:
+def _row_columns(row: Row) -> tuple[str, ...]:
+    series = f"{row.series} *" if row.changed_counters else row.series
+    times = seconds(row.baseline_s), seconds(row.candidate_s), change(row.ratio)
+    return row.verdict, series, row.cell, *times, interval(row.evidence), _detectable(row.evidence), str(row.pairs)
+
+
+def _stage_columns(row: StageRow) -> tuple[str, ...]:
     evidence = row.evidence
-    measured = change(evidence.ratio), interval(evidence), _seen_from(evidence), str(evidence.pairs)
+    measured = change(evidence.ratio), interval(evidence), _detectable(evidence), str(evidence.pairs)
     return row.verdict, row.stage, str(row.cells), *measured
 
 
-def _seen_from(evidence: Evidence) -> str:
+def _detectable(evidence: Evidence) -> str:
     return f"{evidence.detectable:.1%}" if math.isfinite(evidence.detectable) else "?"
 
 
-def _aligned(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> list[str]:
-    """A table behind an empty line, its first columns, *names*, to the left and figures to the right; maybe none."""
+def _text_table(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> list[str]:
+    """Return an empty line and a table, or nothing without rows. The first *names* columns are left-aligned."""
     if not rows:
         return []
-    table = [headings, *rows]
-    widths = [max(len(line[column]) for line in table) for column in range(len(headings))]
-    heading, *lines = (_line(cells, widths, names) for cells in table)
-    return ["", heading, "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines]
+    alignment = ["left"] * names + ["right"] * (len(headings) - names)
+    table = tabulate([headings, *rows], tablefmt="plain", colalign=alignment, disable_numparse=True)
+    heading, *lines = table.splitlines()
+    return ["", heading, "-" * len(heading), *lines]
 
 
 def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]], names: int) -> list[str]:
-    marks = {"slower": "🔴 slower", "faster": "🟢 faster"}
+    """Return a table and an empty line, or nothing without rows. The first *names* columns are left-aligned."""
+    if not rows:
+        return []
     head = [f"| {' | '.join(headings)} |", "|" + "---|" * names + "--:|" * (len(headings) - names)]
-    body = [f"| {' | '.join([marks.get(verdict, verdict), *cells])} |" for verdict, *cells in rows]
+    body = [f"| {' | '.join([_MARKS.get(verdict, verdict), *columns])} |" for verdict, *columns in rows]
     return [*head, *body, ""]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int], names: int) -> str:
-    left = [text.ljust(width) for text, width in zip(cells[:names], widths[:names], strict=True)]
-    right = [text.rjust(width) for text, width in zip(cells[names:], widths[names:], strict=True)]
-    return "  ".join([*left, *right]).rstrip()
-
-
-def _by_cell(facts: Sequence[CellCounterDiff]) -> list[str]:
-    """One line a cell, with all of its facts."""
-    told: dict[tuple[str, str], list[str]] = {}
-    for fact in facts:
-        told.setdefault((fact.matrix, fact.cell), []).append(f"{fact.name} {number(fact.base)} → {number(fact.head)}")
-    return [f"{cell}: {'; '.join(changes)}" for (_, cell), changes in told.items()]
-
-
-def number(value: object) -> str:
-    """An exact number, or whatever stands in its place, for people."""
-    if value is None:
-        return "none"
-    return (
-        f"{value:,}"
-        if isinstance(value, int) and not isinstance(value, bool)
-        else f"{value:,.9g}"
-        if isinstance(value, float)
-        else str(value)
-    )
-
-
-def _plain(row: Row) -> dict[str, Any]:
-    return {**asdict(row), "ratio": row.ratio, "evidence": _finite(row.evidence)}
+def _by_cell(diffs: Sequence[CellCounterDiff]) -> list[str]:
+    """Return one line a cell with all of its differences."""
+    lines: dict[tuple[str, str], list[str]] = {}
+    for diff in diffs:
+        difference = f"{diff.name} {number(diff.baseline)} → {number(diff.candidate)}"
+        lines.setdefault((diff.matrix, diff.cell), []).append(difference)
+    return [f"{cell}: {'; '.join(differences)}" for (_, cell), differences in lines.items()]
 
 
 def _finite(evidence: Evidence) -> dict[str, Any]:

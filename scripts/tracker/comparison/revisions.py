@@ -1,4 +1,4 @@
-"""The two sides: commits by any of git's names, or the working tree as a commit of its own."""
+"""Resolves what the user names: any revision of git, or the working tree as a commit of its own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ from scripts.tracker.progress import say
 from scripts.tracker.refusal import RefusalError
 
 WORKING_TREE = "."
+"""The name of the working tree on the command line."""
 
 
 @dataclass(frozen=True)
 class Revision:
-    """What is measured: its full hash, what the user called it, and its subject.
+    """A commit that can be measured.
 
-    `stored` says whether results of it may be kept: those of a working tree may not, for nobody can name it later.
+    Attributes:
+        hash: full hash of the commit.
+        name: name that the user gave.
+        subject: first line of the commit message.
+        stored: whether results are stored. Results of a working tree are not, since nobody can name it later.
     """
 
     hash: str
@@ -28,12 +33,17 @@ class Revision:
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The name for people."""
         return f"{self.name} ({self.hash[:8]})" if self.stored else "the working tree"
+
+    @property
+    def title(self) -> str:
+        """The short hash and the subject."""
+        return f"{self.hash[:8]} {self.subject}"
 
 
 def resolve(root: Path, name: str) -> Revision:
-    """Return the commit that git calls *name*; `.` is the working tree, with what is not committed.
+    """Return the revision that git calls *name*; `.` is the working tree with its uncommitted changes.
 
     Raises:
         RefusalError: there is no such commit.
@@ -41,30 +51,30 @@ def resolve(root: Path, name: str) -> Revision:
     if name == WORKING_TREE:
         return Revision(_snapshot(root), name, "uncommitted changes", stored=False)
     try:
-        found, words = _named(root, name)
+        commit, warnings = _commit_hash(root, name)
     except GitError as error:
         raise RefusalError(
             f"{name!r} is no commit of this repository. Give a branch, a tag or a hash, or . for the working tree; "
             f"git log --oneline shows what there is. git says: {error.stderr}"
         ) from error
-    if words:
-        say(f"git says: {words}")
-    return Revision(found, name, subject(root, found), stored=True)
+    if warnings:
+        say(f"git says: {warnings}")
+    return Revision(commit, name, subject(root, commit), stored=True)
 
 
-def _named(root: Path, name: str) -> tuple[str, str]:
-    """Return the hash of the commit that git calls *name*, and what git warns of; raises GitError if it is none."""
+def _commit_hash(root: Path, name: str) -> tuple[str, str]:
+    """Return the hash of the commit that git calls *name*, and git's warnings; raises GitError if there is none."""
     option = ["--end-of-options"] if name.startswith("-") else []
-    thing, words = output_and_warnings(root, "rev-parse", "--verify", *option, name)
+    thing, warnings = output_and_warnings(root, "rev-parse", "--verify", *option, name)
     if thing.startswith("^"):
         raise GitError(f"{name} leaves a commit out", f"{thing} leaves a commit out")
-    return git(root, "rev-parse", "--verify", f"{thing}^{{commit}}"), words
+    return git(root, "rev-parse", "--verify", f"{thing}^{{commit}}"), warnings
 
 
 def _snapshot(root: Path) -> str:
-    """Return a commit that holds the files of the working tree; no branch, index or file is touched.
+    """Return the hash of a new commit with the files of the working tree; no branch, index or file is changed.
 
-    Equal files give the same commit, so that it is built once.
+    Equal files give the same commit, so it is built only once.
     """
     with tempfile.TemporaryDirectory() as folder:
         index = Path(folder, "index")

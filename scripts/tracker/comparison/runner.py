@@ -1,4 +1,4 @@
-"""Two warm workers, one a side, that take turns at the cells of one matrix."""
+"""Runs the cells of one matrix on two warm workers, one a side, in interleaved pairs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ from scripts.tracker.comparison.sides import Side
 from scripts.tracker.statistics import interim_looks
 from scripts.tracker.statistics.judging import Table
 
-BASE, HEAD = 0, 1
-Until = Callable[[CellComparison], bool]
-"""Says whether a visit is over."""
-ORDERS = ((BASE, HEAD), (HEAD, BASE))
+BASELINE, CANDIDATE = 0, 1
+"""Indices of the two sides."""
+ORDERS = ((BASELINE, CANDIDATE), (CANDIDATE, BASELINE))
+"""The orders in which the two runs of a pair can be made."""
+StopRule = Callable[[CellComparison], bool]
+"""Decides, before each pair, whether sampling of the cell ends."""
 
 
 class SideFailed(Exception):
-    """A worker is gone, or could not load; `side` says whose."""
+    """A worker has died, has exceeded its time limit, or could not load the models; `side` is its index."""
 
     def __init__(self, side: int, status: Status, reason: str) -> None:
         super().__init__(reason)
@@ -33,12 +35,12 @@ class SideFailed(Exception):
 
 
 class PairedRunner:
-    """Loads the models of both sides; use it as a context manager, which ends the workers."""
+    """Two workers that have loaded the models of both sides. As a context manager it ends the workers."""
 
     def __init__(self, matrix: str, workload: type[Workload], sides: tuple[Side, Side]) -> None:
         self._limit_s = workload.limit_s
         self._core = shared_core(sides[0].settings)
-        self._met: list[CellComparison] = []
+        self._started: list[CellComparison] = []
         self._random = Random()
         self._stack = ExitStack()
         self._workers = [
@@ -53,87 +55,99 @@ class PairedRunner:
         self._stack.close()
 
     def load(self) -> tuple[Mapping[str, Scalar], Mapping[str, Scalar]]:
-        """Wait for the models of both; return what their workers tell about where they run. Raises SideFailed.
+        """Wait until both workers have loaded, pin them to one core, and return the host record of each.
 
-        Then both go to the core that they share.
+        Raises:
+            SideFailed: a worker could not load.
         """
-        base, head = (self._checked(side, self._answer(side, None, LOADING_LIMIT_S)) for side in (BASE, HEAD))
+        baseline, candidate = (
+            self._checked(side, self._reply(side, None, LOADING_LIMIT_S)) for side in (BASELINE, CANDIDATE)
+        )
         if self._core is not None:
             for worker in self._workers:
                 worker.stay_on(self._core)
-        return base["host"], head["host"]
+        return baseline["host"], candidate["host"]
 
-    def visit(self, comparison: CellComparison, table: Table, until: Until) -> None:
-        """Warm the cell up on both sides, and add pairs, of rows of *table*, as long as *until* allows.
+    def sample(self, comparison: CellComparison, table: Table, stop: StopRule) -> None:
+        """Warm the cell up on both sides, and add pairs until *stop* ends it.
 
-        The first visit begins a round. A side that cannot run the cell becomes its `trouble`. Raises SideFailed if a
-        worker is gone.
+        The first call for a cell begins a round. If a side cannot run the cell, the reason is stored in
+        `comparison.errors`.
+
+        Args:
+            comparison: the cell.
+            table: the table that its timed series are rows of.
+            stop: decides when sampling ends.
+
+        Raises:
+            SideFailed: a worker has died or exceeded its time limit.
         """
         if self._prepare(comparison):
             start = time.perf_counter()
-            if not any(met is comparison for met in self._met):
-                self._met.append(comparison)
+            if not any(started is comparison for started in self._started):
+                self._started.append(comparison)
                 comparison.rounds.append(ProcessPair())
             try:
-                while comparison.rounds[-1].pairs < interim_looks.SIZES[-1] and not until(comparison):
-                    self._pair(comparison, self._random.choice(ORDERS))
+                while comparison.rounds[-1].pairs < interim_looks.SIZES[-1] and not stop(comparison):
+                    self._add_pair(comparison, self._random.choice(ORDERS))
                     comparison.rounds[-1].estimate(table)
-            except _Trouble as trouble:
-                comparison.trouble[trouble.side] = trouble.status, trouble.reason
+            except _RunFailed as failure:
+                comparison.errors[failure.side] = failure.status, failure.reason
             finally:
                 comparison.spent_s += time.perf_counter() - start
 
     def _prepare(self, comparison: CellComparison) -> bool:
-        """Have both sides prepare the cell at once; return whether there is something to be timed."""
-        for side in (BASE, HEAD):
+        """Let both sides prepare the cell at the same time; return whether there is something to time."""
+        for side in (BASELINE, CANDIDATE):
             self._workers[side].send({"prepare": dict(comparison.cell)})
-        answers = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
-        for side, answer in enumerate(answers):
-            comparison.trouble[side] = None if answer["status"] == "ok" else (answer["status"], answer["reason"])
+        replies = [self._reply(side, None, self._limit_s) for side in (BASELINE, CANDIDATE)]
+        for side, reply in enumerate(replies):
+            comparison.errors[side] = None if reply["status"] == "ok" else (reply["status"], reply["reason"])
         if comparison.failed:
             return False
-        comparison.exact = answers[BASE]["exact"] and answers[HEAD]["exact"]
+        comparison.exact = replies[BASELINE]["exact"] and replies[CANDIDATE]["exact"]
         if comparison.exact:
-            comparison.told = [answer["series"] for answer in answers]
+            comparison.counters = [reply["series"] for reply in replies]
         elif not comparison.pairs:
-            comparison.told = self._count(comparison, answers)
+            comparison.counters = self._count(comparison, replies)
         return not comparison.exact
 
-    def _count(self, comparison: CellComparison, answers: list[dict[str, Any]]) -> list[Mapping[str, Scalar]]:
-        """Return what each side tells of the cell that does not jitter, its companions counted at once."""
+    def _count(self, comparison: CellComparison, prepared: list[dict[str, Any]]) -> list[Mapping[str, Scalar]]:
+        """Return the exact metrics of each side; both count at the same time."""
         for worker in self._workers:
             worker.send({"count": True})
-        counted = [self._answer(side, None, self._limit_s) for side in (BASE, HEAD)]
-        return [comparison.exact_numbers(answer, count) for answer, count in zip(answers, counted, strict=True)]
+        counted = [self._reply(side, None, self._limit_s) for side in (BASELINE, CANDIDATE)]
+        return [comparison.exact_metrics(reply, counts) for reply, counts in zip(prepared, counted, strict=True)]
 
-    def _pair(self, comparison: CellComparison, order: tuple[int, ...]) -> None:
+    def _add_pair(self, comparison: CellComparison, order: tuple[int, ...]) -> None:
         runs: list[Mapping[str, float]] = [{}, {}]
         for side in order:
-            answer = self._answer(side, {"take": 1}, self._limit_s)
-            if answer["status"] != "ok":
-                raise _Trouble(side, answer["status"], answer["reason"])
-            (sample,) = answer["samples"]
+            reply = self._reply(side, {"take": 1}, self._limit_s)
+            if reply["status"] != "ok":
+                raise _RunFailed(side, reply["status"], reply["reason"])
+            (sample,) = reply["samples"]
             runs[side] = sample["series"]
             comparison.contended.append(sample["contended"])
         comparison.add_pair(*runs)
 
-    def _answer(self, side: int, question: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:
+    def _reply(self, side: int, request: Mapping[str, Any] | None, limit_s: float) -> dict[str, Any]:
+        """Return the reply of a worker to *request*, or to what it was sent before if that is None."""
         worker = self._workers[side]
         try:
-            return worker.answer(limit_s) if question is None else worker.ask(question, limit_s)
+            return worker.answer(limit_s) if request is None else worker.ask(request, limit_s)
         except WorkerDied as error:
             raise SideFailed(side, "fail", str(error)) from error
         except WorkerTimeout as error:
             raise SideFailed(side, "timeout", str(error)) from error
 
-    def _checked(self, side: int, answer: dict[str, Any]) -> dict[str, Any]:
-        if answer["status"] != "ok":
-            raise SideFailed(side, answer["status"], answer["reason"])
-        return answer
+    def _checked(self, side: int, reply: dict[str, Any]) -> dict[str, Any]:
+        if reply["status"] != "ok":
+            raise SideFailed(side, reply["status"], reply["reason"])
+        return reply
 
 
-class _Trouble(Exception):
-    """A side did not run the cell this time."""
+class _RunFailed(Exception):
+    """A side could not run the cell this time; its worker goes on."""
 
     def __init__(self, side: int, status: Status, reason: str) -> None:
         super().__init__(reason)

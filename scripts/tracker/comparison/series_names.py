@@ -1,4 +1,4 @@
-"""What asv calls the series of a cell, and which of them are times."""
+"""The names and the types of asv's series of a cell."""
 
 from __future__ import annotations
 
@@ -32,12 +32,19 @@ WORKLOADS = {
 
 
 class UnknownSeriesError(ValueError):
-    """There is no such series; the message says what there is."""
+    """There is no such series; the message lists those that exist."""
 
 
 @dataclass(frozen=True)
 class CellSeries:
-    """One series of a cell: its name in the records, its type, and asv's name and position of it."""
+    """One series of a cell.
+
+    Attributes:
+        name: name in the records.
+        type: type, one of `benchmarks.harness.series_types`.
+        benchmark: asv's name of the benchmark.
+        index: position of the cell among asv's parameter combinations.
+    """
 
     name: str
     type: str
@@ -46,22 +53,22 @@ class CellSeries:
 
     @property
     def timed(self) -> bool:
-        """Whether it is a time of its own: shares of another series are not."""
+        """Whether it is a time; a share of another time is none."""
         return self.type == TIME
 
     @property
     def exact(self) -> bool:
-        """Whether equal work gives equal values."""
+        """Whether it is an exact metric: equal work gives equal values."""
         return self.type in EXACT_TYPES
 
     @property
     def label(self) -> str:
-        """Its name for people."""
+        """The label for people."""
         return series_label(self.benchmark)
 
     @property
     def stage(self) -> str:
-        """The stage of a generation that it measures."""
+        """The label of the stage that it measures."""
         return stage_label(self.benchmark)
 
 
@@ -72,7 +79,7 @@ def workload_of(matrix: str) -> type[Workload]:
 
 
 def series_of(matrix: str, cell: Cell) -> dict[str, CellSeries]:
-    """Return the series that asv has of *cell*, by their names in the records."""
+    """Return asv's series of *cell*, by their names in the records."""
     owner = next(cls for cls in classes_of(matrix) if _owns(cls, cell))
     values = tuple(cell[name] for name in owner.param_names)
     index = list(product(*owner.params)).index(values)
@@ -83,13 +90,16 @@ def series_of(matrix: str, cell: Cell) -> dict[str, CellSeries]:
 
 
 def series_named(text: str) -> tuple[Matrix, Cell, CellSeries]:
-    """Return the series that asv calls *text*: `stages.DiTForward.track_time(30, 1)`, with its matrix and its cell.
+    """Return the matrix, the cell and the series that asv calls *text*, such as `stages.DiTForward.track_time(30, 1)`.
 
-    Raises UnknownSeriesError, whose message says what there is instead.
+    Without parameters it is the series of the first quick cell.
+
+    Raises:
+        UnknownSeriesError: there is no such series; the message lists those that exist.
     """
     benchmark, parenthesis, parameters = text.strip().partition("(")
     module = benchmark.partition(".")[0]
-    matrix = next((one for one in MATRICES if one.name == module), None)
+    matrix = next((matrix for matrix in MATRICES if matrix.name == module), None)
     if matrix is None:
         raise UnknownSeriesError(f"{text!r} is no series; it begins with one of {', '.join(m.name for m in MATRICES)}.")
     owned = [(cell, series) for cell in matrix.cells for series in series_of(module, cell).values()]
@@ -110,7 +120,7 @@ def series_named(text: str) -> tuple[Matrix, Cell, CellSeries]:
 
 
 def series_text(cell: Cell, series: CellSeries) -> str:
-    """Return asv's name of *series* with the parameters of *cell*, as `series_named` takes it."""
+    """Return asv's name of *series* with the parameters of *cell*, as `series_named` accepts it."""
     return f"{series.benchmark}({_parameters(cell)})"
 
 

@@ -1,4 +1,4 @@
-"""A side of a comparison: the commit, where it is installed, and the settings of its workers."""
+"""A side of a comparison: a commit, its installation, and the settings of its workers."""
 
 from __future__ import annotations
 
@@ -14,16 +14,24 @@ from scripts.tracker.progress import say
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared."""
+    """The baseline or the candidate of a comparison."""
 
-    commit: Revision
+    revision: Revision
     installed: Installed
     settings: Settings
 
 
 @dataclass(frozen=True)
-class Builder:
-    """Makes sides for one scale and device; a commit is built once."""
+class SideBuilder:
+    """Builds sides for one scale and one device; each commit is built once.
+
+    Attributes:
+        build_environment: where commits are built.
+        folder: root of the repository.
+        scale: scale of the checkpoints, or their folder.
+        device: device of the workers.
+        cells: the chosen cells, as in ``ACESTEP_BENCH_CELLS``.
+    """
 
     build_environment: BuildEnvironment
     folder: Path
@@ -32,21 +40,21 @@ class Builder:
     cells: str = "quick"
     _built: dict[str, Side] = field(default_factory=dict, init=False)
 
-    def side(self, commit: Revision) -> Side:
-        """Return *commit* as a side. Raises RefusalError if it cannot be built."""
-        if commit.hash not in self._built:
-            self._built[commit.hash] = self._build(commit)
-        return self._built[commit.hash]
+    def side(self, revision: Revision) -> Side:
+        """Return the side of *revision*; raises RefusalError if it cannot be built."""
+        if revision.hash not in self._built:
+            self._built[revision.hash] = self._build(revision)
+        return self._built[revision.hash]
 
-    def _build(self, commit: Revision) -> Side:
-        say(f"Building {commit.label}, unless it was before ...")
+    def _build(self, revision: Revision) -> Side:
+        say(f"Building {revision.label}, unless it is built already ...")
         settings = Settings(
             scale=self.scale,
             device=self.device,
             cells=self.cells,
-            commit=commit.hash,
+            commit=revision.hash,
             environment=self.build_environment.environment.name,
             conf_dir=str(self.folder),
             journal=str(self.folder / ".asv" / "journal"),
         )
-        return Side(commit, self.build_environment.build(commit), settings)
+        return Side(revision, self.build_environment.build(revision), settings)

@@ -1,4 +1,4 @@
-"""How a table stands: the verdict of every row, and of every stage in all cells that measure it."""
+"""The verdicts of a table: one for each timed series of a cell, and one for each stage over all its cells."""
 
 from __future__ import annotations
 
@@ -21,99 +21,117 @@ from scripts.tracker.statistics.judging import (
     would_conclude,
 )
 
-LEAST_CELLS = 2
-"""A stage that fewer cells measure is no more than their rows."""
+MIN_STAGE_CELLS = 2
+"""Smallest number of cells that give a stage a row of its own."""
 
-Key = tuple[CellComparison, str]
-"""A cell and the name of a series of it: a row of the table."""
+RowKey = tuple[CellComparison, str]
+"""A row of the table: a cell and the name of one of its timed series."""
 
 
 @dataclass(frozen=True)
 class RowVerdict:
-    """A verdict, the evidence of the rounds that reached it (of all if none is reached), and what each round says."""
+    """The verdict of a row.
+
+    Attributes:
+        verdict: the verdict of all rounds.
+        evidence: evidence of the rounds that agree with the verdict, or of all rounds if none does.
+        by_round: verdict of each round.
+    """
 
     verdict: Verdict
     evidence: Evidence
-    votes: Sequence[Verdict]
+    by_round: Sequence[Verdict]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stage in the cells that measure it: their first pairs together see what no cell sees in so little time."""
+class StageVerdict:
+    """The verdict of a stage over all cells that measure it.
+
+    The first pairs of all cells together detect a change long before any single cell does.
+
+    Attributes:
+        name: label of the stage.
+        cells: number of cells that measure it.
+        pooled: verdict of the cells together.
+    """
 
     name: str
     cells: int
-    judged: RowVerdict
+    pooled: RowVerdict
 
 
 @dataclass(frozen=True)
 class TableVerdicts:
-    """What is known of each row, and of each stage."""
+    """The verdicts of all rows and of all stages."""
 
-    rows: Mapping[Key, RowVerdict]
-    stages: Sequence[Stage]
+    rows: Mapping[RowKey, RowVerdict]
+    stages: Sequence[StageVerdict]
 
     @classmethod
     def of(cls, comparisons: Sequence[CellComparison], table: Table) -> TableVerdicts:
-        """Judge all rows and stages of *comparisons*, which are one *table*."""
+        """Judge all rows and stages of *comparisons*, which form one *table*."""
         rows = [(comparison, name) for comparison in comparisons for name in comparison.rows]
         stages = _stages(comparisons)
-        pools = [_rounds_of(cells, table) for cells in stages.values()]
-        judged = _judged([comparison.rounds_of(name) for comparison, name in rows] + pools, table)
-        named = zip(stages.items(), judged[len(rows) :], strict=True)
+        pooled = [_stage_rounds(cells, table) for cells in stages.values()]
+        verdicts = _judge([comparison.evidence_by_round(name) for comparison, name in rows] + pooled, table)
+        of_stages = zip(stages.items(), verdicts[len(rows) :], strict=True)
         return cls(
-            dict(zip(rows, judged, strict=False)), [Stage(name, len(cells), found) for (name, cells), found in named]
+            dict(zip(rows, verdicts, strict=False)),
+            [StageVerdict(name, len(cells), verdict) for (name, cells), verdict in of_stages],
         )
 
 
 def table_of(comparisons: Sequence[CellComparison], delta: float) -> Table:
-    """Return the table that *comparisons* make, of all rows and stages that they may have."""
-    measured = [
-        stage for comparison in comparisons for stage in {one.stage for one in comparison.series.values() if one.timed}
-    ]
-    stages = sum(measured.count(stage) >= LEAST_CELLS for stage in set(measured))
-    return Table(max(1, sum(comparison.declared for comparison in comparisons) + stages), delta)
+    """Return the table of *comparisons*, with all rows and stages that they can have."""
+    stages = [stage for comparison in comparisons for stage in _timed_stages(comparison)]
+    stage_rows = sum(stages.count(stage) >= MIN_STAGE_CELLS for stage in set(stages))
+    return Table(max(1, sum(comparison.timed_series_count for comparison in comparisons) + stage_rows), delta)
 
 
-def round_verdicts(comparisons: Sequence[CellComparison], place: int, table: Table) -> dict[Key, Verdict]:
-    """Return what the round at *place* says of each row by itself."""
+def _timed_stages(comparison: CellComparison) -> set[str]:
+    return {series.stage for series in comparison.series.values() if series.timed}
+
+
+def round_verdicts(comparisons: Sequence[CellComparison], number: int, table: Table) -> dict[RowKey, Verdict]:
+    """Return the verdict of each row in the round *number* (0 is the first) alone."""
     rows = [(comparison, name) for comparison in comparisons for name in comparison.rows]
-    return dict(zip(rows, _votes([comparison.rounds_of(name) for comparison, name in rows], place, table), strict=True))
+    evidence = [comparison.evidence_by_round(name) for comparison, name in rows]
+    return dict(zip(rows, _verdicts_in_round(evidence, number, table), strict=True))
 
 
-def _judged(subjects: Sequence[Sequence[Evidence]], table: Table) -> list[RowVerdict]:
-    """Judge rows and stages, of which *subjects* hold the evidence of each round."""
-    verdicts = judge([*subjects, *[[]] * (table.rows - len(subjects))], table.delta)
-    by_round = [_votes(subjects, place, table) for place in range(MAX_ROUNDS)]
-    found = []
-    for number, (rounds, verdict) in enumerate(zip(subjects, verdicts, strict=False)):
-        votes = [by_round[place][number] for place in range(len(rounds))]
-        agreeing = [evidence for evidence, vote in zip(rounds, votes, strict=True) if vote == verdict]
-        found.append(RowVerdict(verdict, combine_rounds(agreeing or rounds), votes))
-    return found
+def _judge(evidence: Sequence[Sequence[Evidence]], table: Table) -> list[RowVerdict]:
+    """Judge rows and stages, of which *evidence* holds the rounds."""
+    verdicts = judge([*evidence, *[[]] * (table.rows - len(evidence))], table.delta)
+    by_round = [_verdicts_in_round(evidence, number, table) for number in range(MAX_ROUNDS)]
+    judged = []
+    for row, (rounds, verdict) in enumerate(zip(evidence, verdicts, strict=False)):
+        in_rounds = [by_round[number][row] for number in range(len(rounds))]
+        agreeing = [one for one, round_verdict in zip(rounds, in_rounds, strict=True) if round_verdict == verdict]
+        judged.append(RowVerdict(verdict, combine_rounds(agreeing or rounds), in_rounds))
+    return judged
 
 
-def _votes(subjects: Sequence[Sequence[Evidence]], place: int, table: Table) -> list[Verdict]:
-    known = [rounds[place] if place < len(rounds) else NO_EVIDENCE for rounds in subjects]
-    return would_conclude(known + [NO_EVIDENCE] * (table.rows - len(known)), table.delta)[: len(known)]
+def _verdicts_in_round(evidence: Sequence[Sequence[Evidence]], number: int, table: Table) -> list[Verdict]:
+    in_round = [rounds[number] if number < len(rounds) else NO_EVIDENCE for rounds in evidence]
+    return would_conclude(in_round + [NO_EVIDENCE] * (table.rows - len(in_round)), table.delta)[: len(in_round)]
 
 
-def _stages(comparisons: Sequence[CellComparison]) -> dict[str, list[Key]]:
-    """Return the rows of each stage, one a cell: its longest."""
-    stages: dict[str, list[Key]] = {}
+def _stages(comparisons: Sequence[CellComparison]) -> dict[str, list[RowKey]]:
+    """Return the rows of each stage: of each cell the one with the longest time."""
+    stages: dict[str, list[RowKey]] = {}
     for comparison in comparisons:
         longest = {comparison.series[name].stage: name for name in reversed(comparison.rows)}
         for stage, name in longest.items():
             stages.setdefault(stage, []).append((comparison, name))
-    return {stage: cells for stage, cells in stages.items() if len(cells) >= LEAST_CELLS}
+    return {stage: cells for stage, cells in stages.items() if len(cells) >= MIN_STAGE_CELLS}
 
 
-def _rounds_of(cells: Sequence[Key], table: Table) -> list[Evidence]:
-    """Return the evidence of each round, from the first pairs of the *cells* that have them."""
+def _stage_rounds(cells: Sequence[RowKey], table: Table) -> list[Evidence]:
+    """Return the evidence of a stage in each round, from the first pairs of those *cells* that have enough of them."""
     rounds = []
-    for place in range(max(len(comparison.rounds) for comparison, _ in cells)):
-        reached = [(comparison.rounds[place], name) for comparison, name in cells if place < len(comparison.rounds)]
-        measured = [one.differences.get(name, [])[: interim_looks.FIRST_PAIRS] for one, name in reached]
-        enough = [np.array(found) for found in measured if len(found) == interim_looks.FIRST_PAIRS]
-        rounds.append(estimate_pooled(enough, table) if len(enough) >= LEAST_CELLS else NO_EVIDENCE)
+    for number in range(max(len(comparison.rounds) for comparison, _ in cells)):
+        reached = [(comparison.rounds[number], name) for comparison, name in cells if number < len(comparison.rounds)]
+        first = [one.differences.get(name, [])[: interim_looks.FIRST_PAIRS] for one, name in reached]
+        enough = [np.array(pairs) for pairs in first if len(pairs) == interim_looks.FIRST_PAIRS]
+        rounds.append(estimate_pooled(enough, table) if len(enough) >= MIN_STAGE_CELLS else NO_EVIDENCE)
     return rounds

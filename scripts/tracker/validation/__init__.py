@@ -1,1 +1,1 @@
-"""Evidence for the verdicts: what they find and what they invent, on numbers whose truth is known."""
+"""Validation of the verdicts: detection rates and false alarms on measurements and histories whose truth is known."""

@@ -1,4 +1,4 @@
-"""A commit that repeats a part of the diffusion transformer's work, and how much longer a step takes with it."""
+"""A commit that repeats a part of the diffusion transformer's work, and the calibration of its slowdown."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from scripts.tracker.statistics.pairs import walsh_averages
 from scripts.tracker.validation.local_sides import local_side
 
 TOUCHED: Cell = {"stage": "DiTForward", "duration": 30, "batch": 1}
+"""The cell whose time the commit changes."""
 REPEATING = """
 
 _velocities = Denoiser.__call__
@@ -28,17 +29,19 @@ def _repeating(self, latents, times):
 
 Denoiser.__call__ = _repeating
 """
-"""What the commit appends to ``acestep/dit/denoiser.py``: the last product, of one token, *repeats* times a step."""
-CALIBRATING = (30, 300)
-"""Repeats that are measured, and between which each takes as long as any."""
-TURNS = 4000
+"""The text that the commit appends to ``acestep/dit/denoiser.py``. It repeats the last matrix product, for one token,
+*repeats* times a step."""
+CALIBRATION_REPEATS = (30, 300)
+"""Numbers of repeats that are measured; between them the time grows linearly."""
+CALIBRATION_RUNS = 4000
+"""Number of times that each variant is measured."""
 
 
-def each_repeat() -> float:
-    """Return which share of a step each repeat takes.
+def repeat_share() -> float:
+    """Return the time of one repeat as a share of a step.
 
-    Plain and repeating steps take turns in this process: between two processes a step differs by half a percent though
-    nothing is repeated. What repeating takes at all, however often, is small (0.1 to 0.3 %) and comes on top.
+    Plain and repeating steps are interleaved in this process, because a step differs by half a percent between two
+    processes even if nothing is repeated. The constant overhead of repeating (0.1 to 0.3 %) is not included.
     """
     import torch
 
@@ -46,22 +49,22 @@ def each_repeat() -> float:
 
     torch.set_num_threads(1)
     workload = workload_of("stages")()
-    take = workload.prepare(workload.load(local_side("plain").settings), TOUCHED)
+    run_sample = workload.prepare(workload.load(local_side("plain").settings), TOUCHED)
     model: Any = denoiser.Denoiser
     variants = {0: model.__call__}
-    for repeats in CALIBRATING:
+    for repeats in CALIBRATION_REPEATS:
         exec(REPEATING.format(repeats=repeats), vars(denoiser))
         variants[repeats], model.__call__ = model.__call__, variants[0]
     order, random = list(variants), Random(1)
-    slowdowns: dict[int, list[float]] = {repeats: [] for repeats in CALIBRATING}
-    for _ in range(TURNS):
+    slowdowns: dict[int, list[float]] = {repeats: [] for repeats in CALIBRATION_REPEATS}
+    for _ in range(CALIBRATION_RUNS):
         random.shuffle(order)
         times_s = {}
         for repeats in order:
             model.__call__ = variants[repeats]
-            times_s[repeats] = take().series["time"]
-        for repeats in CALIBRATING:
+            times_s[repeats] = run_sample().series["time"]
+        for repeats in CALIBRATION_REPEATS:
             slowdowns[repeats].append(log(times_s[repeats] / times_s[0]))
     model.__call__ = variants[0]
-    few, many = (exp(np.median(walsh_averages(np.array(slowdowns[repeats])))) - 1 for repeats in CALIBRATING)
-    return float(many - few) / (CALIBRATING[1] - CALIBRATING[0])
+    few, many = (exp(np.median(walsh_averages(np.array(slowdowns[repeats])))) - 1 for repeats in CALIBRATION_REPEATS)
+    return float(many - few) / (CALIBRATION_REPEATS[1] - CALIBRATION_REPEATS[0])

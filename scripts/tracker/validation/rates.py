@@ -1,4 +1,4 @@
-"""What a detector finds and invents on synthetic histories."""
+"""The detection rates and the false-alarm rates of a detector on synthetic histories."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from scripts.tracker.validation.synthetic import COMMITS, Histories
 
 @dataclass(frozen=True)
 class DetectionRates:
-    """Shares of histories.
+    """Shares of histories; None where a rate does not apply.
 
-    With a step: a regression is listed after 1 and after 3 commits of it, and after 3 at the *exact* commit.
-    Without: one is listed in any look, *false*.
+    Attributes:
+        after_one: histories with a step in which a regression is listed one commit after it.
+        after_three: the same three commits after the step.
+        exact: those in which, three commits after the step, it is listed at the correct commit.
+        false: histories without a step in which a regression is listed after any commit.
     """
 
     after_one: float | None = None
@@ -22,8 +25,10 @@ class DetectionRates:
     false: float | None = None
 
 
-def found(detect: Detector, histories: Histories, count: int, noise: float, step: float, at: int) -> DetectionRates:
-    """Look at the first *count* histories 1 and 3 commits after a *step* that comes *at* a commit."""
+def detection_rates(
+    detect: Detector, histories: Histories, count: int, noise: float, step: float, at: int
+) -> DetectionRates:
+    """Run *detect* on the first *count* histories 1 and 3 commits after a *step* at the commit *at*."""
     one = three = exact = 0
     for number in range(count):
         history = histories.history(number, noise, step, at)
@@ -35,7 +40,7 @@ def found(detect: Detector, histories: Histories, count: int, noise: float, step
 
 
 def false_alarms(detect: Detector, histories: Histories, count: int, noise: float) -> DetectionRates:
-    """Look at the first *count* histories without a step after every commit, until something is listed."""
+    """Run *detect* on the first *count* histories without a step, after every commit until something is listed."""
     steady = (histories.history(number, noise, 0.0, COMMITS) for number in range(count))
-    alarmed = sum(any(detect(history, known) for known in range(2, COMMITS + 1)) for history in steady)
-    return DetectionRates(false=alarmed / count)
+    alarms = sum(any(detect(history, known) for known in range(2, COMMITS + 1)) for history in steady)
+    return DetectionRates(false=alarms / count)

@@ -1,4 +1,4 @@
-"""Histories whose truth is known: one level, noise, and a step at a known commit."""
+"""Synthetic histories: one level with noise, and a step of known size at a known commit."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from scripts.tracker.history.model import median_error
 from scripts.tracker.statistics.changepoints import HISTORY_COMMITS
 
 COMMITS = HISTORY_COMMITS
+"""Length of a history, in commits."""
 SAMPLES = 10
-"""Samples of a commit; half of the variance of their median comes from within the commit, half from between commits."""
+"""Samples of a commit. Half of the variance of their median is variation within the commit, half between commits."""
 Tails = Literal["normal", "heavy"]
-"""Of the noise between commits: normal, or Student's t with 4 degrees of freedom, of the same variance."""
+"""Distribution of the noise between commits: normal, or Student's t with 4 degrees of freedom and the same variance."""
 
 
 @dataclass(frozen=True)
 class History:
-    """One curve as asv stores it: a value a commit, its standard error, and asv's weight of it."""
+    """A series as asv stores it: the value of each commit, its standard error, and asv's weight."""
 
     values: tuple[float, ...]
     spreads: tuple[float, ...]
@@ -31,7 +32,7 @@ class History:
 
 
 class Histories:
-    """*count* histories of `COMMITS` commits; the same draws serve every size of noise and step."""
+    """*count* histories of `COMMITS` commits. The same random draws are used for every noise and step size."""
 
     def __init__(self, count: int, seed: int, tails: Tails = "normal") -> None:
         random = np.random.default_rng(seed)
@@ -49,7 +50,7 @@ class Histories:
         return len(self._deviations)
 
     def history(self, number: int, noise: float, step: float, at: int) -> History:
-        """One of them: 1 second with relative *noise*, from commit *at* on larger by the relative *step*."""
+        """Return one history: 1 s with relative *noise*, and longer by the relative *step* from commit *at* on."""
         levels = np.where(np.arange(COMMITS) < at, 1.0, 1.0 + step)
         return History(
             values=tuple(levels * (1 + noise * self._deviations[number])),
@@ -59,7 +60,7 @@ class Histories:
 
 
 def _stored(samples: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Median, its standard error as the site reads it, and asv's weight."""
+    """Return the median, its standard error as the site computes it, and asv's weight."""
     median, stats = compute_stats(list(samples), 1)
     weight: Any = get_weight(stats)
     return float(median), median_error(stats), float(weight)

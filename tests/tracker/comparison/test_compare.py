@@ -1,4 +1,4 @@
-"""The whole road: a clone, asv's environment, two builds, two workers, a verdict, and asv's own files."""
+"""A whole comparison: a clone, asv's environment, two builds, two workers, a verdict, and asv's result files."""
 
 import json
 import os
@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.harness.frozen.tree import cached
 from scripts.bisect import main as bisect_main
-from scripts.compare import SLOW_MATRIX, comparisons, main, parse
+from scripts.compare import main, parse
 from scripts.tracker.comparison.arguments import duration
+from scripts.tracker.comparison.compare_commits import SLOW_MATRIX, chosen_cells
 from tests.benchmarks.test_asv_proof import ROOT, Project, configure
 
 CELL = "stage=TextEncode,batch=1"
@@ -59,19 +60,19 @@ def run(project: Project, script: str, *arguments: str) -> subprocess.CompletedP
 
 @pytest.fixture(scope="module")
 def compared(project):
-    told = "--json", "told.json", "--markdown", "told.md"
-    return run(project, "compare", "main", "branch", "--cells", CELL, "--budget", "60s", *told)
+    reports = "--json", "report.json", "--markdown", "report.md"
+    return run(project, "compare", "main", "branch", "--cells", CELL, "--budget", "60s", *reports)
 
 
-def test_twice_the_work_is_slower(project, compared):
+def test_a_commit_with_twice_the_work_is_slower(project, compared):
     assert compared.returncode == 1, compared.stdout + compared.stderr
-    told = json.loads((project.folder / "told.json").read_text())
+    report = json.loads((project.folder / "report.json").read_text())
 
-    (row,) = told["rows"]
+    (row,) = report["rows"]
     assert (row["benchmark"], row["verdict"]) == (SERIES, "slower")
     assert row["ratio"] == pytest.approx(2, rel=0.3)
     assert "slower" in compared.stdout
-    assert "🔴 slower" in (project.folder / "told.md").read_text()
+    assert "🔴 slower" in (project.folder / "report.md").read_text()
 
 
 @pytest.mark.usefixtures("compared")
@@ -90,16 +91,16 @@ def test_asv_has_the_samples_of_both_sides(project):
 
 @pytest.mark.usefixtures("compared")
 def test_the_working_tree_is_compared_but_not_stored(project):
-    told = run(project, "compare", "branch", ".", "--cells", "stage=Resolve")
+    done = run(project, "compare", "branch", ".", "--cells", "stage=Resolve")
 
-    assert told.returncode == 0, told.stdout + told.stderr
-    assert "head  the working tree" in told.stdout
-    assert "12 cells of exact numbers" in told.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "candidate  the working tree" in done.stdout
+    assert "12 cells with exact metrics only" in done.stdout
     assert len(list((project.folder / ".asv" / "results").glob("*/*-linked*.json"))) == 2
 
 
 @pytest.mark.usefixtures("compared")
-def test_the_commit_that_does_the_work_twice_is_found_without_a_clock(project):
+def test_bisect_finds_the_commit_with_twice_the_work_by_exact_metrics(project):
     found = run(project, "bisect", "main", "branch", "--series", "stages.TextEncode.track_operators(1)")
 
     assert found.returncode == 0, found.stdout + found.stderr
@@ -108,9 +109,9 @@ def test_the_commit_that_does_the_work_twice_is_found_without_a_clock(project):
     assert "operators" in found.stdout
 
 
-def test_what_takes_seconds_a_run_is_compared_if_asked_for():
-    quick = {comparison.matrix for comparison in comparisons(parse([]))}
-    asked = {comparison.matrix for comparison in comparisons(parse(["--cells", f"matrix={SLOW_MATRIX}"]))}
+def test_the_slow_matrix_is_compared_only_if_it_is_chosen():
+    quick = {comparison.matrix for comparison in chosen_cells(parse([]))}
+    asked = {comparison.matrix for comparison in chosen_cells(parse(["--cells", f"matrix={SLOW_MATRIX}"]))}
 
     assert SLOW_MATRIX not in quick
     assert {"generate", "stages", "planner", "apis"} <= quick
@@ -137,17 +138,17 @@ def test_what_cannot_be_searched_is_refused(arguments, complaint, capsys):
         (["HEAD", "HEAD"], "are the same commit"),
         (["nowhere", "HEAD"], "'nowhere' is no commit"),
         (["HEAD~1", "HEAD", "--cells", "stage=Nonsense"], "no cell has stage=Nonsense"),
-        (["HEAD~1", "HEAD", "--json", "/nowhere/told.json"], "/nowhere/told.json cannot be written"),
+        (["HEAD~1", "HEAD", "--json", "/nowhere/report.json"], "/nowhere/report.json cannot be written"),
         (["HEAD~1", "HEAD", "--config", "/nowhere/asv.conf.json"], "no git history"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(arguments, complaint, capsys):
+def test_commits_that_cannot_be_compared_are_refused(arguments, complaint, capsys):
     assert main(arguments) == 2
     assert complaint in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["", "10", "0s", "ten minutes", "-5m"])
-def test_a_budget_that_is_none_is_refused(text, capsys):
+def test_an_invalid_budget_is_refused(text, capsys):
     with pytest.raises(SystemExit) as refusal:
         main(["main", "HEAD", f"--budget={text}"])
 
@@ -156,5 +157,5 @@ def test_a_budget_that_is_none_is_refused(text, capsys):
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1.5m", 90)])
-def test_budgets_are_read(text, seconds):
+def test_budgets_are_parsed(text, seconds):
     assert duration(text) == seconds

@@ -1,4 +1,4 @@
-"""What the two names on the command line stand for."""
+"""The commits that names on the command line resolve to."""
 
 import subprocess
 
@@ -23,7 +23,7 @@ def repository(tmp_path):
     return tmp_path, git
 
 
-def test_a_branch_is_its_commit(repository):
+def test_a_branch_resolves_to_its_commit(repository):
     root, git = repository
     found = resolve(root, "main")
 
@@ -36,7 +36,7 @@ def test_an_unknown_name_is_refused_with_a_remedy(repository):
         resolve(repository[0], "mian")
 
 
-def test_the_working_tree_is_a_commit_of_all_its_files(repository):
+def test_the_working_tree_resolves_to_a_commit_of_all_its_files(repository):
     root, git = repository
     (root / "kept.txt").write_text("changed\n")
     (root / "new.txt").write_text("not added\n")
@@ -51,7 +51,7 @@ def test_the_working_tree_is_a_commit_of_all_its_files(repository):
     assert not found.stored
 
 
-def test_taking_the_working_tree_touches_nothing(repository):
+def test_resolving_the_working_tree_changes_nothing(repository):
     root, git = repository
     (root / "kept.txt").write_text("changed\n")
     (root / "new.txt").write_text("not added\n")

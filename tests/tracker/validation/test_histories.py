@@ -1,14 +1,14 @@
-"""The command that puts change points to the test, with few histories."""
+"""The validation of change points, with few histories."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from scripts.tracker.validation.command import main
 from scripts.tracker.validation.detectors import asv_with, ours
-from scripts.tracker.validation.rates import false_alarms, found
+from scripts.tracker.validation.rates import detection_rates, false_alarms
 from scripts.tracker.validation.synthetic import COMMITS, Histories, History
+from scripts.validate import main
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def stepped(before: float, after: float) -> History:
     return History((before,) * 30 + (after,) * 10, (0.0,) * COMMITS, (1.0,) * COMMITS)
 
 
-def test_the_noise_of_a_history_is_what_was_asked_for(histories: Histories) -> None:
+def test_a_history_has_the_requested_noise(histories: Histories) -> None:
     values = np.array([histories.history(number, 0.02, 0.0, COMMITS).values for number in range(60)])
     assert values.std() == pytest.approx(0.02, rel=0.06)
     assert values.mean() == pytest.approx(1, abs=0.002)
@@ -34,15 +34,15 @@ def test_equal_seeds_give_equal_histories() -> None:
 
 
 @pytest.mark.parametrize("detect", [ours, asv_with(0.05)])
-def test_a_detector_lists_steps_for_the_worse_that_stand(detect) -> None:  # type: ignore[no-untyped-def]
+def test_a_detector_lists_persistent_regressions(detect) -> None:  # type: ignore[no-untyped-def]
     assert detect(stepped(1.0, 1.2), 34) == [30]
     assert detect(stepped(1.0, 0.8), 34) == []
     assert detect(stepped(1.0, 1.0), 34) == []
 
 
-def test_a_large_step_is_always_found_and_steady_histories_are_quiet(histories: Histories) -> None:
-    outcome = found(ours, histories, 30, 0.01, 0.2, 20)
-    assert (outcome.after_one, outcome.after_three, outcome.exact) == (1.0, 1.0, 1.0)
+def test_a_large_step_is_always_detected_without_false_alarms(histories: Histories) -> None:
+    rates = detection_rates(ours, histories, 30, 0.01, 0.2, 20)
+    assert (rates.after_one, rates.after_three, rates.exact) == (1.0, 1.0, 1.0)
     assert false_alarms(ours, histories, 10, 0.01).false == 0.0
 
 
