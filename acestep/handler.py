@@ -9,10 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from acestep.audio.read import is_silent, read_audio, timbre_clip
-from acestep.checkpoints.finite import NotFinite, is_finite
-from acestep.checkpoints.folders import checkpoints_root
-from acestep.checkpoints.key_map import component_folders
+from acestep.audio.levels import is_silent
+from acestep.audio.read import read_audio, timbre_clip
+from acestep.checkpoints.folders import checkpoints_root, component_folders
 from acestep.constants import (
     DEFAULT_DIT,
     INSTRUCTION_TEXT2MUSIC,
@@ -26,9 +25,11 @@ from acestep.memory.units import format_bytes
 from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
 from acestep.pipeline import Progress, Request, generate
 from acestep.planner.codes import format_codes, parse_codes
+from acestep.runtime.finite_outputs import NonFiniteOutputError, is_finite
 from acestep.runtime.load_options import LoadOptions
+from acestep.sampling.dcw import DCW
 from acestep.sampling.guidance import Guidance
-from acestep.sampling.sample import Correction, Sampler
+from acestep.sampling.solver import SolverSettings
 from acestep.synthesizer import Synthesizer
 from acestep.tasks.source import SourceAudio
 from acestep.tasks.spec import TaskSpec
@@ -158,7 +159,7 @@ class AceStepHandler(Synthesizer):
 
     def is_turbo_model(self) -> bool:
         """Whether the loaded checkpoint is a distilled one; False if none is loaded."""
-        return self.family is not None and self.family.turbo
+        return self.variant is not None and self.variant.turbo
 
     def prepare_seeds(
         self, count: int, seed: Sequence[int] | int | str | None, use_random_seed: bool
@@ -249,10 +250,10 @@ class AceStepHandler(Synthesizer):
         """
         if not self.ready:
             return _failure("Model not fully initialized")
-        assert self.family is not None
+        assert self.variant is not None
         batch, clock = batch_size or self.batch_size, clock or Clock(self.device)
         asked = Guidance(guidance_scale, use_adg, cfg_interval_start, cfg_interval_end)
-        guidance = asked if self.family.guided and guidance_scale > 1 else None
+        guidance = asked if self.variant.guided and guidance_scale > 1 else None
         try:
             codes = _codes_per_item(audio_code_string, batch)
             spec = TaskSpec(
@@ -274,7 +275,7 @@ class AceStepHandler(Synthesizer):
                 cover_noise_strength=cover_noise_strength,
             )
             spec.check()
-            spec.check_family(self.family)
+            spec.check_variant(self.variant)
             with outside_limit(), clock.span("audio_load"):
                 source = SourceAudio.read(spec, codes, audio_duration)
                 reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
@@ -289,9 +290,9 @@ class AceStepHandler(Synthesizer):
                 lyric=lyric_prompt(vocal_language, lyrics),
                 seeds=self.prepare_seeds(batch, seed, use_random_seed)[0],
                 retake_seeds=self.prepare_seeds(batch, retake_seed, retake_seed is None)[0],
-                schedule=self.family.schedule(inference_steps, shift, timesteps),
+                schedule=self.variant.schedule(inference_steps, shift, timesteps),
                 sampler=_sampler(infer_method, sampler_mode, guidance, velocity_norm_threshold, velocity_ema_factor),
-                correction=Correction(dcw_mode, dcw_scaler, dcw_high_scaler, dcw_wavelet) if dcw_enabled else None,
+                correction=DCW(dcw_mode, dcw_scaler, dcw_high_scaler, dcw_wavelet) if dcw_enabled else None,
                 latent_shift=latent_shift,
                 latent_rescale=latent_rescale,
                 tiled=use_tiled_decode,
@@ -304,16 +305,16 @@ class AceStepHandler(Synthesizer):
             logger.exception("generate_music failed")
             return _failure(f"{type(error).__name__}: {error}")
         if self.decoding is not None and self.decoding.refused:
-            result["status_message"] += f" The VAE decoded {self.decoding.rung}: {self.decoding.refused[-1]}."
+            result["status_message"] += f" The VAE decoded {self.decoding.strategy}: {self.decoding.refused[-1]}."
         for note in self._notes(asked, None if timesteps is not None else inference_steps, source, audio_duration):
             logger.warning(note)
             result["status_message"] += f" {note}"
         return result
 
     def _captions(self, caption: str, global_caption: str, spec: TaskSpec) -> str:
-        """The caption as the family of the model reads it."""
-        assert self.family is not None
-        if self.family.lego:
+        """The caption as the variant of the model reads it."""
+        assert self.variant is not None
+        if self.variant.lego:
             explicit = spec.chunk_mask_mode == "explicit"
             return lego_caption(caption, global_caption, spec.task_instruction, explicit)
         if global_caption:
@@ -325,11 +326,11 @@ class AceStepHandler(Synthesizer):
 
     def _notes(self, guidance: Guidance, steps: int | None, source: SourceAudio, duration_s: float | None) -> list[str]:
         """Which of the caller's choices the model or the source overrules."""
-        assert self.family is not None
-        notes, most = [], self.family.max_steps
+        assert self.variant is not None
+        notes, most = [], self.variant.max_steps
         if steps is not None and most is not None and steps > most:
             notes.append(f"inference_steps={steps} was limited to {most}: this is a turbo model.")
-        if not self.family.guided and guidance not in (Guidance(DEFAULT_GUIDANCE), Guidance(1.0)):
+        if not self.variant.guided and guidance not in (Guidance(DEFAULT_GUIDANCE), Guidance(1.0)):
             notes.append(f"{guidance} has no effect: a turbo model has its guidance in its weights.")
         if source.waveform is not None and duration_s is not None:
             notes.append(f"duration={duration_s:g} has no effect: a source sets the length.")
@@ -364,7 +365,7 @@ class AceStepHandler(Synthesizer):
                 raise ValueError(f"src_audio {path!r} is silent; there is nothing to convert.")
             latents = self.encode_audio(waveform)
             if not is_finite(latents):
-                raise NotFinite("Stage source_encode")
+                raise NonFiniteOutputError("Stage source_encode")
             return format_codes(self.encode_codes(latents))
         except (ValueError, RuntimeError) as error:
             logger.debug("convert_src_audio_to_codes failed", exc_info=True)
@@ -378,9 +379,9 @@ class AceStepHandler(Synthesizer):
         return generate_instruction(task_type, track_name or "", complete_track_classes or ())
 
 
-def _sampler(method: str, mode: str, guidance: Guidance | None, norm_threshold: float, ema: float) -> Sampler:
+def _sampler(method: str, mode: str, guidance: Guidance | None, norm_threshold: float, ema: float) -> SolverSettings:
     one_of("sampler_mode", mode, SAMPLER_MODES)
-    return Sampler(method, mode == "heun", guidance, norm_threshold, ema)
+    return SolverSettings(method, mode == "heun", guidance, norm_threshold, ema)
 
 
 def _failure(error: str) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
-from acestep.audio.write import fade, file_suffix, normalize, save
+from acestep.audio.levels import fade, normalize_peak
+from acestep.audio.write import file_suffix, save
 from acestep.handler import AceStepHandler, no_progress
 from acestep.llm_inference import LLMHandler
 from acestep.memory.limit import outside_limit
@@ -326,7 +327,7 @@ def _finish(
 
 def _level(waveform: Tensor, params: GenerationParams) -> Tensor:
     if params.enable_normalization:
-        waveform = normalize(waveform, params.normalization_db)
+        waveform = normalize_peak(waveform, params.normalization_db)
     return fade(waveform, params.fade_in_duration, params.fade_out_duration)
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoints.files import damage
-from acestep.checkpoints.folders import CheckpointError, checkpoints_root, component_folder
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.files import as_checkpoint_error
+from acestep.checkpoints.folders import checkpoints_root, component_folder
 from acestep.constants import DEFAULT_LM, LM_PREFIX, NO_USER_INPUT
 from acestep.planner import PlannerError, metadata
 from acestep.planner.errors import failure, seed_or_random
@@ -115,7 +116,7 @@ class LLMHandler(RenderedPrompts, Describer):
         vocabulary = Vocabulary(folder)
         engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype, offload=offload)
         try:
-            with damage(folder / "tokenizer.json"):
+            with as_checkpoint_error(folder / "tokenizer.json"):
                 self._planner = Planner(engine, vocabulary)
         except CheckpointError:
             engine.close()

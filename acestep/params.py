@@ -24,7 +24,9 @@ from acestep.constants import (
 )
 from acestep.planner.codes import read_codes
 from acestep.planner.user_metadata import check_text
-from acestep.sampling.sample import Correction, Sampler, strip_zeros
+from acestep.sampling.dcw import DCW
+from acestep.sampling.schedules import strip_trailing_zeros
+from acestep.sampling.solver import SolverSettings
 from acestep.tasks.spec import MAX_SEED, TaskSpec
 from acestep.tasks.task_types import TASKS, TEXT2MUSIC
 from acestep.validation import flag, number, one_of, whole
@@ -89,7 +91,7 @@ class GenerationParams:
         timesteps: explicit descending flow times in (0, 1]; they win over steps and shift. A turbo model takes at
             most 20.
         dcw_enabled: wavelet correction of each step.
-        dcw_mode: one of `Correction.MODES`.
+        dcw_mode: one of `DCW.MODES`.
         dcw_scaler: strength in the low (or only) band.
         dcw_high_scaler: strength in the high band of mode ``double``.
         dcw_wavelet: ``haar``, or another of PyWavelets, which is then needed.
@@ -241,15 +243,15 @@ class GenerationParams:
         number("cfg_interval_end", self.cfg_interval_end, self.cfg_interval_start, 1)
         number("shift", self.shift, 0, math.inf, open_low=True)
         one_of("sampler_mode", self.sampler_mode, SAMPLER_MODES)
-        one_of("infer_method", self.infer_method, Sampler.METHODS)
+        one_of("infer_method", self.infer_method, SolverSettings.METHODS)
         number("velocity_norm_threshold", self.velocity_norm_threshold, 0, math.inf)
         number("velocity_ema_factor", self.velocity_ema_factor, 0, 1)
-        Sampler(self.infer_method, heun=self.sampler_mode == "heun")
+        SolverSettings(self.infer_method, heun=self.sampler_mode == "heun")
         _timesteps(self.timesteps)
-        one_of("dcw_mode", self.dcw_mode, Correction.MODES)
+        one_of("dcw_mode", self.dcw_mode, DCW.MODES)
         number("dcw_scaler", self.dcw_scaler, -math.inf, math.inf)
         number("dcw_high_scaler", self.dcw_high_scaler, -math.inf, math.inf)
-        Correction(self.dcw_mode, wavelet=self.dcw_wavelet)
+        DCW(self.dcw_mode, wavelet=self.dcw_wavelet)
 
     def task_spec(self) -> TaskSpec:
         """What to make of what: the fields that say so."""
@@ -340,7 +342,7 @@ class GenerationResult:
 def _timesteps(values: list[float] | None) -> None:
     if values is None:
         return
-    kept = strip_zeros(values)
+    kept = strip_trailing_zeros(values)
     if not 1 <= len(kept) <= MAX_STEPS:
         raise ValueError(f"timesteps has {len(kept)} times above 0, expected 1 to {MAX_STEPS}.")
     for value in kept:

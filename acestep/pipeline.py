@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from acestep.audio.write import limit_peak, peaks_of
-from acestep.checkpoints.finite import NotFinite, first_not_finite, is_finite
+from acestep.audio.levels import item_peaks, limit_peak
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE, TIMBRE_FRAMES
 from acestep.memory.limit import outside_limit
-from acestep.sampling.inputs import Variation
-from acestep.sampling.sample import Correction, Sampler
+from acestep.runtime.finite_outputs import NonFiniteOutputError, first_nonfinite_stage, is_finite
+from acestep.sampling.dcw import DCW
+from acestep.sampling.inputs import SamplerInputs
+from acestep.sampling.solver import SolverSettings
 from acestep.synthesizer import Synthesizer
 from acestep.tasks.latents import PreparedLatents, prepare_latents
 from acestep.tasks.source import SourceAudio
@@ -57,8 +58,8 @@ class Request:
     seeds: list[int]
     retake_seeds: list[int]
     schedule: list[float]
-    sampler: Sampler
-    correction: Correction | None
+    sampler: SolverSettings
+    correction: DCW | None
     latent_shift: float
     latent_rescale: float
     tiled: bool
@@ -121,9 +122,9 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
     with stage("vae_decode", "vae_decoder", latents.nbytes):
         waveforms = models.decode_latents(latents, request.tiled, announce=lambda text: report(0.8, desc=text))
     with outside_limit(), stage("post_process", "", 3 * waveforms.nbytes):
-        peaks = peaks_of(waveforms)
+        peaks = item_peaks(waveforms)
         if not is_finite(peaks):
-            raise NotFinite("Stage vae_decode")
+            raise NonFiniteOutputError("Stage vae_decode")
         waveforms = _spliced(limit_peak(waveforms, peaks), request)
     report(0.99, desc="Preparing audio data...")
     outputs = {
@@ -185,12 +186,12 @@ def _condition(models: Synthesizer, text: TextStates, references: Tensor | None,
     return states.expand(batch, *states.shape[1:]), mask.expand(batch, *mask.shape[1:])
 
 
-def _variation(request: Request, prepared: PreparedLatents, plain_condition: Tensor | None) -> Variation:
+def _variation(request: Request, prepared: PreparedLatents, plain_condition: Tensor | None) -> SamplerInputs:
     spec = request.spec
     plain = None
     if plain_condition is not None and prepared.text2music_context is not None:
         plain = plain_condition, prepared.text2music_context
-    return Variation(
+    return SamplerInputs(
         retake_seeds=request.retake_seeds,
         retake_variance=spec.retake_variance,
         source=prepared.source if request.source.exists else None,
@@ -224,6 +225,6 @@ def _report_step(report: Progress, step: int, total: int) -> None:
 def _check_latents(latents: Tensor, inputs: Mapping[str, Tensor | None]) -> None:
     """See that *latents* can be decoded; if not, blame the first stage of *inputs* whose output is of no use either."""
     if not torch.isfinite(latents).all():
-        raise NotFinite(f"Stage {first_not_finite(inputs) or 'diffusion'}")
+        raise NonFiniteOutputError(f"Stage {first_nonfinite_stage(inputs) or 'diffusion'}")
     if not latents.any():
         raise RuntimeError("Generation produced zero latents. Check the checkpoint and latent_rescale.")

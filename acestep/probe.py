@@ -369,12 +369,12 @@ def open_shapes(
     """
     import torch
 
-    from acestep.checkpoints.variants import family_named
+    from acestep.checkpoints.variants import variant_named
     from acestep.gpu import meta_models
     from acestep.runtime.load_options import LoadOptions
 
     options = LoadOptions("meta", torch.bfloat16, "sdpa", False, quantization, offload, offload_dit)
-    return meta_models.build_meta_models(family_named(variant), options, scale)
+    return meta_models.build_meta_models(variant_named(variant), options, scale)
 
 
 def resting_bytes(models: Synthesizer) -> int:
@@ -421,13 +421,14 @@ def diffuse(
         dcw: mode, scaler and high scaler of the wavelet correction.
         on_step: is called after each step, with its number and that of all steps.
     """
+    from acestep.sampling.dcw import DCW
     from acestep.sampling.guidance import Guidance
-    from acestep.sampling.sample import Correction, Sampler
+    from acestep.sampling.solver import SolverSettings
 
-    assert models.family is not None
-    sampler = Sampler(guidance=Guidance(guidance_scale)) if models.family.guided else Sampler()
-    schedule = models.family.schedule(steps, shift)
-    return models.diffuse(condition, context, seeds, schedule, Correction(*dcw), None, on_step, sampler)
+    assert models.variant is not None
+    sampler = SolverSettings(guidance=Guidance(guidance_scale)) if models.variant.guided else SolverSettings()
+    schedule = models.variant.schedule(steps, shift)
+    return models.diffuse(condition, context, seeds, schedule, DCW(*dcw), None, on_step, sampler)
 
 
 def fused_attention() -> Any:

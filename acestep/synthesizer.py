@@ -14,28 +14,31 @@ import torch
 from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGaussianDistribution
 from torch import Tensor
 
-from acestep.audio.read import is_silent
-from acestep.checkpoints.finite import NotFinite, is_finite
-from acestep.checkpoints.folders import CheckpointError
-from acestep.checkpoints.key_map import config_source
-from acestep.checkpoints.variants import Family
+from acestep.audio.levels import is_silent
+from acestep.checkpoints.dit_files import config_source
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.variants import ModelVariant
 from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
-from acestep.dit.block_ops import Attention, Layer
+from acestep.dit.block_ops import Attention, LayerOperations
 from acestep.dit.denoiser import Denoiser
-from acestep.dit.model import load_model, load_vae
+from acestep.dit.model import load_model
 from acestep.memory.limit import outside_limit
+from acestep.runtime.finite_outputs import NonFiniteOutputError, is_finite
 from acestep.runtime.load_options import LoadOptions
 from acestep.runtime.offload import OffloadManager
 from acestep.runtime.quantization import QuantizationReport, quantize
-from acestep.sampling.flow_edit import Edit, edited
-from acestep.sampling.inputs import UNVARIED, Variation
-from acestep.sampling.noise import Streams, retake, seeded_noise
-from acestep.sampling.sample import EULER, Correction, Sampler, Switch, Velocity, sample
+from acestep.sampling.dcw import DCW
+from acestep.sampling.flow_edit import FlowEditSettings, edit_latents
+from acestep.sampling.inputs import DEFAULT_INPUTS, SamplerInputs
+from acestep.sampling.noise import NoiseStreams, mix_noise, seeded_noise
+from acestep.sampling.sample import NetworkSwitch, sample
+from acestep.sampling.solver import EULER, SolverSettings, VelocityModel
 from acestep.text.encoder import TextStates, encode_text, load_text_encoder
 from acestep.timing.clock import Clock
-from acestep.vae.decode import Announce, Decoding, decode
-from acestep.vae.oobleck import encoder_chains, snake
-from acestep.vae.tiling import needed, run_chains
+from acestep.vae.decode import DecodeReport, OnFallback, decode
+from acestep.vae.model import load_vae
+from acestep.vae.oobleck import encoder_stacks, snake
+from acestep.vae.tiling import input_range, run_tiled
 
 ENCODE_FRAMES = 750
 """Latent frames that are made of a waveform together, from all the samples that they depend on."""
@@ -52,7 +55,7 @@ class Synthesizer:
         text_encoder: the Qwen3 encoder, or None.
         text_tokenizer: its tokenizer, or None.
         config: the checkpoint's configuration, or None.
-        family: what kind of checkpoint it is, or None.
+        variant: what kind of checkpoint it is, or None.
         silence_latent: latents of silence ``[1, T, 64]``, or None.
         device: where the models run.
         dtype: the number format they compute in.
@@ -73,7 +76,7 @@ class Synthesizer:
         self.text_encoder: Any = None
         self.text_tokenizer: Any = None
         self.config: dict[str, Any] | None = None
-        self.family: Family | None = None
+        self.variant: ModelVariant | None = None
         self.silence_latent: Tensor | None = None
         self.device = "cpu"
         self.dtype = torch.float32
@@ -81,7 +84,7 @@ class Synthesizer:
         self.offload_manager = OffloadManager({}, "cpu", ())
         self.quantized: QuantizationReport | None = None
         self.compiled: Any = None
-        self.decoding: Decoding | None = None
+        self.decoding: DecodeReport | None = None
 
     def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, options: LoadOptions) -> None:
         """Load every model, and do to them what *options* ask for: quantize first, then compile.
@@ -93,7 +96,7 @@ class Synthesizer:
         dtype = options.dtype
         self.device, self.dtype, self.options = options.device, dtype, options
         self.model = load_model(model_folder, device=options.load_device("decoder"), dtype=dtype)
-        self.config, self.family = self.model.config, self.model.family
+        self.config, self.variant = self.model.config, self.model.variant
         self.model.silence_latent = self.silence_latent = self.model.silence_latent.to(options.device)
         if options.quantization:
             self.quantized = quantize(self.model.decoder, options.quantization, options.device)
@@ -167,11 +170,11 @@ class Synthesizer:
         if silent:
             return self._silence(frames)[0]
         with self.offload_manager.on_device("vae_encoder"):
-            chains, parts = encoder_chains(self.vae.encoder, self._activate), []
+            chains, parts = encoder_stacks(self.vae.encoder, self._activate), []
             for start in range(0, frames, ENCODE_FRAMES):
                 output = (start, min(start + ENCODE_FRAMES, frames))
-                part = waveform[:, slice(*needed(chains, output, samples))].unsqueeze(0)
-                parts.append(run_chains(chains, part.to(self.device, self.dtype), output, samples))
+                part = waveform[:, slice(*input_range(chains, output, samples))].unsqueeze(0)
+                parts.append(run_tiled(chains, part.to(self.device, self.dtype), output, samples))
         posterior = OobleckDiagonalGaussianDistribution(torch.cat(parts, -1))
         latents = posterior.sample(torch.Generator(self.device).manual_seed(ENCODE_SEED))
         encoded: Tensor = latents[0].T.contiguous()
@@ -208,12 +211,12 @@ class Synthesizer:
         """The 5 Hz audio codes of *latents* ``[T, 64]``; the last one hears silence after them if need be.
 
         Raises:
-            NotFinite: the weights hold NaN or infinite numbers.
+            NonFiniteOutputError: the weights hold NaN or infinite numbers.
         """
         with self.offload_manager.on_device("condition"):
             quantized, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
         if not is_finite(quantized):
-            raise NotFinite("The audio tokenizer")
+            raise NonFiniteOutputError("The audio tokenizer")
         return indices.flatten().tolist()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
@@ -250,11 +253,11 @@ class Synthesizer:
         context: Tensor,
         seeds: Sequence[int],
         schedule: Sequence[float],
-        correction: Correction | None = None,
+        correction: DCW | None = None,
         clock: Clock | None = None,
         on_step: Callable[[int, int], None] | None = None,
-        sampler: Sampler = EULER,
-        variation: Variation = UNVARIED,
+        sampler: SolverSettings = EULER,
+        variation: SamplerInputs = DEFAULT_INPUTS,
     ) -> Tensor:
         """Sample latents ``[B, T, 64]``.
 
@@ -265,7 +268,7 @@ class Synthesizer:
             condition: condition sequences ``[B, S, H]``.
             context: context latents ``[B, T, 128]``.
             seeds: one an item.
-            schedule: flow times, see `Family.schedule`.
+            schedule: flow times, see `ModelVariant.schedule`.
             correction: wavelet correction, or None.
             clock: takes the visits of stage ``dit_step``; counts ``dit_calls`` of the network, and their ``dit_rows``.
             on_step: called with the step done and the number of steps.
@@ -275,20 +278,20 @@ class Synthesizer:
         Raises:
             ValueError: guidance was asked of a model that has it in its weights.
         """
-        family = self._check_guidance(sampler)
+        variant = self._check_guidance(sampler)
         clock = clock or Clock(self.device)
         frames, channels = context.shape[1], context.shape[2] // 2
-        streams = Streams(seeds, device=self.device, dtype=self.dtype)
+        streams = NoiseStreams(seeds, device=self.device, dtype=self.dtype)
         noise = streams.draw(frames, channels)
         if variation.retake_variance > 0:
             other = seeded_noise(variation.retake_seeds, frames, channels, device=self.device, dtype=self.dtype)
-            noise = retake(noise, other, variation.retake_variance)
+            noise = mix_noise(noise, other, variation.retake_variance)
         start, schedule = variation.start(noise, schedule)
         with self.offload_manager.on_device("decoder"):
             switch = None
             if variation.plain is not None:
                 step = int(len(schedule) * variation.cover_strength)
-                switch = Switch(step, self._network(*variation.plain, sampler, clock))
+                switch = NetworkSwitch(step, self._network(*variation.plain, sampler, clock))
             return sample(
                 self._network(condition, context, sampler, clock),
                 noise,
@@ -297,7 +300,7 @@ class Synthesizer:
                 clock=clock,
                 on_step=on_step,
                 sampler=sampler,
-                turbo=family.turbo,
+                turbo=variant.turbo,
                 start=start,
                 switch=switch,
                 repaint=variation.repaint,
@@ -312,10 +315,10 @@ class Synthesizer:
         source: Tensor,
         seeds: Sequence[int],
         schedule: Sequence[float],
-        edit: Edit,
+        edit: FlowEditSettings,
         clock: Clock | None = None,
         on_step: Callable[[int, int], None] | None = None,
-        sampler: Sampler = EULER,
+        sampler: SolverSettings = EULER,
     ) -> Tensor:
         """Turn latents ``[B, T, 64]`` of one description into those of another.
 
@@ -324,7 +327,7 @@ class Synthesizer:
             context: context latents ``[B, T, 128]`` of both.
             source: latents ``[B, T, 64]``.
             seeds: one an item.
-            schedule: flow times of `base_schedule`, for every family.
+            schedule: flow times of `base_schedule`, for every variant.
             edit: which of them edit.
             clock: takes the visits of stage ``dit_step``; counts ``dit_calls`` of the network, and their ``dit_rows``.
             on_step: called with the step done and the number of steps.
@@ -335,17 +338,19 @@ class Synthesizer:
         """
         self._check_guidance(sampler)
         clock = clock or Clock(self.device)
-        draw = Streams(seeds, device=self.device, dtype=self.dtype).like
+        draw = NoiseStreams(seeds, device=self.device, dtype=self.dtype).like
         with self.offload_manager.on_device("decoder"):
             before, after = (self._network(condition, context, sampler, clock) for condition in conditions)
             networks = before, after
-            return edited(networks, source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step)
+            return edit_latents(
+                networks, source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step
+            )
 
-    def _check_guidance(self, sampler: Sampler) -> Family:
-        assert self.family is not None
-        if sampler.guidance and not self.family.guided:
-            raise ValueError(f"A {self.family.name} model cannot be guided; leave guidance out.")
-        return self.family
+    def _check_guidance(self, sampler: SolverSettings) -> ModelVariant:
+        assert self.variant is not None
+        if sampler.guidance and not self.variant.guided:
+            raise ValueError(f"A {self.variant.name} model cannot be guided; leave guidance out.")
+        return self.variant
 
     @torch.inference_mode()
     def denoiser(self, condition: Tensor, context: Tensor, *, guided: bool = False) -> Denoiser:
@@ -360,10 +365,10 @@ class Synthesizer:
             context,
             self.model.encoder.null_condition_emb.to(self.device) if guided else None,
             Attention(self.options.attention if self.options else "sdpa"),
-            self.compiled.layer if self.compiled else Layer,
+            self.compiled.layer if self.compiled else LayerOperations,
         )
 
-    def _network(self, condition: Tensor, context: Tensor, sampler: Sampler, clock: Clock) -> Velocity:
+    def _network(self, condition: Tensor, context: Tensor, sampler: SolverSettings, clock: Clock) -> VelocityModel:
         """A `denoiser` whose calls *clock* counts."""
         denoise = self.denoiser(condition, context, guided=sampler.guidance is not None)
 
@@ -375,7 +380,7 @@ class Synthesizer:
 
     @torch.inference_mode()
     def decode_latents(
-        self, latents: Tensor, tiled: bool = True, window_frames: int | None = None, announce: Announce | None = None
+        self, latents: Tensor, tiled: bool = True, window_frames: int | None = None, announce: OnFallback | None = None
     ) -> Tensor:
         """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of latents ``[B, T, 64]``; `decoding` says how.
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from acestep.constants import AUDIO_CHANNELS, DURATION_MAX_S, HOP_SAMPLES, SAMPLE_RATE, TIMBRE_FRAMES
 
-SILENCE_PEAK = 1e-6
 TIMBRE_SAMPLES = TIMBRE_FRAMES * HOP_SAMPLES
 
 
@@ -53,11 +52,6 @@ def read_audio(path: str, name: str) -> Tensor:
         raise ValueError(f"{name} {path!r} holds samples that are no finite numbers; write it anew.")
     waveform = torch.from_numpy(np.ascontiguousarray(frames.T)).clamp(-1, 1)
     return waveform.expand(AUDIO_CHANNELS, -1).contiguous()
-
-
-def is_silent(waveform: Tensor) -> bool:
-    """Whether no sample of ``[2, samples]`` can be heard."""
-    return bool(waveform.abs().max() < SILENCE_PEAK)
 
 
 def timbre_clip(waveform: Tensor) -> Tensor:

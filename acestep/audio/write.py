@@ -23,39 +23,6 @@ AUDIO_FORMATS = tuple(_FORMATS)
 MP3_BITRATES = {"128k": 128, "192k": 192, "256k": 256, "320k": 320}
 MP3_SAMPLE_RATES = (44_100, 48_000)
 
-_SILENCE_PEAK = 1e-6
-
-
-def peaks_of(waveforms: Tensor) -> Tensor:
-    """The largest magnitude of each item of ``[B, 2, samples]``, ``[B, 1, 1]``; NaN if there is one in the item."""
-    return waveforms.abs().amax(dim=(1, 2), keepdim=True)
-
-
-def limit_peak(waveforms: Tensor, peaks: Tensor) -> Tensor:
-    """Scale down each item of ``[B, 2, samples]`` whose peak, one of *peaks*, exceeds 1; others stay as they are."""
-    return waveforms / peaks.clamp(min=1.0)
-
-
-def normalize(waveform: Tensor, target_db: float) -> Tensor:
-    """Scale ``[2, samples]`` so that its peak is *target_db* dBFS; silence stays silence."""
-    peak = waveform.abs().max()
-    if peak < _SILENCE_PEAK:
-        return waveform
-    return waveform * float(10 ** (target_db / 20) / peak)
-
-
-def fade(waveform: Tensor, fade_in_s: float, fade_out_s: float) -> Tensor:
-    """Linear ramps at both ends of ``[2, samples]``, at most as long as the waveform."""
-    samples = waveform.shape[-1]
-    begin = min(round(fade_in_s * SAMPLE_RATE), samples)
-    end = min(round(fade_out_s * SAMPLE_RATE), samples)
-    if begin == end == 0:
-        return waveform
-    ramped = waveform.clone()
-    ramped[..., :begin] *= torch.linspace(0, 1, begin)
-    ramped[..., samples - end :] *= torch.linspace(1, 0, end)
-    return ramped
-
 
 def file_suffix(audio_format: str) -> str:
     """The file name ending of *audio_format*, without a dot."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 
 REMEDY: Final = "Restore the file from its source."
 MISSING: Final = object()
@@ -29,50 +29,53 @@ Shapes = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Kind:
+class ValueRule:
     """What a value must be: *expected* says it in words, *holds* decides."""
 
     expected: str
     holds: Callable[[Any], bool]
 
-    def or_null(self) -> Kind:
+    def or_null(self) -> ValueRule:
         """The same, but the value may be null or missing."""
-        return Kind(f"{self.expected}, or null", lambda value: value is None or value is MISSING or self.holds(value))
+        return ValueRule(
+            f"{self.expected}, or null", lambda value: value is None or value is MISSING or self.holds(value)
+        )
 
-    def many(self) -> Kind:
+    def many(self) -> ValueRule:
         """A list of such values, not empty."""
-        return Kind(
+        return ValueRule(
             f"a list, and in it {self.expected}",
             lambda value: isinstance(value, list) and bool(value) and all(map(self.holds, value)),
         )
 
 
-def whole(least: int = 1) -> Kind:
+def integer_from(least: int = 1) -> ValueRule:
     """A whole number from *least* on."""
-    return Kind(f"a whole number from {least} on", lambda value: type(value) is int and least <= value <= MAX_INT)
+    return ValueRule(f"a whole number from {least} on", lambda value: type(value) is int and least <= value <= MAX_INT)
 
 
-def number(least: float, most: float) -> Kind:
+def number_between(least: float, most: float) -> ValueRule:
     """A number from *least* to *most*; NaN and infinity are none."""
-    return Kind(
-        f"a number from {least:g} to {most:g}", lambda value: type(value) in (int, float) and least <= value <= most
+    return ValueRule(
+        f"a number from {least:g} to {most:g}",
+        lambda value: type(value) in (int, float) and least <= value <= most,
     )
 
 
-def exactly(wanted: Any) -> Kind:
+def equal_to(wanted: Any) -> ValueRule:
     """Nothing but *wanted*."""
-    return Kind(shown(wanted), lambda value: type(value) is type(wanted) and value == wanted)
+    return ValueRule(abbreviated(wanted), lambda value: type(value) is type(wanted) and value == wanted)
 
 
-FLAG: Final = Kind("true or false", lambda value: type(value) is bool)
-OBJECT: Final = Kind("a JSON object", lambda value: isinstance(value, dict))
-THETA: Final = number(1, 1e12)
-EPSILON: Final = number(1e-30, 0.1)
-SHARE: Final = number(0, 1)
+FLAG: Final = ValueRule("true or false", lambda value: type(value) is bool)
+OBJECT: Final = ValueRule("a JSON object", lambda value: isinstance(value, dict))
+THETA: Final = number_between(1, 1e12)
+EPSILON: Final = number_between(1e-30, 0.1)
+SHARE: Final = number_between(0, 1)
 
 
 @dataclass(frozen=True)
-class Size:
+class DimensionRule:
     """A size that a stored tensor shows: dimension *axis* of *tensor* is the product of the values of *keys*.
 
     A key ``name[i]`` is element i of a list. With *times* the dimension is so many times the product.
@@ -102,7 +105,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Count:
+class LayerCountRule:
     """A number of layers: as many as *key* says, or as the list *key* has, are stored as ``prefix.0…``."""
 
     prefix: str
@@ -126,7 +129,7 @@ class Count:
             )
 
 
-def check_kinds(config: Mapping[str, Any], kinds: Mapping[str, Kind], source: Path) -> None:
+def check_values(config: Mapping[str, Any], kinds: Mapping[str, ValueRule], source: Path) -> None:
     """See that every value of *config*, read from the file *source*, is of its kind.
 
     Raises:
@@ -135,11 +138,13 @@ def check_kinds(config: Mapping[str, Any], kinds: Mapping[str, Kind], source: Pa
     for key, kind in kinds.items():
         value = config.get(key, MISSING)
         if not kind.holds(value):
-            said = "is missing" if value is MISSING else f"is {shown(value)}"
+            said = "is missing" if value is MISSING else f"is {abbreviated(value)}"
             raise CheckpointError(f"{source}: {key} {said}, expected {kind.expected}. {REMEDY}")
 
 
-def check_sizes(config: Mapping[str, Any], rules: Iterable[Size | Count], shapes: Shapes, source: Path) -> None:
+def check_sizes(
+    config: Mapping[str, Any], rules: Iterable[DimensionRule | LayerCountRule], shapes: Shapes, source: Path
+) -> None:
     """See that *config*, read from the file *source* and of the right kinds, has the sizes of the stored tensors.
 
     Raises:
@@ -149,7 +154,7 @@ def check_sizes(config: Mapping[str, Any], rules: Iterable[Size | Count], shapes
         rule.check(config, shapes, source)
 
 
-def check_groups(config: Mapping[str, Any], heads: str, key_heads: str, source: Path) -> None:
+def check_head_groups(config: Mapping[str, Any], heads: str, key_heads: str, source: Path) -> None:
     """See that the query heads, as many as *heads* says, share the *key_heads* evenly.
 
     Raises:
@@ -161,7 +166,7 @@ def check_groups(config: Mapping[str, Any], heads: str, key_heads: str, source: 
         )
 
 
-def shown(value: Any) -> str:
+def abbreviated(value: Any) -> str:
     """*value* as JSON spells it, cut short."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoints.folders import CheckpointError, some
+from acestep.checkpoints.errors import CheckpointError, first_names
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,7 +30,7 @@ MESSAGE_LENGTH: Final = 200
 
 
 @contextmanager
-def damage(path: Path, remedy: str = "Download it again.") -> Iterator[None]:
+def as_checkpoint_error(path: Path, remedy: str = "Download it again.") -> Iterator[None]:
     """Turn what a library raises about *path* into a CheckpointError.
 
     A panic of a library that is written in Rust is no `Exception`, so everything is caught but what ends a program.
@@ -124,7 +124,7 @@ def _shards(index: Path) -> list[Path]:
     names = sorted(set(placed.values()))
     missing = [name for name in names if not (index.parent / name).is_file()]
     if missing:
-        raise CheckpointError(f"{index.parent} lacks {some(missing)}, named by {index.name}. Download it again.")
+        raise CheckpointError(f"{index.parent} lacks {first_names(missing)}, named by {index.name}. Download it again.")
     return [index.parent / name for name in names]
 
 
@@ -169,7 +169,9 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 @contextmanager
 def _weights(path: Path) -> Iterator[None]:
-    with damage(path, f"It may be truncated, at {path.stat().st_size:,} bytes. Download or build it again."):
+    with as_checkpoint_error(
+        path, f"It may be truncated, at {path.stat().st_size:,} bytes. Download or build it again."
+    ):
         yield
 
 

@@ -1,23 +1,12 @@
-"""Checkpoint folders: finding them, and filling modules with their tensors.
-
-Every module is filled strictly: what is missing, unexpected or misshapen is a `CheckpointError` that names it. How the
-files are read is `acestep.checkpoints.files`.
-"""
+"""Finding checkpoint folders."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
-    from torch import Tensor, nn
-
-
-class CheckpointError(Exception):
-    """A checkpoint folder cannot be used; the message says which one, why, and what to do."""
+from acestep.checkpoints.errors import CheckpointError
+from acestep.constants import TEXT_ENCODER_FOLDER, VAE_FOLDER
 
 
 def checkpoints_root(project_root: str | os.PathLike[str] | None) -> Path:
@@ -51,56 +40,21 @@ def component_folder(root: Path, name: str) -> Path:
     )
 
 
-def build_empty(factory: Callable[[], nn.Module]) -> Any:
-    """The module that *factory* makes, its parameters without storage (buffers are real)."""
-    from accelerate import init_empty_weights
-
-    with init_empty_weights(include_buffers=False):
-        return factory()
+def is_diffusers_layout(folder: Path) -> bool:
+    """Whether *folder* was written by `AceStepPipeline.save_pretrained`."""
+    return not (folder / "config.json").is_file() and (folder / "transformer" / "config.json").is_file()
 
 
-def check_tensors(wanted: Mapping[str, Tensor], tensors: Mapping[str, Tensor], source: Path) -> None:
-    """See that *tensors*, read from *source*, have the keys and shapes of *wanted*.
+def component_folders(root: Path, name: str, vae: str) -> tuple[Path, Path, Path]:
+    """Folders of the diffusion model *name*, of a VAE and of the text encoder below *root*.
 
-    Raises:
-        CheckpointError: they have not; the message names keys and *source*.
-    """
-    missing = sorted(set(wanted) - set(tensors))
-    if missing:
-        raise CheckpointError(f"{source} lacks {some(missing)}: it is not a complete checkpoint of this model.")
-    unexpected = sorted(set(tensors) - set(wanted))
-    if unexpected:
-        raise CheckpointError(f"{source} has unexpected {some(unexpected)}: it is another model's checkpoint.")
-    for key, slot in wanted.items():
-        if slot.shape != tensors[key].shape:
-            raise CheckpointError(
-                f"{source}: {key} has shape {list(tensors[key].shape)}, config.json asks for {list(slot.shape)}."
-            )
-
-
-def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: Path, *, device: str, dtype: torch.dtype) -> None:
-    """Give *module* its parameters: exactly the keys and shapes of its state dict, cast and moved.
+    A diffusers pipeline holds them all; its own VAE is used unless *vae* names another one.
 
     Raises:
-        CheckpointError: keys are missing or unexpected, or a shape differs; the message names them and *source*.
+        CheckpointError: one is not there.
     """
-    import torch
-
-    check_tensors(module.state_dict(), tensors, source)
-    placed = {
-        key: tensor.to(device, dtype if tensor.is_floating_point() else None, copy=True)
-        for key, tensor in tensors.items()
-    }
-    module.load_state_dict(placed, strict=True, assign=True)
-    for buffer_owner in module.modules():
-        for name, buffer in buffer_owner.named_buffers(recurse=False):
-            setattr(buffer_owner, name, buffer.to(device))
-    module.eval().requires_grad_(False)
-    if any(parameter.device == torch.device("meta") for parameter in module.parameters()):
-        raise CheckpointError(f"{source}: some parameters share storage that the checkpoint does not hold.")
-
-
-def some(names: list[str], limit: int = 3) -> str:
-    """The first *limit* of *names*, and how many more there are."""
-    shown = ", ".join(names[:limit])
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+    model = component_folder(root, name)
+    if not is_diffusers_layout(model):
+        return model, component_folder(root, vae), component_folder(root, TEXT_ENCODER_FOLDER)
+    own = component_folder(model if vae == VAE_FOLDER else root, vae)
+    return model, own, component_folder(model, "text_encoder")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from acestep.checkpoints.config_checks import shown
+from acestep.checkpoints.config_checks import abbreviated
+from acestep.checkpoints.errors import CheckpointError
 from acestep.checkpoints.files import read_json
-from acestep.checkpoints.folders import CheckpointError
 
 TOKENIZER_BYTES: Final = 256 * 2**20
 """Largest tokenizer that is read; the released planner's has 25 MB."""
@@ -29,8 +29,8 @@ def read_tokenizer(folder: Path) -> tuple[dict[str, Any], dict[str, int]]:
     for text, token in token_ids.items():
         if not isinstance(text, str) or type(token) is not int or token < 0:
             raise CheckpointError(
-                f"{path}: the token {shown(text)} has the id {shown(token)}, expected a text and a whole number from 0 "
-                "on. Download it again."
+                f"{path}: the token {abbreviated(text)} has the id {abbreviated(token)}, expected a text and a whole "
+                "number from 0 on. Download it again."
             )
     if not content["model"]["vocab"]:
         raise CheckpointError(f"{path} knows no text: its vocabulary is empty. Download it again.")

@@ -1,4 +1,4 @@
-"""The families of diffusion models, and what tells them apart: the one place that knows.
+"""The variants of diffusion models, and what tells them apart: the one place that knows.
 
 ``acestep-v15-turbo``, ``-base``, ``-sft`` and their kin share the 2B shapes, ``acestep-v15-xl-*`` has a wider
 transformer than condition encoder. Turbo models are distilled: few steps, no guidance.
@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
-from acestep.checkpoints.folders import CheckpointError
-from acestep.sampling.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, base_schedule, strip_zeros, turbo_schedule
+from acestep.checkpoints.errors import CheckpointError
+from acestep.sampling.schedules import (
+    MAX_TIMESTEPS,
+    TURBO_MAX_STEPS,
+    base_schedule,
+    strip_trailing_zeros,
+    turbo_schedule,
+)
 from acestep.tasks.task_types import SHARED_TASKS, TASKS
 
 Kind = Literal["turbo", "base", "sft"]
@@ -39,7 +45,7 @@ XL_SHAPES: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Family:
+class ModelVariant:
     """What sampling and encoding have to know of a checkpoint.
 
     Attributes:
@@ -88,34 +94,34 @@ class Family:
         """Flow times of a generation, see `acestep.sampling.schedules`.
 
         Raises:
-            ValueError: there are more *timesteps* than the family takes.
+            ValueError: there are more *timesteps* than the variant takes.
         """
-        times = len(strip_zeros(timesteps or ()))
+        times = len(strip_trailing_zeros(timesteps or ()))
         if self.turbo and times > MAX_TIMESTEPS:
             raise ValueError(f"timesteps has {times} times above 0; a turbo model takes at most {MAX_TIMESTEPS}.")
         return (turbo_schedule if self.turbo else base_schedule)(steps, shift, timesteps)
 
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-FAMILIES: Final = tuple(Family(kind, xl) for xl in (False, True) for kind in KINDS)
-"""Every released family."""
-TURBO: Final = FAMILIES[0]
+VARIANTS: Final = tuple(ModelVariant(kind, xl) for xl in (False, True) for kind in KINDS)
+"""Every released variant."""
+TURBO: Final = VARIANTS[0]
 
 
-def family_named(name: str) -> Family:
-    """The released family of that name, such as ``xl-base``.
+def variant_named(name: str) -> ModelVariant:
+    """The released variant of that name, such as ``xl-base``.
 
     Raises:
         ValueError: there is none.
     """
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    raise ValueError(f"Unknown family {name!r}: expected one of {', '.join(family.name for family in FAMILIES)}.")
+    for variant in VARIANTS:
+        if variant.name == name:
+            return variant
+    raise ValueError(f"Unknown variant {name!r}: expected one of {', '.join(variant.name for variant in VARIANTS)}.")
 
 
-def family_of(config: Mapping[str, Any], folder: Path) -> Family:
-    """The family of the checkpoint in *folder* with this *config*.
+def variant_of(config: Mapping[str, Any], folder: Path) -> ModelVariant:
+    """The variant of the checkpoint in *folder* with this *config*.
 
     ``is_turbo`` decides about turbo; without it the module named in ``auto_map`` does, then the folder's name.
     Encoder widths of their own make a model XL, as do that module and that name. The label ``model_version`` is
@@ -133,4 +139,4 @@ def family_of(config: Mapping[str, Any], folder: Path) -> Family:
     turbo = config.get("is_turbo")
     if turbo is None:
         turbo = module.endswith("_turbo") if module else "turbo" in tokens
-    return Family("turbo" if turbo else "sft" if "sft" in tokens else "base", xl, bool(config.get("is_lego_sft")))
+    return ModelVariant("turbo" if turbo else "sft" if "sft" in tokens else "base", xl, bool(config.get("is_lego_sft")))

@@ -19,7 +19,7 @@ COLUMNS: Final = 8
 """Tokens that a processor's matrix product takes at once."""
 
 
-class Layer:
+class LayerOperations:
     """One of diffusers' `AceStepTransformerBlock`, in the pieces that `acestep.dit.denoiser.Denoiser` puts together.
 
     Hidden states are ``[b, n, H]``, queries, keys and values ``[b, n, heads, head dim]``. What is called ``add_`` adds

@@ -17,14 +17,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from acestep.dit import block_ops
-from acestep.dit.block_ops import Attention, Layer
+from acestep.dit.block_ops import Attention, LayerOperations
 
 PIECE_TOKENS: Final = 1024
 """Of a piece on a processor at the most; elsewhere all are one piece."""
 
 
 @dataclass(frozen=True)
-class Piece:
+class TokenTile:
     """Tokens that go through a layer together: some items, and of these all tokens or some."""
 
     items: slice
@@ -50,7 +50,7 @@ class Denoiser:
         context: Tensor,
         null: Tensor | None = None,
         attention: Attention | None = None,
-        layer: type[Layer] = Layer,
+        layer: type[LayerOperations] = LayerOperations,
     ) -> None:
         self._model, self._layers = model, [layer(block) for block in model.layers]
         self._attention = attention or Attention()
@@ -91,7 +91,9 @@ class Denoiser:
             out[piece.items, piece.tokens] = torch.matmul(part, self._last) + self._last_bias
         return out.view(rows, self._tokens * self._patch, -1)[:, : self._frames]
 
-    def _run(self, index: int, layer: Layer, hidden: Tensor, modulation: list[Tensor], pieces: list[Piece]) -> None:
+    def _run(
+        self, index: int, layer: LayerOperations, hidden: Tensor, modulation: list[Tensor], pieces: list[TokenTile]
+    ) -> None:
         """Run one layer on *hidden* ``[rows, tokens, H]``, in place."""
         before, between = modulation[:3], modulation[3:]
         for piece in pieces:
@@ -108,7 +110,7 @@ class Denoiser:
             self._add_condition(index, layer, part, piece.items)
             layer.add_products(part, between[0], between[1], between[2])
 
-    def _add_condition(self, index: int, layer: Layer, part: Tensor, items: slice) -> None:
+    def _add_condition(self, index: int, layer: LayerOperations, part: Tensor, items: slice) -> None:
         """Add what *part*, some *items* of the batch, learn of the condition, or of there being none."""
         conditioned = max(0, min(items.stop, self._conditioned) - items.start)
         if conditioned:
@@ -122,7 +124,7 @@ class Denoiser:
         if conditioned < len(part):
             part[conditioned:] += self._without[index]
 
-    def _pieces(self, rows: int) -> Iterator[Piece]:
+    def _pieces(self, rows: int) -> Iterator[TokenTile]:
         """Everything, in pieces of about equal size."""
         tokens = self._tokens
         most = PIECE_TOKENS if self._context.device.type == "cpu" else rows * tokens
@@ -131,7 +133,7 @@ class Denoiser:
         step += -step % block_ops.COLUMNS
         for item in range(0, rows, items):
             for token in range(0, tokens, step):
-                yield Piece(slice(item, min(item + items, rows)), slice(token, min(token + step, tokens)))
+                yield TokenTile(slice(item, min(item + items, rows)), slice(token, min(token + step, tokens)))
 
     def _read_context(self, context: Tensor) -> tuple[Tensor, Tensor]:
         """What *context* adds to the first layer's output, ``[B, tokens, H]``; and that layer's weight for latents."""
@@ -152,7 +154,7 @@ class Denoiser:
         return (pad(frames, (0, 0, 0, missing)) if missing else frames).reshape(len(frames), self._tokens, -1)
 
 
-def diffusion_bytes(model: Any, rows: int, frames: int, condition_tokens: int, device: str, itemsize: int) -> int:
+def denoiser_peak_bytes(model: Any, rows: int, frames: int, condition_tokens: int, device: str, itemsize: int) -> int:
     """About what a `Denoiser` of *model* and one of its steps take up at the most, beside the weights."""
     config, block = model.config, model.layers[0].self_attn
     heads, keys = block.heads * block.head_dim, block.kv_heads * block.head_dim

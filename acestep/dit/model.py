@@ -6,30 +6,26 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderOobleck
 from diffusers.models.transformers.ace_step_transformer import AceStepTransformer1DModel
 from diffusers.pipelines.ace_step.modeling_ace_step import (
     AceStepAudioTokenDetokenizer,
     AceStepAudioTokenizer,
     AceStepConditionEncoder,
+    AceStepTimbreEncoder,
 )
 from torch import Tensor, nn
-from torch.nn.utils import remove_weight_norm
 
-from acestep.checkpoints.config_checks import check_kinds
-from acestep.checkpoints.config_rules import MODEL_IDENTITY, check_model, check_vae
-from acestep.checkpoints.files import read_config, read_shapes, read_tensors
-from acestep.checkpoints.folders import CheckpointError, build_empty, fill
-from acestep.checkpoints.key_map import config_source, model_config, model_shapes, read_model
-from acestep.checkpoints.variants import ENCODER_FIELDS, Family, family_of
+from acestep.checkpoints.config_checks import check_values
+from acestep.checkpoints.config_schemas import VARIANT_RULES, check_dit_config
+from acestep.checkpoints.dit_files import config_source, read_dit_config, read_dit_shapes, read_dit_tensors
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.load import build_on_meta, load_tensors
+from acestep.checkpoints.variants import ENCODER_FIELDS, ModelVariant, variant_of
 from acestep.constants import LATENT_CHANNELS
-from acestep.dit.timbre import XLTimbreEncoder
-from acestep.vae.oobleck import lay_out
 
 _LAYER_FIELDS = (
     "hidden_size",
@@ -43,7 +39,7 @@ _LAYER_FIELDS = (
     "rms_norm_eps",
     "sliding_window",
 )
-DEFAULTS: dict[str, Any] = {
+CONFIG_DEFAULTS: dict[str, Any] = {
     "hidden_size": 2048,
     "intermediate_size": 6144,
     "num_hidden_layers": 24,
@@ -73,6 +69,21 @@ DEFAULTS: dict[str, Any] = {
 """What a ``config.json`` that leaves a field out means: the released 2B model."""
 
 
+class XLTimbreEncoder(AceStepTimbreEncoder):  # type: ignore[misc]
+    """Pools each reference with its learned token, put in front of the first frame.
+
+    diffusers' encoder holds that token and never uses it: it pools the first frame, which is what 2B models do.
+    """
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        self.embed_tokens.register_forward_hook(self._prepend)
+
+    def _prepend(self, _module: nn.Module, _inputs: tuple[Tensor, ...], frames: Tensor) -> Tensor:
+        """Embedded *frames* ``[N, R, H]`` behind the token: ``[N, R + 1, H]``."""
+        return torch.cat([self.special_token.to(frames.dtype).expand(len(frames), -1, -1), frames], dim=1)
+
+
 class AceStepModel(nn.Module):
     """The parts of one checkpoint.
 
@@ -82,17 +93,17 @@ class AceStepModel(nn.Module):
         tokenizer: 25 Hz latents ``[B, T, 64]`` to 5 Hz codes.
         detokenizer: 5 Hz embeddings ``[B, n, H]`` to 25 Hz latents ``[B, 5n, 64]``.
         silence_latent: the latents of silence, ``[1, T, 64]``.
-        config: the checkpoint's ``config.json`` over `DEFAULTS`.
-        family: what kind of checkpoint it is.
+        config: the checkpoint's ``config.json`` over `CONFIG_DEFAULTS`.
+        variant: what kind of checkpoint it is.
     """
 
     silence_latent: Tensor
 
-    def __init__(self, config: dict[str, Any], family: Family) -> None:
+    def __init__(self, config: dict[str, Any], variant: ModelVariant) -> None:
         super().__init__()
-        self.config = DEFAULTS | config | {"is_turbo": family.turbo}
-        self.family = family
-        inner = self.config | {name.removeprefix("encoder_"): config[name] for name in ENCODER_FIELDS if family.xl}
+        self.config = CONFIG_DEFAULTS | config | {"is_turbo": variant.turbo}
+        self.variant = variant
+        inner = self.config | {name.removeprefix("encoder_"): config[name] for name in ENCODER_FIELDS if variant.xl}
         channels = "audio_acoustic_hidden_dim"
         pooler = ("pool_window_size", "num_attention_pooler_hidden_layers")
         fsq = ("fsq_dim", "fsq_input_levels", "fsq_input_num_quantizers")
@@ -101,11 +112,11 @@ class AceStepModel(nn.Module):
         self.decoder = AceStepTransformer1DModel(
             **_pick(self.config, "num_hidden_layers", "in_channels", channels, "patch_size"),
             encoder_hidden_size=inner["hidden_size"],
-            is_turbo=family.turbo,
+            is_turbo=variant.turbo,
         )
         self.encoder = AceStepConditionEncoder(**_pick(inner, *lyrics, *timbre))
         del self.encoder.silence_latent  # it is the model's, wherever the checkpoint keeps it
-        if family.xl:
+        if variant.xl:
             self.encoder.timbre_encoder = XLTimbreEncoder(**_pick(inner, *timbre))
         self.tokenizer = AceStepAudioTokenizer(**_pick(inner, channels, *pooler, *fsq))
         self.detokenizer = AceStepAudioTokenDetokenizer(**_pick(inner, channels, *pooler))
@@ -116,49 +127,25 @@ def _pick(config: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> AceStepModel:
-    """Load a checkpoint folder of any family, in the original's or diffusers' layout; see `checkpoints.key_map`.
+    """Load a checkpoint folder of any variant, in the original's or diffusers' layout; see `checkpoints.key_map`.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds a model that cannot be run.
     """
-    config, source = model_config(folder), config_source(folder)
-    check_kinds(config, MODEL_IDENTITY, source)
-    family = family_of(config, folder)
-    check_model(DEFAULTS | config, family.xl, model_shapes(folder), source)
+    config, source = read_dit_config(folder), config_source(folder)
+    check_values(config, VARIANT_RULES, source)
+    variant = variant_of(config, folder)
+    check_dit_config(CONFIG_DEFAULTS | config, variant.xl, read_dit_shapes(folder), source)
     _check_supported(config, folder)
-    stored = read_model(folder, (DEFAULTS | config)["audio_acoustic_hidden_dim"])
-    model: AceStepModel = build_empty(lambda: AceStepModel(config, family))
-    fill(model, stored.tensors, folder, device=device, dtype=dtype)
+    stored = read_dit_tensors(folder, (CONFIG_DEFAULTS | config)["audio_acoustic_hidden_dim"])
+    model: AceStepModel = build_on_meta(lambda: AceStepModel(config, variant))
+    load_tensors(model, stored.tensors, folder, device=device, dtype=dtype)
     model.register_buffer("silence_latent", stored.silence.contiguous().to(device, dtype), persistent=False)
     return model
 
 
 def _check_supported(config: dict[str, Any], folder: Path) -> None:
-    merged = DEFAULTS | config
+    merged = CONFIG_DEFAULTS | config
     alternating = [("sliding_attention", "full_attention")[i % 2] for i in range(merged["num_hidden_layers"])]
     if (merged["layer_types"] or alternating) != alternating or not merged["use_sliding_window"]:
         raise CheckpointError(f"{folder}: only alternating sliding and full attention layers are supported.")
-
-
-def load_vae(folder: Path, *, device: str, dtype: torch.dtype) -> AutoencoderOobleck:
-    """Load the Oobleck VAE of *folder*, its weight norms folded into plain weights.
-
-    Raises:
-        CheckpointError: the folder is incomplete or damaged.
-    """
-    config = {key: value for key, value in read_config(folder).items() if not key.startswith("_")}
-    check_vae(config, read_shapes(folder), folder / "config.json")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # the stored keys are those of the old weight_norm
-            vae: AutoencoderOobleck = build_empty(lambda: AutoencoderOobleck(**config))
-    except TypeError as error:
-        raise CheckpointError(f"{folder}/config.json is not an AutoencoderOobleck configuration: {error}.") from error
-    fill(vae, read_tensors(folder), folder, device=device, dtype=dtype)
-    for module in vae.modules():
-        if hasattr(module, "weight_g"):
-            remove_weight_norm(module)
-        if isinstance(module, nn.ConvTranspose1d):
-            lay_out(module)
-    vae.requires_grad_(False)
-    return vae

@@ -15,20 +15,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.nn.utils import remove_weight_norm
 from torch.overrides import TorchFunctionMode
 
-from acestep.checkpoints.folders import build_empty
-from acestep.checkpoints.variants import Family
+from acestep.checkpoints.load import build_on_meta
+from acestep.checkpoints.variants import ModelVariant
 from acestep.constants import LATENT_CHANNELS
 from acestep.dit.model import AceStepModel
 from acestep.runtime.load_options import LoadOptions
 from acestep.runtime.offload import OffloadManager
 from acestep.runtime.quantization import quantize
 from acestep.synthesizer import Synthesizer
-from acestep.synthetic.synthesizer import (
-    SILENCE_FRAMES,
-    TEXT_CONFIGS,
-    build_vae,
-    model_shapes,
-)
+from acestep.synthetic.synthesizer import SILENCE_FRAMES, TEXT_CONFIGS, build_vae, dit_config_sizes
 from acestep.synthetic.tokenizer import Scale
 from acestep.text.encoder import TextStates
 
@@ -37,8 +32,8 @@ TEXT_VOCABULARY: Final = 151_669
 """Of the released text encoder."""
 
 
-def build_meta_models(family: Family, options: LoadOptions, scale: Scale = "full") -> Synthesizer:
-    """The models of *family* without storage, as *options* (whatever device they name) would load them.
+def build_meta_models(variant: ModelVariant, options: LoadOptions, scale: Scale = "full") -> Synthesizer:
+    """The models of *variant* without storage, as *options* (whatever device they name) would load them.
 
     Raises:
         ValueError: the quantization is unknown, or torchao is missing.
@@ -46,18 +41,18 @@ def build_meta_models(family: Family, options: LoadOptions, scale: Scale = "full
     options, dtype = replace(options, device=DEVICE), options.dtype
     models = Synthesizer()
     models.device, models.dtype, models.options = DEVICE, dtype, options
-    models.model = _plain(build_empty(lambda: AceStepModel(model_shapes(scale, family), family)), dtype)
-    models.config, models.family = models.model.config, family
+    models.model = _plain(build_on_meta(lambda: AceStepModel(dit_config_sizes(scale, variant), variant)), dtype)
+    models.config, models.variant = models.model.config, variant
     models.model.encoder.timbre_encoder.unpack_timbre_embeddings = _one_reference_each
     silence = torch.empty(1, SILENCE_FRAMES[scale], LATENT_CHANNELS, device=DEVICE, dtype=dtype)
     models.model.silence_latent = models.silence_latent = silence
     if options.quantization:
         models.quantized = quantize(models.model.decoder, options.quantization, DEVICE)
-    models.vae = _plain(build_empty(lambda: build_vae(scale)), dtype)
+    models.vae = _plain(build_on_meta(lambda: build_vae(scale)), dtype)
     for module in models.vae.modules():
         if hasattr(module, "weight_g"):
             remove_weight_norm(module)
-    models.text_encoder = _plain(build_empty(lambda: _text_encoder(scale)), dtype)
+    models.text_encoder = _plain(build_on_meta(lambda: _text_encoder(scale)), dtype)
     models.offload_manager = OffloadManager(models.parts(), DEVICE, options.offloaded)
     return models
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.constants import MAX_AUDIO_CODE
 
 CODE_TOKEN: Final = re.compile(r"<\|audio_code_(\d+)\|>")

@@ -6,7 +6,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 

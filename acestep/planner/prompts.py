@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.constants import (
     INSTRUCTION_FORMAT,
     INSTRUCTION_INSPIRE,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from acestep.checkpoints.files import damage, read_json, read_text
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.files import as_checkpoint_error, read_json, read_text
 from acestep.checkpoints.tokenizer_files import read_tokenizer
 from acestep.planner import PlannerError
 from acestep.planner.codes import CODE_TOKEN, CodeRange
@@ -50,7 +50,7 @@ class Vocabulary:
         from transformers import PreTrainedTokenizerFast
 
         content, token_ids = read_tokenizer(folder)
-        with damage(folder / "tokenizer.json"):
+        with as_checkpoint_error(folder / "tokenizer.json"):
             self.codes = CodeRange.find(token_ids, str(folder / "tokenizer.json"))
         _drop_codes(content)
         self.controls: dict[str, int] = {token["content"]: token["id"] for token in content["added_tokens"]}
@@ -61,7 +61,7 @@ class Vocabulary:
         )
         self.stops = frozenset((self.end, pad))
         built, template = _build(content, folder), _chat_template(folder)
-        with damage(folder / "tokenizer.json"):
+        with as_checkpoint_error(folder / "tokenizer.json"):
             self.tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
                 tokenizer_object=built, chat_template=template, eos_token="<|im_end|>", pad_token="<|endoftext|>"
             )
@@ -127,7 +127,7 @@ class Vocabulary:
 def _build(content: dict[str, Any], folder: Path) -> Tokenizer:
     from tokenizers import Tokenizer
 
-    with damage(folder / "tokenizer.json"):
+    with as_checkpoint_error(folder / "tokenizer.json"):
         return Tokenizer.from_str(json.dumps(content))
 
 
@@ -148,7 +148,7 @@ def _chat_template(folder: Path) -> str:
     if template is None:
         raise CheckpointError(f"{folder} has no chat template: chat_template.jinja is missing.")
     if isinstance(template, list):
-        with damage(settings):
+        with as_checkpoint_error(settings):
             template = next((entry["template"] for entry in template if entry["name"] == "default"), None)
     if not isinstance(template, str):
         raise CheckpointError(f"{settings}: chat_template is not text.")

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import torch
 
-from acestep.dit.block_ops import Layer
+from acestep.dit.block_ops import LayerOperations
 from acestep.vae.oobleck import snake
 
 Region = TypeVar("Region", bound=Callable[..., Any])
@@ -35,7 +35,7 @@ class CompiledRegions:
     """Compiles regions with Inductor.
 
     Attributes:
-        layer: a `Layer` with compiled operations.
+        layer: a `LayerOperations` with compiled operations.
         activate: the compiled `snake`.
         stats: what has been compiled, and has run, so far.
     """
@@ -43,9 +43,11 @@ class CompiledRegions:
     def __init__(self) -> None:
         self.stats = CompileStats()
         self.activate = self._compile(snake)
-        operations = [name for name, value in vars(Layer).items() if callable(value) and not name.startswith("_")]
-        self.layer: type[Layer] = type(
-            "CompiledLayer", (Layer,), {n: self._compile(getattr(Layer, n)) for n in operations}
+        operations = [
+            name for name, value in vars(LayerOperations).items() if callable(value) and not name.startswith("_")
+        ]
+        self.layer: type[LayerOperations] = type(
+            "CompiledLayer", (LayerOperations,), {n: self._compile(getattr(LayerOperations, n)) for n in operations}
         )
 
     def check(self, device: str) -> None:

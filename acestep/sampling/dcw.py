@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Correction:
+class DCW:
     """Wavelet-domain correction (DCW) of each new state towards or away from the predicted clean state.
 
     Attributes:
@@ -34,7 +34,7 @@ class Correction:
         if self.mode not in self.MODES:
             raise ValueError(f"DCW mode is {self.mode!r}, expected one of {', '.join(self.MODES)}.")
         if self.wavelet != "haar":
-            filters(self.wavelet)
+            low_pass_filters(self.wavelet)
 
     def __call__(self, state: Tensor, clean: Tensor, time: float) -> Tensor:
         """Correct *state* given the predicted *clean* latents, both ``[B, T, 64]``, at flow *time*."""
@@ -62,7 +62,7 @@ def _low_band(x: Tensor, wavelet: str) -> Tensor:
 
     Both halves add up to the input: the rest is the high band.
     """
-    analysis, synthesis = (torch.tensor(taps, device=x.device).view(1, 1, -1) for taps in filters(wavelet))
+    analysis, synthesis = (torch.tensor(taps, device=x.device).view(1, 1, -1) for taps in low_pass_filters(wavelet))
     frames, length = x.shape[1], analysis.shape[-1]
     coefficients = (frames + length - 1) // 2
     padding = 2 * (coefficients - 1) - frames + length
@@ -73,7 +73,7 @@ def _low_band(x: Tensor, wavelet: str) -> Tensor:
 
 
 @lru_cache
-def filters(wavelet: str) -> tuple[list[float], list[float]]:
+def low_pass_filters(wavelet: str) -> tuple[list[float], list[float]]:
     """Low-pass taps of *wavelet* for correlation and for synthesis.
 
     Raises:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acestep.sampling.guidance import new_momentum
-from acestep.sampling.noise import noised
-from acestep.sampling.solver import Flow, Sampler, Velocity
+from acestep.sampling.guidance import momentum_buffer
+from acestep.sampling.noise import add_noise
+from acestep.sampling.solver import FlowMatchingSolver, SolverSettings, VelocityModel
 from acestep.timing.clock import Clock
 
 
 @dataclass(frozen=True)
-class Edit:
+class FlowEditSettings:
     """Where along the flow a source is edited.
 
     Attributes:
@@ -38,14 +38,14 @@ class Edit:
             raise ValueError(f"flow edit averages {self.draws} draws, expected at least 1.")
 
 
-def edited(
-    networks: tuple[Velocity, Velocity],
+def edit_latents(
+    networks: tuple[VelocityModel, VelocityModel],
     source: Tensor,
     schedule: Sequence[float],
-    edit: Edit,
+    edit: FlowEditSettings,
     *,
     clock: Clock,
-    sampler: Sampler,
+    sampler: SolverSettings,
     draw: Callable[[Tensor], Tensor],
     on_step: Callable[[int, int], None] | None = None,
 ) -> Tensor:
@@ -63,14 +63,14 @@ def edited(
     """
     steps = len(schedule)
     first, last = int(steps * edit.start), int(steps * edit.end)
-    flows = [Flow(sampler, False, schedule, source) for _ in networks]
+    flows = [FlowMatchingSolver(sampler, False, schedule, source) for _ in networks]
     times = flows[0].values
     state = source
     for index in range(first, steps):
         time, following = times[index : index + 2]
         with clock.span("dit_step"):
             if index < last:
-                noisy = [noised(source, draw(source), time) for _ in range(edit.draws)]
+                noisy = [add_noise(source, draw(source), time) for _ in range(edit.draws)]
                 shifted = [state + noise - source for noise in noisy]
                 before, after = (
                     flow.smoothed(_mean_velocity(flow, network, states, index))
@@ -79,7 +79,7 @@ def edited(
                 velocity = after - before
             else:
                 if index == max(first, last):
-                    state = state + noised(source, draw(source), time) - source
+                    state = state + add_noise(source, draw(source), time) - source
                 velocity = flows[1].smoothed(flows[1].velocity(networks[1], state, index))
             state = state - (time - following) * velocity
         if on_step is not None:
@@ -87,16 +87,16 @@ def edited(
     return state
 
 
-def _mean_velocity(flow: Flow, network: Velocity, states: Sequence[Tensor], index: int) -> Tensor:
+def _mean_velocity(flow: FlowMatchingSolver, network: VelocityModel, states: Sequence[Tensor], index: int) -> Tensor:
     """The mean velocity of *states*, each guided from the momentum before the step; that advances once, by the mean."""
     guide = flow.guide
     before = guide.momentum.running_average if guide else 0.0
     velocities, momenta = [], []
     for state in states:
         if guide:
-            guide.momentum = new_momentum(before)
+            guide.momentum = momentum_buffer(before)
         velocities.append(flow.velocity(network, state, index))
         momenta.append(guide.momentum.running_average if guide else 0.0)
     if guide:
-        guide.momentum = new_momentum(sum(momenta) / len(momenta))
+        guide.momentum = momentum_buffer(sum(momenta) / len(momenta))
     return torch.stack(velocities).mean(0)

@@ -46,12 +46,12 @@ class Guidance:
         return self.scale > 1 and self.start - ROUNDING <= time <= self.end + ROUNDING
 
 
-class Guide:
+class Guider:
     """Guides one generation; remembers APG's running difference from step to step."""
 
     def __init__(self, guidance: Guidance) -> None:
         self.guidance = guidance
-        self.momentum = new_momentum()
+        self.momentum = momentum_buffer()
 
     def predict(self, state: Tensor, time: float, conditional: Tensor, unconditional: Tensor) -> Tensor:
         """The velocity of a step from *state* ``[B, T, C]`` at flow *time*."""
@@ -66,7 +66,7 @@ class Guide:
         return unconditional + self.guidance.scale * (conditional - unconditional)
 
 
-def new_momentum(average: Tensor | float = 0.0) -> Any:
+def momentum_buffer(average: Tensor | float = 0.0) -> Any:
     """APG's memory, diffusers' `MomentumBuffer`, at a running *average*."""
     from diffusers.guiders.adaptive_projected_guidance import MomentumBuffer
 

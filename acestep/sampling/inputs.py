@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from acestep.sampling.noise import noised
-from acestep.sampling.schedules import late_start
+from acestep.sampling.noise import add_noise
+from acestep.sampling.schedules import truncate_schedule
 from acestep.tasks.repaint import RepaintInjection
 
 
 @dataclass(frozen=True)
-class Variation:
+class SamplerInputs:
     """What else goes into the diffusion; the defaults change nothing.
 
     Attributes:
@@ -49,8 +49,8 @@ class Variation:
         """The state ``[B, T, 64]`` to begin with, and the rest of *schedule* from its time on."""
         if self.source is None or self.source_strength <= 0:
             return noise, list(schedule)
-        rest = late_start(schedule, self.source_strength)
-        return noised(self.source, noise, rest[0]), rest
+        rest = truncate_schedule(schedule, self.source_strength)
+        return add_noise(self.source, noise, rest[0]), rest
 
 
-UNVARIED = Variation()
+DEFAULT_INPUTS = SamplerInputs()

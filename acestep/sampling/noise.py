@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Streams:
+class NoiseStreams:
     """One stream of normal numbers an item, so that no item depends on another one's seed.
 
     Args:
@@ -39,15 +39,15 @@ class Streams:
 
 def seeded_noise(seeds: Sequence[int], frames: int, channels: int, *, device: str, dtype: torch.dtype) -> Tensor:
     """Normal noise ``[B, frames, channels]``; each item depends on its own seed alone (and on device and dtype)."""
-    return Streams(seeds, device=device, dtype=dtype).draw(frames, channels)
+    return NoiseStreams(seeds, device=device, dtype=dtype).draw(frames, channels)
 
 
-def retake(noise: Tensor, other: Tensor, variance: float) -> Tensor:
+def mix_noise(noise: Tensor, other: Tensor, variance: float) -> Tensor:
     """*noise* turned towards *other*: at *variance* 0 it is *noise*, at 1 *other*, and always of the same size."""
     angle = variance * math.pi / 2
     return math.cos(angle) * noise + math.sin(angle) * other
 
 
-def noised(clean: Tensor, noise: Tensor, time: float) -> Tensor:
+def add_noise(clean: Tensor, noise: Tensor, time: float) -> Tensor:
     """*clean* latents on the way to *noise*, at flow *time* (1 is noise)."""
     return time * noise + (1 - time) * clean

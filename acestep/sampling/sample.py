@@ -1,6 +1,6 @@
 """Sampling: from noise to latents along the flow that a network predicts.
 
-Flow time ``t`` runs from 1 (noise) to 0 (data); the network predicts the velocity ``noise - data``.
+FlowMatchingSolver time ``t`` runs from 1 (noise) to 0 (data); the network predicts the velocity ``noise - data``.
 """
 
 from __future__ import annotations
@@ -11,49 +11,32 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acestep.sampling.dcw import Correction
-from acestep.sampling.noise import seeded_noise
-from acestep.sampling.schedules import MAX_TIMESTEPS, TURBO_MAX_STEPS, TURBO_TIMESTEPS, strip_zeros, turbo_schedule
-from acestep.sampling.solver import EULER, Flow, Sampler, Velocity
+from acestep.sampling.dcw import DCW
+from acestep.sampling.solver import EULER, FlowMatchingSolver, SolverSettings, VelocityModel
 from acestep.tasks.repaint import RepaintInjection
 from acestep.timing.clock import Clock
 
-__all__ = [
-    "EULER",
-    "MAX_TIMESTEPS",
-    "TURBO_MAX_STEPS",
-    "TURBO_TIMESTEPS",
-    "Correction",
-    "Sampler",
-    "Switch",
-    "Velocity",
-    "sample",
-    "seeded_noise",
-    "strip_zeros",
-    "turbo_schedule",
-]
-
 
 @dataclass(frozen=True)
-class Switch:
+class NetworkSwitch:
     """Another network from *step* (0 is the first) on."""
 
     step: int
-    velocity: Velocity
+    velocity: VelocityModel
 
 
 def sample(
-    velocity: Velocity,
+    velocity: VelocityModel,
     noise: Tensor,
     schedule: Sequence[float],
     *,
-    correction: Correction | None,
+    correction: DCW | None,
     clock: Clock,
     on_step: Callable[[int, int], None] | None = None,
-    sampler: Sampler = EULER,
+    sampler: SolverSettings = EULER,
     turbo: bool = True,
     start: Tensor | None = None,
-    switch: Switch | None = None,
+    switch: NetworkSwitch | None = None,
     repaint: RepaintInjection | None = None,
     draw: Callable[[Tensor], Tensor] = torch.randn_like,
 ) -> Tensor:
@@ -77,7 +60,7 @@ def sample(
         repaint: frames of a source to keep.
         draw: fresh noise like a state, for the method ``sde``.
     """
-    flow = Flow(sampler, turbo, schedule, noise, draw)
+    flow = FlowMatchingSolver(sampler, turbo, schedule, noise, draw)
     state = noise if start is None else start
     steps = len(schedule)
     for index in range(steps):

@@ -34,7 +34,7 @@ def turbo_schedule(steps: int | None, shift: float, timesteps: Sequence[float] |
     *steps* (evenly spaced, at most `TURBO_MAX_STEPS`) and *shift* (``t' = s·t / (1 + (s-1)·t)``). Without *steps*
     it is the distilled one whose shift is nearest. *timesteps* of nothing but zeros are none.
     """
-    given = strip_zeros(timesteps or ())
+    given = strip_trailing_zeros(timesteps or ())
     if given:
         return [min(TURBO_TIMESTEPS, key=lambda t: abs(t - wanted)) for wanted in given]
     if steps is None:
@@ -50,7 +50,7 @@ def base_schedule(steps: int, shift: float, timesteps: Sequence[float] | None = 
     """
     even = torch.linspace(1, 0, steps + 1)[:-1]
     times: list[float] = shifted(even, shift).tolist()
-    return strip_zeros(timesteps or ()) or times
+    return strip_trailing_zeros(timesteps or ()) or times
 
 
 def shifted(time: Time, shift: float) -> Time:
@@ -58,13 +58,13 @@ def shifted(time: Time, shift: float) -> Time:
     return time if shift == 1 else shift * time / (1 + (shift - 1) * time)
 
 
-def late_start(schedule: Sequence[float], strength: float) -> list[float]:
+def truncate_schedule(schedule: Sequence[float], strength: float) -> list[float]:
     """What is left of *schedule* from the time nearest to ``1 - strength`` on; the first one of equally near ones."""
     nearest = min(range(len(schedule)), key=lambda i: abs(schedule[i] - (1 - strength)))
     return list(schedule[nearest:])
 
 
-def strip_zeros(timesteps: Sequence[float]) -> list[float]:
+def strip_trailing_zeros(timesteps: Sequence[float]) -> list[float]:
     """*timesteps* without the zeros at the end, which every schedule implies."""
     kept = list(timesteps)
     while kept and kept[-1] == 0:

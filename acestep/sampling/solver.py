@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from acestep.sampling.guidance import Guidance, Guide
-from acestep.sampling.noise import noised
+from acestep.sampling.guidance import Guidance, Guider
+from acestep.sampling.noise import add_noise
 
-Velocity = Callable[[Tensor, Tensor], Tensor]
+VelocityModel = Callable[[Tensor, Tensor], Tensor]
 """Maps noisy latents ``[B, T, 64]`` and times ``[B]`` to velocities ``[B, T, 64]``.
 
 Where guidance is on, the batch is doubled at guided steps: its second half is without the condition.
@@ -19,7 +19,7 @@ Where guidance is on, the batch is doubled at guided steps: its second half is w
 
 
 @dataclass(frozen=True)
-class Sampler:
+class SolverSettings:
     """How the flow is integrated.
 
     Attributes:
@@ -48,10 +48,10 @@ class Sampler:
             raise ValueError("Heun steps integrate the ode; choose the sampler mode 'euler' for the sde.")
 
 
-EULER = Sampler()
+EULER = SolverSettings()
 
 
-class Flow:
+class FlowMatchingSolver:
     """One integration: makes steps, and remembers guidance's momentum and the last velocity between them.
 
     Attributes:
@@ -61,7 +61,7 @@ class Flow:
 
     def __init__(
         self,
-        sampler: Sampler,
+        sampler: SolverSettings,
         turbo: bool,
         schedule: Sequence[float],
         noise: Tensor,
@@ -72,10 +72,10 @@ class Flow:
         rounded = torch.tensor(self._exact, dtype=noise.dtype)
         self.values = [float(t) for t in rounded.tolist()]
         self._times = rounded.to(noise.device)
-        self.guide = Guide(sampler.guidance) if sampler.guidance else None
+        self.guide = Guider(sampler.guidance) if sampler.guidance else None
         self._previous: Tensor | None = None
 
-    def step(self, network: Velocity, state: Tensor, index: int) -> tuple[Tensor, Tensor, float]:
+    def step(self, network: VelocityModel, state: Tensor, index: int) -> tuple[Tensor, Tensor, float]:
         """The next state, the predicted clean one (the same object if the step ends there), and the next time."""
         time, following = self.values[index : index + 2]
         steps = len(self.values) - 1
@@ -84,7 +84,7 @@ class Flow:
         if self._sampler.method == "sde":
             self._previous = velocity
             level = following if self._turbo else (steps - index - 1) / steps
-            return (clean if level == 0 else noised(clean, self._draw(state), level)), clean, level
+            return (clean if level == 0 else add_noise(clean, self._draw(state), level)), clean, level
         average = velocity
         if self._sampler.heun and not (self._turbo and index == steps - 1):
             average = self._average(network, state, velocity, index)
@@ -93,7 +93,7 @@ class Flow:
             return clean, clean, following
         return state - average * (time - following), clean, following
 
-    def velocity(self, network: Velocity, state: Tensor, index: int) -> Tensor:
+    def velocity(self, network: VelocityModel, state: Tensor, index: int) -> Tensor:
         """The guided and limited velocity of *state* at point *index* of the schedule."""
         return self._limited(self._evaluate(network, state, index, first=True), state)
 
@@ -102,14 +102,14 @@ class Flow:
         self._previous = self._mixed(velocity, self._previous)
         return self._previous
 
-    def _average(self, network: Velocity, state: Tensor, velocity: Tensor, index: int) -> Tensor:
+    def _average(self, network: VelocityModel, state: Tensor, velocity: Tensor, index: int) -> Tensor:
         """Heun's mean of *velocity* and the one where it leads to."""
         time, following = self.values[index : index + 2]
         trial = state - velocity * (time - following)
         second = self._limited(self._evaluate(network, trial, index + 1, first=False), trial)
         return (velocity + self._mixed(second, velocity)) / 2
 
-    def _evaluate(self, network: Velocity, state: Tensor, point: int, *, first: bool) -> Tensor:
+    def _evaluate(self, network: VelocityModel, state: Tensor, point: int, *, first: bool) -> Tensor:
         """The network's velocity at *point* of the schedule, guided where that is asked for."""
         times = self._times[point]
         if self.guide is None or not self.guide.guidance.covers(self._exact[point]):
@@ -120,14 +120,14 @@ class Flow:
         return guide(state, self.values[point], conditional, unconditional)
 
     def _limited(self, velocity: Tensor, state: Tensor) -> Tensor:
-        return limited(velocity, state, self._sampler.norm_threshold)
+        return limit_norm(velocity, state, self._sampler.norm_threshold)
 
     def _mixed(self, velocity: Tensor, previous: Tensor | None) -> Tensor:
         share = self._sampler.ema
         return velocity if previous is None or share == 0 else (1 - share) * velocity + share * previous
 
 
-def limited(velocity: Tensor, state: Tensor, threshold: float) -> Tensor:
+def limit_norm(velocity: Tensor, state: Tensor, threshold: float) -> Tensor:
     """*velocity* with a norm of at most *threshold* norms of *state*, item by item; no limit at 0."""
     if threshold <= 0:
         return velocity

@@ -16,19 +16,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final, get_args
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.constants import TEXT_ENCODER_FOLDER, VAE_FOLDER
-from acestep.synthetic.planner import Size
+from acestep.synthetic.planner import PlannerSize
 from acestep.synthetic.tokenizer import Scale
 
 SCALES: Final[tuple[Scale, ...]] = get_args(Scale)
-PLANNER_SIZES: Final[tuple[Size, ...]] = get_args(Size)
+PLANNER_SIZES: Final[tuple[PlannerSize, ...]] = get_args(PlannerSize)
 
 
 def write(
     scale: Scale,
     folder: Path,
-    planners: Iterable[Size] = ("0.6B",),
+    planners: Iterable[PlannerSize] = ("0.6B",),
     seed: int = 0,
     dits: Iterable[str] = ("turbo",),
 ) -> list[Path]:
@@ -39,26 +39,26 @@ def write(
         folder: is made if it is not there.
         planners: sizes of the planner checkpoints.
         seed: the same seed gives the same bytes.
-        dits: families of the diffusion models, ``turbo``, ``base``, ``sft``, ``xl-turbo``, ``xl-base``, ``xl-sft``.
+        dits: variants of the diffusion models, ``turbo``, ``base``, ``sft``, ``xl-turbo``, ``xl-base``, ``xl-sft``.
 
     Raises:
-        ValueError: a family is unknown.
+        ValueError: a variant is unknown.
         CheckpointError: *folder* already holds one of them; nothing is overwritten.
         OSError: the folder cannot be written.
     """
-    from acestep.checkpoints.variants import family_named
+    from acestep.checkpoints.variants import variant_named
     from acestep.synthetic.planner import write_planner
     from acestep.synthetic.synthesizer import write_model, write_text_encoder, write_vae
 
     sizes = {folder / f"acestep-5Hz-lm-{size}": size for size in planners}
-    models = {folder / family.folder: family for family in map(family_named, dits)}
+    models = {folder / variant.folder: variant for variant in map(variant_named, dits)}
     vae, text_encoder = folder / VAE_FOLDER, folder / TEXT_ENCODER_FOLDER
     targets = [*models, vae, text_encoder, *sizes]
     taken = [target.name for target in targets if target.exists()]
     if taken:
         raise CheckpointError(f"{folder} already holds {', '.join(taken)}; choose an empty folder.")
-    for target, family in models.items():
-        write_model(target, scale, seed, family)
+    for target, variant in models.items():
+        write_model(target, scale, seed, variant)
     write_vae(vae, scale, seed)
     write_text_encoder(text_encoder, scale, seed)
     for target, size in sizes.items():
@@ -66,7 +66,7 @@ def write(
     return targets
 
 
-def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",), dits: Iterable[str] = ("turbo",)) -> Path:
+def cached(scale: Scale, planners: Iterable[PlannerSize] = ("0.6B",), dits: Iterable[str] = ("turbo",)) -> Path:
     """A folder with the checkpoints of *scale*, built the first time it is asked for.
 
     It lies in ``$ACESTEP_CACHE_DIR`` (default ``~/.cache/acestep``), named by all that its bytes depend on, so
@@ -74,36 +74,36 @@ def cached(scale: Scale, planners: Iterable[Size] = ("0.6B",), dits: Iterable[st
     is there is complete.
 
     Raises:
-        ValueError: a family is unknown.
+        ValueError: a variant is unknown.
         OSError: the cache folder cannot be written.
     """
     from filelock import FileLock
 
-    wanted, families = sorted(set(planners)), sorted(set(dits))
+    wanted, variants = sorted(set(planners)), sorted(set(dits))
     cache = Path(os.environ.get("ACESTEP_CACHE_DIR") or Path.home() / ".cache" / "acestep") / "synthetic"
     cache.mkdir(parents=True, exist_ok=True)
-    folder = cache / "-".join([scale, *families, *wanted, _recipe(scale, families)])
+    folder = cache / "-".join([scale, *variants, *wanted, _recipe(scale, variants)])
     with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             building = Path(tempfile.mkdtemp(prefix="building-", dir=cache))
             try:
-                write(scale, building, wanted, dits=families)
+                write(scale, building, wanted, dits=variants)
                 building.rename(folder)
             finally:
                 shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
-def _recipe(scale: Scale, families: Iterable[str]) -> str:
+def _recipe(scale: Scale, variants: Iterable[str]) -> str:
     """Short digest of all that the bytes of the checkpoints depend on.
 
     That is what is stored besides random numbers (see `contents_digest`; the planners' tokenizer is made of the same
     parts as the text encoder's), the code that writes it, and the version of torch, whose generator draws the numbers.
     """
-    from acestep.checkpoints.variants import family_named
+    from acestep.checkpoints.variants import variant_named
     from acestep.synthetic.synthesizer import contents_digest
 
-    digest = hashlib.sha256(contents_digest(scale, map(family_named, families)).encode())
+    digest = hashlib.sha256(contents_digest(scale, map(variant_named, variants)).encode())
     digest.update(version("torch").encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(source.read_bytes())

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from acestep.checkpoints.folders import CheckpointError
-from acestep.checkpoints.variants import FAMILIES
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.variants import VARIANTS
 from acestep.synthetic import PLANNER_SIZES, SCALES, write
 
 
@@ -29,9 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--dit",
         action="append",
-        choices=[family.name for family in FAMILIES],
-        metavar="FAMILY",
-        help=f"diffusion model to write, can be repeated: {', '.join(family.name for family in FAMILIES)} "
+        choices=[variant.name for variant in VARIANTS],
+        metavar="VARIANT",
+        help=f"diffusion model to write, can be repeated: {', '.join(variant.name for variant in VARIANTS)} "
         "(default turbo; a full xl one takes 20 GB)",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights (default 0)")

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from acestep.checkpoints.folders import build_empty
+from acestep.checkpoints.load import build_on_meta
 from acestep.synthetic.weights import Dtype, Shapes, write_weights
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class SyntheticCheckpoint:
     """A synthetic checkpoint before it is written.
 
     Attributes:
@@ -36,7 +36,7 @@ class Checkpoint:
 
     def slots(self) -> dict[str, Tensor]:
         """Every tensor to store, without storage, by its key in the module."""
-        state: dict[str, Tensor] = build_empty(self.build).state_dict()
+        state: dict[str, Tensor] = build_on_meta(self.build).state_dict()
         return state
 
     def shapes(self, slots: dict[str, Tensor]) -> Shapes:

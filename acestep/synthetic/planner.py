@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from tokenizers import Tokenizer
 
-Size = Literal["0.6B", "1.7B", "4B"]
+PlannerSize = Literal["0.6B", "1.7B", "4B"]
 
 TINY_CODES: Final = 1024
 WEIGHT_STD: Final = 0.02
@@ -55,7 +55,7 @@ class Architecture:
     line_end_bonus: float
 
 
-ARCHITECTURES: Final[dict[tuple[Scale, Size], Architecture]] = {
+ARCHITECTURES: Final[dict[tuple[Scale, PlannerSize], Architecture]] = {
     ("tiny", "0.6B"): Architecture(64, 2, 4, 2, 16, 128, line_end_bonus=3.0),
     ("tiny", "1.7B"): Architecture(96, 2, 6, 2, 16, 192, line_end_bonus=3.0),
     ("tiny", "4B"): Architecture(96, 3, 6, 2, 16, 192, line_end_bonus=3.0),
@@ -65,7 +65,7 @@ ARCHITECTURES: Final[dict[tuple[Scale, Size], Architecture]] = {
 }
 
 
-def write_planner(folder: Path, size: Size, scale: Scale, seed: int = 0) -> None:
+def write_planner(folder: Path, size: PlannerSize, scale: Scale, seed: int = 0) -> None:
     """Write a planner checkpoint to *folder*: ``config.json``, weights, tokenizer, chat template.
 
     The weights are float32 (tiny) or bfloat16 (full) normal numbers of standard deviation 0.02 or less; the

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from acestep.checkpoints.key_map import original_key
-from acestep.checkpoints.variants import TURBO, XL_SHAPES, Family
+from acestep.checkpoints.variants import TURBO, XL_SHAPES, ModelVariant
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE
-from acestep.dit.model import DEFAULTS, AceStepModel
-from acestep.synthetic.checkpoint import Checkpoint
+from acestep.dit.model import CONFIG_DEFAULTS, AceStepModel
+from acestep.synthetic.checkpoint import SyntheticCheckpoint
 from acestep.synthetic.tokenizer import Scale, build_text_tokenizer, save_tokenizer
 from acestep.synthetic.weights import Dtype
 
@@ -74,19 +74,19 @@ DTYPES: Final[dict[Scale, Dtype]] = {"tiny": "float32", "full": "bfloat16"}
 """The stored number format."""
 
 
-def contents_digest(scale: Scale, families: Iterable[Family]) -> str:
+def contents_digest(scale: Scale, variants: Iterable[ModelVariant]) -> str:
     """A digest of all that is stored besides random numbers and planners: configurations, keys, shapes, tokenizer."""
     tokenizer = build_text_tokenizer(scale)
-    checkpoints = [*(model_checkpoint(scale, family) for family in families), vae_checkpoint(scale)]
-    checkpoints.append(text_checkpoint(scale, tokenizer.get_vocab_size()))
+    checkpoints = [*(dit_checkpoint(scale, variant) for variant in variants), vae_checkpoint(scale)]
+    checkpoints.append(text_encoder_checkpoint(scale, tokenizer.get_vocab_size()))
     stored = [(one.config, one.dtype, one.stem, one.shapes(one.slots())) for one in checkpoints]
     return hashlib.sha256(json.dumps([stored, tokenizer.to_str()]).encode()).hexdigest()
 
 
 def write_model(
-    folder: Path, scale: Scale, seed: int = 0, family: Family = TURBO, *, layers: int | None = None
+    folder: Path, scale: Scale, seed: int = 0, variant: ModelVariant = TURBO, *, layers: int | None = None
 ) -> None:
-    """Write a diffusion model of *family*: ``config.json``, weights (in shards where large), ``silence_latent.pt``.
+    """Write a diffusion model of *variant*: ``config.json``, weights (in shards where large), ``silence_latent.pt``.
 
     Weights are normal with variance 1 / fan-in and norms near 1, so that every layer keeps its signal's size; the
     stored number format is fp32 (tiny, and XL as released) or bf16 (full). The same *seed* gives the same bytes.
@@ -95,21 +95,21 @@ def write_model(
         folder: is made if it is not there.
         scale: ``tiny`` or ``full``.
         seed: of the weights.
-        family: what kind of model.
+        variant: what kind of model.
         layers: of the transformer, no more than a model of *scale* has; None is as many.
 
     Raises:
         ValueError: there are no so many *layers*.
     """
-    model_checkpoint(scale, family, layers).write(folder, seed)
+    dit_checkpoint(scale, variant, layers).write(folder, seed)
     silence = torch.randn(1, LATENT_CHANNELS, 1, generator=torch.Generator().manual_seed(seed))
     torch.save(silence.expand(-1, -1, SILENCE_FRAMES[scale]).contiguous(), folder / "silence_latent.pt")
 
 
-def model_checkpoint(scale: Scale, family: Family, layers: int | None = None) -> Checkpoint:
-    """A diffusion model of *family*; see `write_model`."""
-    dtype: Dtype = "float32" if family.xl else DTYPES[scale]
-    shapes = model_shapes(scale, family)
+def dit_checkpoint(scale: Scale, variant: ModelVariant, layers: int | None = None) -> SyntheticCheckpoint:
+    """A diffusion model of *variant*; see `write_model`."""
+    dtype: Dtype = "float32" if variant.xl else DTYPES[scale]
+    shapes = dit_config_sizes(scale, variant)
     if layers is not None:
         if not 1 <= layers <= shapes["num_hidden_layers"]:
             raise ValueError(f"layers is {layers}, expected 1 to {shapes['num_hidden_layers']}.")
@@ -117,24 +117,24 @@ def model_checkpoint(scale: Scale, family: Family, layers: int | None = None) ->
     config = {
         "architectures": ["AceStepConditionGenerationModel"],
         "model_type": "acestep",
-        "is_turbo": family.turbo,
-        "model_version": family.kind,
+        "is_turbo": variant.turbo,
+        "model_version": variant.kind,
         "timbre_fix_frame": 750,
         "vocab_size": 64_003,
         "dtype": dtype,
         **shapes,
     }
-    return Checkpoint(config, lambda: AceStepModel(config, family), dtype, rename=original_key)
+    return SyntheticCheckpoint(config, lambda: AceStepModel(config, variant), dtype, rename=original_key)
 
 
-def model_shapes(scale: Scale, family: Family) -> dict[str, Any]:
+def dit_config_sizes(scale: Scale, variant: ModelVariant) -> dict[str, Any]:
     """What the configuration says about sizes: the released ones (full) or small ones of the same kind (tiny)."""
-    tiny = TINY_MODEL | (TINY_XL if family.xl else {})
-    full = XL_SHAPES if family.xl else {}
-    return DEFAULTS | (tiny if scale == "tiny" else full)
+    tiny = TINY_MODEL | (TINY_XL if variant.xl else {})
+    full = XL_SHAPES if variant.xl else {}
+    return CONFIG_DEFAULTS | (tiny if scale == "tiny" else full)
 
 
-def vae_shapes(scale: Scale) -> dict[str, Any]:
+def vae_config_sizes(scale: Scale) -> dict[str, Any]:
     """The configuration of an Oobleck VAE: hop 1920, 64 latent channels, 48 kHz stereo."""
     return {
         "audio_channels": 2,
@@ -147,26 +147,26 @@ def vae_shapes(scale: Scale) -> dict[str, Any]:
 
 
 def build_vae(scale: Scale) -> nn.Module:
-    """The VAE of `vae_shapes`, with weight norms as checkpoints have them."""
+    """The VAE of `vae_config_sizes`, with weight norms as checkpoints have them."""
     from diffusers import AutoencoderOobleck
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # the stored keys are those of the old weight_norm
-        return AutoencoderOobleck(**vae_shapes(scale))  # type: ignore[no-any-return]
+        return AutoencoderOobleck(**vae_config_sizes(scale))  # type: ignore[no-any-return]
 
 
-def vae_checkpoint(scale: Scale) -> Checkpoint:
-    """The VAE of `vae_shapes`."""
-    config = {"_class_name": "AutoencoderOobleck", **vae_shapes(scale)}
-    return Checkpoint(config, lambda: build_vae(scale), DTYPES[scale], stem="diffusion_pytorch_model")
+def vae_checkpoint(scale: Scale) -> SyntheticCheckpoint:
+    """The VAE of `vae_config_sizes`."""
+    config = {"_class_name": "AutoencoderOobleck", **vae_config_sizes(scale)}
+    return SyntheticCheckpoint(config, lambda: build_vae(scale), DTYPES[scale], stem="diffusion_pytorch_model")
 
 
 def write_vae(folder: Path, scale: Scale, seed: int = 0) -> None:
-    """Write the VAE of `vae_shapes`; see `write_model` for the weights."""
+    """Write the VAE of `vae_config_sizes`; see `write_model` for the weights."""
     vae_checkpoint(scale).write(folder, seed)
 
 
-def text_checkpoint(scale: Scale, vocabulary: int) -> Checkpoint:
+def text_encoder_checkpoint(scale: Scale, vocabulary: int) -> SyntheticCheckpoint:
     """A Qwen3 text encoder whose tokenizer has *vocabulary* entries."""
     from transformers import Qwen3Config, Qwen3Model
 
@@ -183,11 +183,11 @@ def text_checkpoint(scale: Scale, vocabulary: int) -> Checkpoint:
         "transformers_version": "4.57.6",
         **TEXT_CONFIGS[scale],
     }
-    return Checkpoint(config, lambda: Qwen3Model(Qwen3Config(**config)), DTYPES[scale])
+    return SyntheticCheckpoint(config, lambda: Qwen3Model(Qwen3Config(**config)), DTYPES[scale])
 
 
 def write_text_encoder(folder: Path, scale: Scale, seed: int = 0) -> None:
     """Write a Qwen3 text encoder with its tokenizer; see `write_model` for the weights."""
     tokenizer = build_text_tokenizer(scale)
     save_tokenizer(tokenizer, folder)
-    text_checkpoint(scale, tokenizer.get_vocab_size()).write(folder, seed)
+    text_encoder_checkpoint(scale, tokenizer.get_vocab_size()).write(folder, seed)

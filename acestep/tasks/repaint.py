@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from acestep.constants import DURATION_MAX_S, HOP_SAMPLES, LATENT_RATE, SAMPLE_RATE
-from acestep.sampling.noise import noised
+from acestep.sampling.noise import add_noise
 
 REPAINT_MODES: Final = ("conservative", "balanced", "aggressive")
 CHUNK_MASK_MODES: Final = ("auto", "explicit")
@@ -139,7 +139,7 @@ class RepaintInjection:
 
     def inject(self, state: Tensor, noise: Tensor, time: float) -> Tensor:
         """*state* inside the mask; outside it the source, noised to flow *time*."""
-        return torch.where(self.mask.unsqueeze(-1), state, noised(self.clean, noise, time))
+        return torch.where(self.mask.unsqueeze(-1), state, add_noise(self.clean, noise, time))
 
     def blend(self, latents: Tensor) -> Tensor:
         """Final *latents* inside the mask, the source outside, with a crossfade between them."""

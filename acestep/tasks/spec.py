@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from acestep.checkpoints.variants import Family
+from acestep.checkpoints.variants import ModelVariant
 from acestep.constants import DURATION_MAX_S, INSTRUCTION_TEXT2MUSIC
 from acestep.tasks.repaint import CHUNK_MASK_MODES, REPAINT_MODES, BlendSettings, RepaintRegion
 from acestep.tasks.task_types import COMPLETE, COVER, REGION_TASKS, TASKS, TEXT2MUSIC, TRACK_TASKS, TRACKS
@@ -86,16 +86,16 @@ class TaskSpec:
         elif self.src_audio is not None and self.has_codes:
             raise ValueError(f"src_audio is {self.src_audio!r}, and there are audio_codes too; give one source.")
 
-    def check_family(self, family: Family) -> None:
-        """Check that models of *family* were trained for the task.
+    def check_variant(self, variant: ModelVariant) -> None:
+        """Check that models of *variant* were trained for the task.
 
         Raises:
             ValueError: they were not.
         """
-        if self.task_type not in family.tasks:
+        if self.task_type not in variant.tasks:
             raise ValueError(
-                f"task_type is {self.task_type!r}, which a {family.name} model was not trained for; it knows "
-                f"{', '.join(family.tasks)}. Load a base model."
+                f"task_type is {self.task_type!r}, which a {variant.name} model was not trained for; it knows "
+                f"{', '.join(variant.tasks)}. Load a base model."
             )
 
     @property

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from acestep.checkpoints.config_checks import check_kinds, exactly
-from acestep.checkpoints.config_rules import check_qwen3
-from acestep.checkpoints.files import damage, read_config, read_json, read_shapes, read_tensors
-from acestep.checkpoints.folders import CheckpointError, build_empty, fill
+from acestep.checkpoints.config_checks import check_values, equal_to
+from acestep.checkpoints.config_schemas import check_qwen3_config
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.files import as_checkpoint_error, read_config, read_json, read_shapes, read_tensors
+from acestep.checkpoints.load import build_on_meta, load_tensors
 from acestep.checkpoints.tokenizer_files import read_tokenizer
 from acestep.constants import MAX_CAPTION_TOKENS, MAX_LYRIC_TOKENS
 
@@ -49,12 +50,12 @@ def load_text_encoder(folder: Path, *, device: str, dtype: torch.dtype) -> tuple
     from transformers import Qwen3Config, Qwen3Model
 
     config, source = read_config(folder), folder / "config.json"
-    check_kinds(config, {"model_type": exactly("qwen3")}, source)
+    check_values(config, {"model_type": equal_to("qwen3")}, source)
     shapes = {key.removeprefix("model."): shape for key, shape in read_shapes(folder).items()}
-    checked = check_qwen3(config, shapes, source)
-    encoder: Any = build_empty(lambda: Qwen3Model(Qwen3Config(**checked)))
+    checked = check_qwen3_config(config, shapes, source)
+    encoder: Any = build_on_meta(lambda: Qwen3Model(Qwen3Config(**checked)))
     tensors = {key.removeprefix("model."): tensor for key, tensor in read_tensors(folder).items()}
-    fill(encoder, tensors, folder, device=device, dtype=dtype)
+    load_tensors(encoder, tensors, folder, device=device, dtype=dtype)
     separate = folder.parent / "tokenizer"
     tokenizer_folder = separate if folder.name == "text_encoder" and separate.is_dir() else folder
     return encoder, _load_tokenizer(tokenizer_folder, encoder.config)
@@ -72,7 +73,7 @@ def _load_tokenizer(folder: Path, config: Any) -> Any:
     read_tokenizer(folder)
     if (folder / "tokenizer_config.json").exists():
         read_json(folder / "tokenizer_config.json")
-    with damage(path, f"Download the tokenizer in {folder} again."):
+    with as_checkpoint_error(path, f"Download the tokenizer in {folder} again."):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
         largest = max(tokenizer.get_vocab().values(), default=-1)
     if tokenizer.pad_token_id is None:

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Final
 
 from acestep.constants import FRAMES_PER_CODE, HOP_SAMPLES, MAX_CAPTION_TOKENS
-from acestep.dit.denoiser import diffusion_bytes
+from acestep.dit.denoiser import denoiser_peak_bytes
 from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory, release
 from acestep.synthesizer import ENCODE_FRAMES, Synthesizer
 from acestep.timing.clock import Clock
-from acestep.vae.oobleck import encoder_chains
-from acestep.vae.tiling import peak_elements
+from acestep.vae.oobleck import encoder_stacks
+from acestep.vae.tiling import peak_activation_elements
 
 TRANSFER: Final = "transfer"
 """The stage of moving weights to the device."""
@@ -94,16 +94,16 @@ class StageRunner:
 
     def encode_bytes(self, samples: int) -> int:
         """About what encoding a waveform of *samples* needs."""
-        chains = encoder_chains(self._models.vae.encoder)
+        chains = encoder_stacks(self._models.vae.encoder)
         frames = min(ENCODE_FRAMES, samples // HOP_SAMPLES)
-        return self._itemsize * peak_elements(chains, 1, (0, frames), samples, self._models.device)
+        return self._itemsize * peak_activation_elements(chains, 1, (0, frames), samples, self._models.device)
 
     def diffusion_bytes(self, rows: int, frames: int, tokens: int) -> int:
         """About what diffusing *rows* of *frames* under a condition of *tokens* needs."""
         network = self._models.model.decoder
         channels = int(self._models.model.config["audio_acoustic_hidden_dim"])
         states = _STATES * rows * frames * channels * self._itemsize
-        return states + diffusion_bytes(network, rows, frames, tokens, self._models.device, self._itemsize)
+        return states + denoiser_peak_bytes(network, rows, frames, tokens, self._models.device, self._itemsize)
 
     @property
     def _itemsize(self) -> int:

@@ -1,7 +1,8 @@
 """Latents to waveforms within the memory that there is: whole, else in windows, else on the processor.
 
-The ways are the rungs of a ladder. The first whose need is known to fit is tried, and what runs out of memory all the
-same is followed by the next one. Windows join exactly: each is decoded with all that its ends depend on.
+Decode strategies are tried in order: whole, tiled with smaller and smaller tiles, on the CPU. The first whose estimated
+memory fits is used; if it runs out of memory, the next one is tried. Tiles join exactly: each is decoded with its
+receptive field.
 """
 
 from __future__ import annotations
@@ -20,21 +21,21 @@ from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory
 from acestep.memory.limit import limit_is_active, outside_limit
 from acestep.memory.units import format_bytes
 from acestep.runtime.offload import copy_module
-from acestep.vae.oobleck import Activate, decoder_chains, snake
-from acestep.vae.tiling import Chain, needed, peak_elements, run_chains
+from acestep.vae.oobleck import SnakeFunction, decoder_stacks, snake
+from acestep.vae.tiling import ConvStack, input_range, peak_activation_elements, run_tiled
 from acestep.validation import whole
 
-WINDOWS: Final = (512, 384, 256, 128)
+TILE_FRAMES: Final = (512, 384, 256, 128)
 """Latent frames of a window, without the 9 beside it on either side: a narrower one would waste over 15 %."""
 FREE_SHARE: Final = 0.8
-"""Of the free memory that a rung may be expected to take up."""
+"""Of the free memory that a strategy may be expected to take up."""
 PINNED_VARIABLE: Final = "ACESTEP_VAE_DECODE_CHUNK_SIZE"
 ON_CPU_VARIABLE: Final = "ACESTEP_VAE_ON_CPU"
-Announce = Callable[[str], None]
+OnFallback = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Rung:
+class DecodeStrategy:
     """One way of decoding.
 
     Attributes:
@@ -55,17 +56,17 @@ class Rung:
 
 
 @dataclass
-class Decoding:
+class DecodeReport:
     """What was done.
 
     Attributes:
-        rung: the one that it was done on.
+        strategy: the one that it was done on.
         frames: latent frames that were decoded, those beside a window included.
         needed_frames: latent frames that there are.
         refused: what came before, and why it was not possible.
     """
 
-    rung: Rung
+    strategy: DecodeStrategy
     frames: int = 0
     needed_frames: int = 0
     refused: list[str] = field(default_factory=list)
@@ -74,9 +75,9 @@ class Decoding:
     def public(self) -> dict[str, Any]:
         """What a result tells under ``vae_decode``."""
         return {
-            "path": self.rung.path,
-            "items": self.rung.items,
-            "window_frames": self.rung.window,
+            "path": self.strategy.path,
+            "items": self.strategy.items,
+            "window_frames": self.strategy.window,
             "extra_work": self.frames / self.needed_frames - 1,
             "refused": self.refused,
         }
@@ -86,11 +87,11 @@ def decode(
     decoder: Any,
     latents: Tensor,
     *,
-    activate: Activate = snake,
+    activate: SnakeFunction = snake,
     tiled: bool = True,
     window: int | None = None,
-    announce: Announce | None = None,
-) -> tuple[Tensor, Decoding]:
+    announce: OnFallback | None = None,
+) -> tuple[Tensor, DecodeReport]:
     """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of *latents* ``[B, T, 64]``, and how they came about.
 
     Args:
@@ -99,34 +100,34 @@ def decode(
         activate: the activation, compiled or not.
         tiled: windows may be used; without them it is the whole or nothing.
         window: latent frames of the windows to use, for which ``$ACESTEP_VAE_DECODE_CHUNK_SIZE`` is another way.
-        announce: called with a sentence when a rung is tried that is not the first, which says why.
+        announce: called with a sentence when a strategy is tried that is not the first, which says why.
 
     Raises:
-        OutOfMemoryError: not even the last rung fits.
+        OutOfMemoryError: not even the last strategy fits.
         ValueError: *window* or a variable of the environment is not what it should be.
     """
     whole("window_frames", window, 1, DURATION_MAX_S * LATENT_RATE, or_none=True)
-    device, chains = str(latents.device), decoder_chains(decoder, activate)
+    device, chains = str(latents.device), decoder_stacks(decoder, activate)
     free = free_bytes(device)
     columns = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()
     batch, _, frames = columns.shape
-    ladder = list(rungs(batch, frames, device, tiled, window or pinned_window()))
+    ladder = list(decode_strategies(batch, frames, device, tiled, window or pinned_window()))
     refused: list[str] = []
-    for rung in ladder:
-        why = "" if rung is ladder[-1] else _misfit(chains, rung, columns, device)
+    for strategy in ladder:
+        why = "" if strategy is ladder[-1] else _misfit(chains, strategy, columns, device)
         if not why:
             if refused and announce:
-                announce(f"Decoding audio {rung}: {refused[-1]}")
-            decoding = Decoding(rung, refused=refused)
+                announce(f"DecodeReport audio {strategy}: {refused[-1]}")
+            decoding = DecodeReport(strategy, refused=refused)
             waveforms = _try(decoder, chains, columns, decoding)
             if waveforms is not None:
                 return waveforms, decoding
             why = "ran out of memory"
             release(device)
-        refused.append(f"{rung} {why}")
+        refused.append(f"{strategy} {why}")
     raise OutOfMemoryError(
         "vae_decode",
-        rung_bytes(chains, ladder[-1], frames, columns.element_size(), device),
+        decode_peak_bytes(chains, ladder[-1], frames, columns.element_size(), device),
         free,
         device,
         "Make shorter pieces"
@@ -135,25 +136,31 @@ def decode(
     )
 
 
-def rungs(batch: int, frames: int, device: str, tiled: bool, window: int | None) -> Iterator[Rung]:
+def decode_strategies(
+    batch: int, frames: int, device: str, tiled: bool, window: int | None
+) -> Iterator[DecodeStrategy]:
     """The ladder, from the top."""
     elsewhere = limit_is_active() or not device.startswith("cpu")
     if not (elsewhere and _flag(ON_CPU_VARIABLE)):
         items = batch
         while items and (window is None or window >= frames or not tiled):
-            yield Rung("whole", items, frames)
+            yield DecodeStrategy("whole", items, frames)
             items //= 2
         if tiled:
-            yield from [Rung("tiled", 1, each) for each in ([window] if window else WINDOWS) if each < frames]
+            yield from [
+                DecodeStrategy("tiled", 1, each) for each in ([window] if window else TILE_FRAMES) if each < frames
+            ]
     if elsewhere:
-        yield Rung("cpu", 1, min(window or WINDOWS[0], frames))
+        yield DecodeStrategy("cpu", 1, min(window or TILE_FRAMES[0], frames))
 
 
-def rung_bytes(chains: list[Chain], rung: Rung, frames: int, itemsize: int, device: str) -> int:
-    """About what decoding on *rung* takes up on *device* at the most."""
-    middle = (frames - rung.window) // 2 * HOP_SAMPLES
-    output = (middle, middle + rung.window * HOP_SAMPLES)
-    return itemsize * peak_elements(chains, rung.items, output, frames, device)
+def decode_peak_bytes(
+    chains: list[ConvStack], strategy: DecodeStrategy, frames: int, itemsize: int, device: str
+) -> int:
+    """About what decoding on *strategy* takes up on *device* at the most."""
+    middle = (frames - strategy.window) // 2 * HOP_SAMPLES
+    output = (middle, middle + strategy.window * HOP_SAMPLES)
+    return itemsize * peak_activation_elements(chains, strategy.items, output, frames, device)
 
 
 def pinned_window() -> int | None:
@@ -170,49 +177,49 @@ def pinned_window() -> int | None:
     return int(text)
 
 
-def _misfit(chains: list[Chain], rung: Rung, columns: Tensor, device: str) -> str:
-    """Why *rung* cannot be expected to fit; empty if it can."""
-    if rung.path == "cpu":
+def _misfit(chains: list[ConvStack], strategy: DecodeStrategy, columns: Tensor, device: str) -> str:
+    """Why *strategy* cannot be expected to fit; empty if it can."""
+    if strategy.path == "cpu":
         return ""
-    need = rung_bytes(chains, rung, columns.shape[-1], columns.element_size(), device)
+    need = decode_peak_bytes(chains, strategy, columns.shape[-1], columns.element_size(), device)
     free = free_bytes(device)
     if need <= FREE_SHARE * free:
         return ""
     return f"would take about {format_bytes(need)}, over {FREE_SHARE:.0%} of the {format_bytes(free)} that are free"
 
 
-def _try(decoder: Any, chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor | None:
+def _try(decoder: Any, chains: list[ConvStack], columns: Tensor, decoding: DecodeReport) -> Tensor | None:
     """The waveforms; None if memory runs out."""
     try:
-        if decoding.rung.path != "cpu":
+        if decoding.strategy.path != "cpu":
             return _run(chains, columns, decoding)
         with outside_limit():
             host = _host(columns)
             there = copy_module(decoder, host, torch.float32)
-            return _run(decoder_chains(there), columns.to(host, torch.float32), decoding)
+            return _run(decoder_stacks(there), columns.to(host, torch.float32), decoding)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return None
 
 
-def _run(chains: list[Chain], columns: Tensor, decoding: Decoding) -> Tensor:
+def _run(chains: list[ConvStack], columns: Tensor, decoding: DecodeReport) -> Tensor:
     """Decode window by window."""
     batch, _, frames = columns.shape
-    rung = decoding.rung
+    strategy = decoding.strategy
     with outside_limit():
         waveforms = torch.empty(batch, chains[-1].out_channels, frames * HOP_SAMPLES, device=_host(columns))
-    count = -(-frames // rung.window)
+    count = -(-frames // strategy.window)
     edges = [frames * index // count for index in range(count + 1)]
     decoding.frames, decoding.needed_frames = 0, batch * frames
-    for item in range(0, batch, rung.items):
-        items = slice(item, item + rung.items)
+    for item in range(0, batch, strategy.items):
+        items = slice(item, item + strategy.items)
         for start, end in pairwise(edges):
             output = (start * HOP_SAMPLES, end * HOP_SAMPLES)
-            first, last = needed(chains, output, frames)
+            first, last = input_range(chains, output, frames)
             part = columns[items, :, first:last]
             decoding.frames += len(part) * (last - first)
-            waveforms[items, :, slice(*output)] = run_chains(chains, part, output, frames)
+            waveforms[items, :, slice(*output)] = run_tiled(chains, part, output, frames)
     return waveforms
 
 

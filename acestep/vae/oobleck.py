@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv1d
 
-from acestep.vae.tiling import Chain, Operation, Span, padded
+from acestep.vae.tiling import ConvStack, Operation, Span, zero_padded
 
 FEW_CHANNELS: Final = 8
 """With so many or fewer, in or out, a convolution on a processor is faster as a sum of products by rows."""
 
 
-Activate = Callable[[Tensor, Tensor, Tensor], Tensor]
+SnakeFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def snake(x: Tensor, alpha: Tensor, share: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def snake(x: Tensor, alpha: Tensor, share: Tensor) -> Tensor:
 class Snake:
     """An activation with parameters a and b for every channel: `snake` with e^a, and 1 / (e^b + 1e-9)."""
 
-    def __init__(self, module: Any, activate: Activate) -> None:
+    def __init__(self, module: Any, activate: SnakeFunction) -> None:
         self._activate = activate
         self._alpha = module.alpha.exp()
         self._share = (module.beta.exp() + 1e-9).reciprocal()
@@ -45,7 +45,7 @@ class Snake:
         return output
 
     def __call__(self, x: Tensor, _output: Span = (0, 0), _zeros: tuple[int, int] = (0, 0), /) -> Tensor:
-        """Activate *x* ``[B, C, n]``."""
+        """SnakeFunction *x* ``[B, C, n]``."""
         return self._activate(x, self._alpha, self._share)
 
 
@@ -69,7 +69,7 @@ class Convolution:
 
     def __call__(self, x: Tensor, _output: Span, zeros: tuple[int, int], /) -> Tensor:
         """Convolve *x* ``[B, C, n]``."""
-        module, x = self._module, padded(x, zeros)
+        module, x = self._module, zero_padded(x, zeros)
         if self._thin and x.device.type == "cpu":
             return self._as_products(x)
         return conv1d(x, module.weight, module.bias, self._stride, 0, self._dilation)
@@ -90,7 +90,7 @@ class Convolution:
 class Residual:
     """A residual unit: two activations and two convolutions, the second of them a product, added to the input."""
 
-    def __init__(self, module: Any, activate: Activate) -> None:
+    def __init__(self, module: Any, activate: SnakeFunction) -> None:
         self._first, self._second = Snake(module.snake1, activate), Snake(module.snake2, activate)
         self._wide, self._narrow = Convolution(module.conv1), module.conv2
 
@@ -134,7 +134,7 @@ class Upsampling:
 
     def __call__(self, x: Tensor, output: Span, zeros: tuple[int, int], /) -> Tensor:
         """Convolve *x* ``[B, C, n]``."""
-        x = padded(x, zeros)
+        x = zero_padded(x, zeros)
         first = output[0] + self._padding - self._stretch(output[0]) * self._stride
         inside = slice(first, first + output[1] - output[0])
         if self._thin and x.device.type == "cpu":
@@ -160,10 +160,10 @@ class Upsampling:
         return int((place + self._padding) // self._stride)
 
 
-def decoder_chains(decoder: Any, activate: Activate = snake) -> list[Chain]:
+def decoder_stacks(decoder: Any, activate: SnakeFunction = snake) -> list[ConvStack]:
     """What makes waveforms ``[B, 2, 1920·T]`` of latents ``[B, 64, T]``: an `OobleckDecoder` without weight norm."""
     first, last = decoder.conv1, decoder.conv2
-    chains = [Chain([Convolution(first)], first.in_channels, first.out_channels, first.out_channels)]
+    chains = [ConvStack([Convolution(first)], first.in_channels, first.out_channels, first.out_channels)]
     for block in decoder.block:
         inputs, outputs = block.conv_t1.in_channels, block.conv_t1.out_channels
         operations: list[Operation] = [
@@ -173,13 +173,13 @@ def decoder_chains(decoder: Any, activate: Activate = snake) -> list[Chain]:
         ]
         if block is decoder.block[-1]:
             operations += [Snake(decoder.snake1, activate), Convolution(last)]
-            chains.append(Chain(operations, inputs, outputs, last.out_channels))
+            chains.append(ConvStack(operations, inputs, outputs, last.out_channels))
         else:
-            chains.append(Chain(operations, inputs, outputs, outputs))
+            chains.append(ConvStack(operations, inputs, outputs, outputs))
     return chains
 
 
-def encoder_chains(encoder: Any, activate: Activate = snake) -> list[Chain]:
+def encoder_stacks(encoder: Any, activate: SnakeFunction = snake) -> list[ConvStack]:
     """What makes means and scales ``[B, 128, T]`` of waveforms: an `OobleckEncoder` without weight norm."""
     first, last = encoder.conv1, encoder.conv2
     chains = []
@@ -191,17 +191,17 @@ def encoder_chains(encoder: Any, activate: Activate = snake) -> list[Chain]:
             Convolution(block.conv1),
         ]
         if block is encoder.block[0]:
-            chains.append(Chain([Convolution(first), *operations], first.in_channels, channels, outputs))
+            chains.append(ConvStack([Convolution(first), *operations], first.in_channels, channels, outputs))
         else:
-            chains.append(Chain(operations, channels, channels, outputs))
+            chains.append(ConvStack(operations, channels, channels, outputs))
     final: list[Operation] = [Snake(encoder.snake1, activate), Convolution(last)]
-    return [*chains, Chain(final, last.in_channels, last.in_channels, last.out_channels)]
+    return [*chains, ConvStack(final, last.in_channels, last.in_channels, last.out_channels)]
 
 
-def lay_out(module: Any) -> None:
+def store_for_upsampling(module: Any) -> None:
     """Store the weight of a transposed convolution so that `Upsampling` needs no copy of it."""
     module.weight.data = module.weight.detach().transpose(1, 2).contiguous().transpose(1, 2)
 
 
-def _residuals(block: Any, activate: Activate) -> list[Operation]:
+def _residuals(block: Any, activate: SnakeFunction) -> list[Operation]:
     return [Residual(unit, activate) for unit in (block.res_unit1, block.res_unit2, block.res_unit3)]

@@ -41,7 +41,7 @@ class Operation(Protocol):
         """The part *output* of all outputs, from what it needs: *x*, and so many *zeros* before and behind it."""
 
 
-class Chain:
+class ConvStack:
     """Operations one after another.
 
     Attributes:
@@ -83,12 +83,12 @@ class Chain:
         return spans
 
 
-def run_chains(chains: Sequence[Chain], x: Tensor, output: Span, places: int) -> Tensor:
+def run_tiled(chains: Sequence[ConvStack], x: Tensor, output: Span, places: int) -> Tensor:
     """The part *output* of what *chains* make of an input of *places*.
 
     Args:
         chains: each is run over stretches of its output, and its output joined.
-        x: what `needed` says, ``[B, C, n]``.
+        x: what `input_range` says, ``[B, C, n]``.
         output: places of the last chain's output.
         places: of the whole input.
     """
@@ -106,13 +106,13 @@ def run_chains(chains: Sequence[Chain], x: Tensor, output: Span, places: int) ->
     return x
 
 
-def needed(chains: Sequence[Chain], output: Span, places: int) -> Span:
+def input_range(chains: Sequence[ConvStack], output: Span, places: int) -> Span:
     """The part of an input of *places* that *output* of the last chain is made of."""
     return _needs(chains, output, places)[0][0]
 
 
-def peak_elements(chains: Sequence[Chain], batch: int, output: Span, places: int, device: str) -> int:
-    """About how many numbers there are at once, at the most, when `run_chains` makes *output* for *batch* items."""
+def peak_activation_elements(chains: Sequence[ConvStack], batch: int, output: Span, places: int, device: str) -> int:
+    """About how many numbers there are at once, at the most, when `run_tiled` makes *output* for *batch* items."""
     spans, _ = _needs(chains, output, places)
     most = 0
     for chain, given, made in zip(chains, spans, spans[1:], strict=False):
@@ -122,12 +122,12 @@ def peak_elements(chains: Sequence[Chain], batch: int, output: Span, places: int
     return batch * most
 
 
-def _step(chain: Chain, batch: int, kind: str) -> int:
+def _step(chain: ConvStack, batch: int, kind: str) -> int:
     """Places of a stretch of *chain*'s output."""
     return max(LEAST_PLACES, STRETCH_ELEMENTS.get(kind, STRETCH_ELEMENTS["cpu"]) // (chain.channels * batch))
 
 
-def _needs(chains: Sequence[Chain], output: Span, places: int) -> tuple[list[Span], list[int]]:
+def _needs(chains: Sequence[ConvStack], output: Span, places: int) -> tuple[list[Span], list[int]]:
     lengths = [places]
     for chain in chains[:-1]:
         lengths.append(chain.length(lengths[-1]))
@@ -137,6 +137,6 @@ def _needs(chains: Sequence[Chain], output: Span, places: int) -> tuple[list[Spa
     return spans, lengths
 
 
-def padded(x: Tensor, zeros: tuple[int, int]) -> Tensor:
+def zero_padded(x: Tensor, zeros: tuple[int, int]) -> Tensor:
     """*x* with so many *zeros* before and behind it."""
     return pad(x, zeros) if any(zeros) else x

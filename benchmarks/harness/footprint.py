@@ -99,7 +99,7 @@ def open_models(asked: Asked) -> Any:
     options = require("acestep.runtime.load_options", "LoadOptions")(
         "meta", torch.bfloat16, "sdpa", False, asked.quantization, asked.offload, asked.offload_dit
     )
-    family = require("acestep.checkpoints.variants", "family_named")(asked.family)
+    family = require("acestep.checkpoints.variants", "variant_named")(asked.family)
     return require("acestep.gpu.meta_models", "build_meta_models")(family, options, asked.scale)
 
 
@@ -116,7 +116,7 @@ def _stages(asked: Asked, models: Any, run: _Run) -> None:
         return
     condition = states.expand(asked.batch, *states.shape[1:])
     context = torch.empty(asked.batch, frames, 2 * LATENT_CHANNELS, device="meta", dtype=models.dtype)
-    schedule = models.family.schedule(min(asked.steps, EXECUTED), 3.0)
+    schedule = models.variant.schedule(min(asked.steps, EXECUTED), 3.0)
     sampler, correction = _sampling(models)
     seeds = range(asked.batch)
     latents = run(
@@ -135,9 +135,9 @@ def _stages(asked: Asked, models: Any, run: _Run) -> None:
 
 def _sampling(models: Any) -> tuple[Any, Any]:
     """How a generation samples unless it is told otherwise: guided where the family is, with the wavelet correction."""
-    sampler, correction = require("acestep.sampling.sample", "Sampler", "Correction")
+    sampler, correction = require("acestep.sampling.solver", "SolverSettings"), require("acestep.sampling.dcw", "DCW")
     guidance = require("acestep.sampling.guidance", "Guidance")
-    sampling = sampler(guidance=guidance(7.0)) if models.family.guided else sampler()
+    sampling = sampler(guidance=guidance(7.0)) if models.variant.guided else sampler()
     return sampling, correction("double", 0.05, 0.02)
 
 

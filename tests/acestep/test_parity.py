@@ -11,7 +11,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from acestep.handler import AceStepHandler
-from acestep.sampling.sample import Correction, sample, seeded_noise, turbo_schedule
+from acestep.sampling.dcw import DCW
+from acestep.sampling.noise import seeded_noise
+from acestep.sampling.sample import sample
+from acestep.sampling.schedules import turbo_schedule
 from acestep.timing.clock import Clock
 from tests.conftest import GOLDEN
 
@@ -102,7 +105,7 @@ def test_final_latents(golden_handler: AceStepHandler, name: str, call: str) -> 
     context = outputs[f"prepare_condition{'_hints' if call == 'lm_hints' else ''}.context_latents"]
     correction = None
     if arguments.get("dcw_enabled", True):
-        correction = Correction(arguments.get("dcw_mode", "double"), arguments.get("dcw_scaler", 0.05))
+        correction = DCW(arguments.get("dcw_mode", "double"), arguments.get("dcw_scaler", 0.05))
     schedule = turbo_schedule(arguments.get("infer_steps", 8), arguments.get("shift", 3.0), arguments.get("timesteps"))
     condition = outputs["encoder.encoder_hidden_states"]
     latents = golden_handler.diffuse(condition, context, arguments["seed"], schedule, correction)

@@ -14,7 +14,7 @@ import torch
 from safetensors import safe_open
 
 from acestep import synthetic
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.checkpoints.variants import XL_SHAPES
 from acestep.dit import model
 from acestep.handler import AceStepHandler
@@ -93,7 +93,7 @@ def test_other_families_on_demand(tmp_path: Path, capsys: pytest.CaptureFixture[
         config = json.loads((tmp_path / name / "config.json").read_text())
         assert config["is_turbo"] is False
         assert ("encoder_hidden_size" in config) is xl
-    with pytest.raises(ValueError, match="Unknown family 'huge': expected one of turbo, base, sft, xl-turbo"):
+    with pytest.raises(ValueError, match="Unknown variant 'huge': expected one of turbo, base, sft, xl-turbo"):
         write("tiny", tmp_path / "other", dits=["huge"])
 
 
@@ -102,26 +102,26 @@ def test_other_families_on_demand(tmp_path: Path, capsys: pytest.CaptureFixture[
     [("turbo", 677, 2_393_872_518), ("sft", 677, 2_393_872_518), ("xl-turbo", 829, 4_987_310_726)],
 )
 def test_full_shapes_follow_from_the_configuration(name: str, keys: int, parameters: int) -> None:
-    from acestep.checkpoints.folders import build_empty
-    from acestep.checkpoints.variants import family_named, family_of
+    from acestep.checkpoints.load import build_on_meta
+    from acestep.checkpoints.variants import variant_named, variant_of
     from acestep.dit.model import AceStepModel
-    from acestep.synthetic.synthesizer import model_shapes
+    from acestep.synthetic.synthesizer import dit_config_sizes
 
-    family = family_named(name)
-    shapes = model_shapes("full", family)
-    assert family_of(shapes | {"is_turbo": family.turbo}, Path(family.folder)) == family
-    model = build_empty(lambda: AceStepModel(shapes, family))
+    variant = variant_named(name)
+    shapes = dit_config_sizes("full", variant)
+    assert variant_of(shapes | {"is_turbo": variant.turbo}, Path(variant.folder)) == variant
+    model = build_on_meta(lambda: AceStepModel(shapes, variant))
     assert len(model.state_dict()) == keys
     assert sum(parameter.numel() for parameter in model.parameters()) == parameters
 
 
 def test_full_has_the_released_shapes() -> None:
-    from acestep.checkpoints.folders import build_empty
     from acestep.checkpoints.key_map import original_key
-    from acestep.checkpoints.variants import Family
+    from acestep.checkpoints.load import build_on_meta
+    from acestep.checkpoints.variants import ModelVariant
     from acestep.dit.model import AceStepModel
 
-    model = build_empty(lambda: AceStepModel({"model_type": "acestep", "is_turbo": True}, Family("turbo")))
+    model = build_on_meta(lambda: AceStepModel({"model_type": "acestep", "is_turbo": True}, ModelVariant("turbo")))
     shapes = {original_key(key): list(tensor.shape) for key, tensor in model.state_dict().items()}
     assert len(shapes) == 677
     assert sum(parameter.numel() for parameter in model.parameters()) == 2_393_872_518
@@ -166,7 +166,7 @@ def _written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_default_of_the_model_gets_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     before = cached("tiny")
     assert cached("tiny") == before
-    monkeypatch.setitem(model.DEFAULTS, "rope_theta", 10_000)
+    monkeypatch.setitem(model.CONFIG_DEFAULTS, "rope_theta", 10_000)
     assert cached("tiny") != before
 
 

@@ -135,7 +135,7 @@ def test_every_stage_runs_alone(models, cell):
 def test_the_decoder_is_told_whether_to_tile(models, tiled):
     Stages().prepare(models, {"stage": "VAEDecode", "duration": 30, "tiled": tiled})()
 
-    assert models.synthesizer("turbo").decoding.rung.path == ("tiled" if tiled else "whole")
+    assert models.synthesizer("turbo").decoding.strategy.path == ("tiled" if tiled else "whole")
 
 
 @pytest.mark.parametrize(("window", "batch", "again"), [(0, 2, None), (128, 1, 0.12), (512, 2, 0.024)])
@@ -143,7 +143,7 @@ def test_a_batch_is_decoded_whole_or_in_windows_that_share_frames(models, window
     cell = {"stage": "VAEWindows", "duration": 30, "window": window, "batch": batch}
     sample = Stages().prepare(models, cell)()
 
-    assert models.synthesizer("turbo").decoding.rung.items == (1 if window else batch)
+    assert models.synthesizer("turbo").decoding.strategy.items == (1 if window else batch)
     assert sample.series.get("extra_work") == (again and pytest.approx(again))
 
 

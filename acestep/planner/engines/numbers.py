@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from acestep.checkpoints.finite import NotFinite, is_finite
 from acestep.planner import PlannerError
+from acestep.runtime.finite_outputs import NonFiniteOutputError, is_finite
 
 
 def check_best(best: Tensor) -> None:
@@ -18,4 +18,4 @@ def check_best(best: Tensor) -> None:
         PlannerError: one is not.
     """
     if not is_finite(best):
-        raise PlannerError(str(NotFinite("The planner")))
+        raise PlannerError(str(NonFiniteOutputError("The planner")))

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from acestep.checkpoints.folders import build_empty, fill
+from acestep.checkpoints.load import build_on_meta, load_tensors
 from acestep.memory.device import release
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.cache import Cache
@@ -221,12 +221,12 @@ def load_model(folder: Path, *, device: str, dtype: torch.dtype) -> PreTrainedMo
     config = read_architecture(folder)
     tensors = read_weights(folder, config)
     head = tensors.pop("lm_head.weight", None)
-    model: Any = build_empty(lambda: ARCHITECTURES[config.model_type](config))
+    model: Any = build_on_meta(lambda: ARCHITECTURES[config.model_type](config))
     layers = {key.removeprefix("model."): tensor for key, tensor in tensors.items()}
-    fill(model.model, layers, folder, device=device, dtype=dtype)
+    load_tensors(model.model, layers, folder, device=device, dtype=dtype)
     if head is None:
         model.lm_head.weight = model.model.embed_tokens.weight
     else:
-        fill(model.lm_head, {"weight": head}, folder, device=device, dtype=dtype)
+        load_tensors(model.lm_head, {"weight": head}, folder, device=device, dtype=dtype)
     found: PreTrainedModel = model.eval().requires_grad_(False)
     return found

@@ -8,10 +8,11 @@ from typing import Any, Final
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel, Qwen3ForCausalLM
 
-from acestep.checkpoints.config_checks import shown
-from acestep.checkpoints.config_rules import check_qwen3
+from acestep.checkpoints.config_checks import abbreviated
+from acestep.checkpoints.config_schemas import check_qwen3_config
+from acestep.checkpoints.errors import CheckpointError
 from acestep.checkpoints.files import read_config, read_shapes, read_tensors
-from acestep.checkpoints.folders import CheckpointError, build_empty, check_tensors
+from acestep.checkpoints.load import build_on_meta, check_keys_and_shapes
 from acestep.planner.vocabulary import Vocabulary
 
 ARCHITECTURES: Final[dict[str, type[PreTrainedModel]]] = {"qwen3": Qwen3ForCausalLM}
@@ -27,9 +28,9 @@ def read_architecture(folder: Path) -> PretrainedConfig:
     values: dict[str, Any] = read_config(folder)
     kind = values.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
-        raise CheckpointError(f"{folder}/config.json: model_type is {shown(kind)}, a planner's is 'qwen3'.")
+        raise CheckpointError(f"{folder}/config.json: model_type is {abbreviated(kind)}, a planner's is 'qwen3'.")
     shapes = {key.removeprefix("model."): shape for key, shape in read_shapes(folder).items()}
-    checked = check_qwen3(values, shapes, folder / "config.json")
+    checked = check_qwen3_config(values, shapes, folder / "config.json")
     found: PretrainedConfig = ARCHITECTURES[kind].config_class.from_dict(checked)  # type: ignore[union-attr]
     return found
 
@@ -44,11 +45,11 @@ def read_weights(folder: Path, config: PretrainedConfig) -> dict[str, Tensor]:
     """
     stored = read_tensors(folder)
     tensors = {key if key == "lm_head.weight" else f"model.{key.removeprefix('model.')}": stored[key] for key in stored}
-    expected = build_empty(lambda: ARCHITECTURES[config.model_type](config)).state_dict()
+    expected = build_on_meta(lambda: ARCHITECTURES[config.model_type](config)).state_dict()
     if config.tie_word_embeddings:
         for keys in (tensors, expected):
             keys.pop("lm_head.weight", None)
-    check_tensors(expected, tensors, folder)
+    check_keys_and_shapes(expected, tensors, folder)
     return tensors
 
 

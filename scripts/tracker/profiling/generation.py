@@ -66,7 +66,7 @@ class Generations:
 
     def steps(self, asked: int) -> int:
         """Steps that the model executes when it is asked for so many."""
-        most = self._session.dit.family.max_steps
+        most = self._session.dit.variant.max_steps
         return asked if most is None else min(asked, most)
 
     def asked(self, configuration: Configuration) -> Asked:

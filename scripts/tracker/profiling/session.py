@@ -187,10 +187,10 @@ def family_of(config_path: str) -> str:
     Raises:
         SetupError: it is none of the released ones.
     """
-    from acestep.checkpoints.variants import FOLDER_PREFIX, family_named
+    from acestep.checkpoints.variants import FOLDER_PREFIX, variant_named
 
     try:
-        return family_named(Path(config_path).name.removeprefix(FOLDER_PREFIX)).name
+        return variant_named(Path(config_path).name.removeprefix(FOLDER_PREFIX)).name
     except ValueError as error:
         raise SetupError(f"--config-path {config_path!r}: {error}") from error
 

@@ -34,7 +34,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _versus(arguments: argparse.Namespace) -> int:
-    from acestep.checkpoints.folders import CheckpointError
+    from acestep.checkpoints.errors import CheckpointError
     from scripts.tracker.versus.alternation import DisagreementError
 
     try:

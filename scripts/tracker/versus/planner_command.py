@@ -91,7 +91,7 @@ def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
 @contextmanager
 def _checkpoint(scale: str) -> Iterator[Path]:
     """The planner's folder of *scale*; the full one is written for this run, which takes less than a minute."""
-    from acestep.checkpoints.folders import CheckpointError
+    from acestep.checkpoints.errors import CheckpointError
     from acestep.synthetic import SCALES, cached
     from acestep.synthetic.planner import write_planner
     from scripts.tracker.progress import say

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from acestep.checkpoints.folders import component_folder
 from acestep.constants import DEFAULT_DIT, LATENT_CHANNELS, LATENT_RATE, VAE_FOLDER
-from acestep.dit.model import load_model, load_vae
+from acestep.dit.model import load_model
 from acestep.memory.device import free_bytes
 from acestep.synthesizer import Synthesizer
 from acestep.vae.decode import FREE_SHARE
+from acestep.vae.model import load_vae
 from scripts.tracker.versus.pipeline import open_pipeline
 from scripts.tracker.versus.sides import Line, Side
 

@@ -99,7 +99,7 @@ def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
 @contextmanager
 def _checkpoints(scale: str, parts: Collection[str], layers: int | None) -> Iterator[Path]:
     """The folder of the checkpoints of *scale*; of the full ones only what is raced is written, for this run."""
-    from acestep.checkpoints.folders import CheckpointError
+    from acestep.checkpoints.errors import CheckpointError
     from acestep.constants import DEFAULT_DIT, VAE_FOLDER
     from acestep.synthetic import SCALES, cached
     from acestep.synthetic.synthesizer import write_model, write_vae

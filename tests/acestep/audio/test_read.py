@@ -11,10 +11,11 @@ import soundfile
 import torch
 
 from acestep import synthesizer
-from acestep.audio.read import is_silent, read_audio, timbre_clip
+from acestep.audio.levels import is_silent
+from acestep.audio.read import read_audio, timbre_clip
 from acestep.handler import AceStepHandler
 from acestep.vae import tiling
-from acestep.vae.tiling import Chain
+from acestep.vae.tiling import ConvStack
 
 RATE = 48_000
 
@@ -107,11 +108,11 @@ def test_long_audio_is_encoded_in_windows(handler: AceStepHandler, monkeypatch: 
     noise = 0.1 * torch.randn(2, 2 * RATE + 500, generator=torch.Generator().manual_seed(0))
     widths: list[int] = []
 
-    def run_chains(chains: list[Chain], x: torch.Tensor, *rest: Any) -> torch.Tensor:
+    def run_tiled(chains: list[ConvStack], x: torch.Tensor, *rest: Any) -> torch.Tensor:
         widths.append(x.shape[-1])
-        return tiling.run_chains(chains, x, *rest)
+        return tiling.run_tiled(chains, x, *rest)
 
-    monkeypatch.setattr(synthesizer, "run_chains", run_chains)
+    monkeypatch.setattr(synthesizer, "run_tiled", run_tiled)
     whole = handler.encode_audio(noise)
     monkeypatch.setattr(synthesizer, "ENCODE_FRAMES", 20)
     windows = handler.encode_audio(noise)

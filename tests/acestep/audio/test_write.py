@@ -8,7 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from acestep.audio.write import AUDIO_FORMATS, MP3_BITRATES, fade, file_suffix, limit_peak, normalize, peaks_of, save
+from acestep.audio.levels import fade, item_peaks, limit_peak, normalize_peak
+from acestep.audio.write import AUDIO_FORMATS, MP3_BITRATES, file_suffix, save
 
 RATE = 48_000
 
@@ -69,15 +70,15 @@ def test_file_that_cannot_be_written(tone: torch.Tensor, tmp_path: Path) -> None
 
 def test_limit_peak_touches_only_what_clips(tone: torch.Tensor) -> None:
     waveforms = torch.stack([tone, 4 * tone])
-    limited = limit_peak(waveforms, peaks_of(waveforms))
+    limited = limit_peak(waveforms, item_peaks(waveforms))
     assert torch.equal(limited[0], tone)
     assert limited[1].abs().max() == pytest.approx(1.0)
 
 
 def test_normalize(tone: torch.Tensor) -> None:
-    assert normalize(tone, -1.0).abs().max() == pytest.approx(10 ** (-1 / 20))
+    assert normalize_peak(tone, -1.0).abs().max() == pytest.approx(10 ** (-1 / 20))
     silence = torch.zeros(2, 10)
-    assert torch.equal(normalize(silence, -1.0), silence)
+    assert torch.equal(normalize_peak(silence, -1.0), silence)
 
 
 def test_fades_are_linear_and_clipped_to_the_length() -> None:

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from acestep.checkpoints.errors import CheckpointError
 from acestep.checkpoints.files import read_config
-from acestep.checkpoints.folders import CheckpointError, checkpoints_root, component_folder
+from acestep.checkpoints.folders import checkpoints_root, component_folder
 from acestep.checkpoints.key_map import module_key, original_key
 from acestep.dit.model import load_model
 from acestep.handler import AceStepHandler

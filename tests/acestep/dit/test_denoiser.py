@@ -153,5 +153,5 @@ def test_the_need_is_known_before() -> None:
         latents, condition, context = inputs(batch, frames)
         with torch.inference_mode(), MemoryLimit(1 << 40) as limit:
             Denoiser(network, condition, context)(latents, torch.full((batch,), 0.5))
-        known = denoiser.diffusion_bytes(network, batch, frames, batch * CONDITION_TOKENS, "cpu", 4)
+        known = denoiser.denoiser_peak_bytes(network, batch, frames, batch * CONDITION_TOKENS, "cpu", 4)
         assert 0.6 * known < limit.peak_bytes < 1.4 * known

@@ -17,11 +17,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from acestep.checkpoints.errors import CheckpointError
 from acestep.checkpoints.files import read_config, read_json
-from acestep.checkpoints.folders import CheckpointError
-from acestep.dit.model import load_model, load_vae
+from acestep.dit.model import load_model
 from acestep.planner.engines.weights import read_architecture, read_weights
 from acestep.text.encoder import load_text_encoder
+from acestep.vae.model import load_vae
 from tests.acestep.hostile.conftest import MODEL, PLANNER, TEXT, VAE, change_config
 
 BILLION = 10**9

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 
-from acestep.checkpoints.files import damage, weight_files
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.files import as_checkpoint_error, weight_files
 from acestep.dit.model import load_model
 from acestep.planner.vocabulary import Vocabulary
 from acestep.text.encoder import load_text_encoder
@@ -227,7 +227,10 @@ def test_a_panic_is_damage_and_an_interrupt_is_not(tmp_path: Path) -> None:
     class Panic(BaseException):
         """As what libraries in Rust raise."""
 
-    with pytest.raises(CheckpointError, match=r"x is damaged: boom\. Download it again\."), damage(tmp_path / "x"):
+    with (
+        pytest.raises(CheckpointError, match=r"x is damaged: boom\. Download it again\."),
+        as_checkpoint_error(tmp_path / "x"),
+    ):
         raise Panic("boom")
-    with pytest.raises(KeyboardInterrupt), damage(tmp_path / "x"):
+    with pytest.raises(KeyboardInterrupt), as_checkpoint_error(tmp_path / "x"):
         raise KeyboardInterrupt

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from acestep.checkpoints import files
-from acestep.checkpoints.finite import first_not_finite, is_finite
 from acestep.llm_inference import LLMHandler
+from acestep.runtime.finite_outputs import first_nonfinite_stage, is_finite
 from tests.acestep.hostile.conftest import MODEL, PLANNER, TEXT, VAE, change_tensors
 from tests.conftest import load_handler
 
@@ -72,5 +72,5 @@ def test_what_is_finite() -> None:
         assert is_finite(torch.ones(3, dtype=dtype))
         assert not is_finite(torch.tensor([1, torch.inf], dtype=dtype))
     bad = torch.tensor([torch.nan])
-    assert first_not_finite({"a": None, "b": torch.zeros(2), "c": bad, "d": bad}) == "c"
-    assert first_not_finite({"a": None, "b": torch.zeros(2)}) is None
+    assert first_nonfinite_stage({"a": None, "b": torch.zeros(2), "c": bad, "d": bad}) == "c"
+    assert first_nonfinite_stage({"a": None, "b": torch.zeros(2)}) is None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.llm_inference import LLMHandler
 from acestep.planner.codes import CodeRange, format_codes, parse_codes
 from acestep.planner.vocabulary import Vocabulary

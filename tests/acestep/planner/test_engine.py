@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import Qwen3ForCausalLM
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.planner import PlannerError
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest
 from acestep.planner.engines.cache import Cache

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from acestep.checkpoints.folders import CheckpointError
+from acestep.checkpoints.errors import CheckpointError
 from acestep.planner import prompts
 from acestep.planner.vocabulary import Vocabulary
 

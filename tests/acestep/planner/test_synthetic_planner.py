@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, Qwen3ForCausalLM
 
 from acestep.planner.vocabulary import Vocabulary
 from acestep.synthetic import weights
-from acestep.synthetic.planner import ARCHITECTURES, Size, tensor_shapes, write_planner
+from acestep.synthetic.planner import ARCHITECTURES, PlannerSize, tensor_shapes, write_planner
 from acestep.synthetic.tokenizer import (
     build_full_tokenizer,
     build_text_tokenizer,
@@ -78,7 +78,7 @@ def test_transformers_reads_what_is_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["0.6B", "1.7B", "4B"])
-def test_a_tiny_planner_is_small_and_in_the_original_layout(planners: Path, size: Size) -> None:
+def test_a_tiny_planner_is_small_and_in_the_original_layout(planners: Path, size: PlannerSize) -> None:
     folder = planners / f"acestep-5Hz-lm-{size}"
     assert sum(file.stat().st_size for file in folder.iterdir()) < 2_000_000
     keys = load_file(folder / "model.safetensors").keys()
@@ -114,7 +114,7 @@ def test_a_large_planner_is_sharded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("size", "billions", "shards"), [("0.6B", 0.663, 1), ("1.7B", 1.854, 1), ("4B", 4.190, 2)])
-def test_full_shapes_are_the_released_ones(size: Size, billions: float, shards: int) -> None:
+def test_full_shapes_are_the_released_ones(size: PlannerSize, billions: float, shards: int) -> None:
     shapes = tensor_shapes(ARCHITECTURES["full", size], 217_204)
     parameters = sum(math.prod(shape) for shape in shapes.values())
     assert parameters == pytest.approx(billions * 1e9, rel=1e-3)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from acestep.audio import read
-from acestep.checkpoints.variants import FAMILIES, TURBO, family_named
+from acestep.checkpoints.variants import TURBO, VARIANTS, variant_named
 from acestep.handler import AceStepHandler
 from acestep.inference import GenerationConfig, GenerationParams, GenerationResult, generate_music
 from acestep.llm_inference import LLMHandler
@@ -43,7 +43,7 @@ def base() -> Iterator[AceStepHandler]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ACESTEP_CHECKPOINTS_DIR", str(cached("tiny", dits=[family.name for family in FAMILIES])))
+        patch.setenv("ACESTEP_CHECKPOINTS_DIR", str(cached("tiny", dits=[variant.name for variant in VARIANTS])))
         patch.setattr(handler, "encode_audio", remembered)
         patch.setattr(read, "TIMBRE_SAMPLES", RATE)
         status, ok = handler.initialize_service(None, "acestep-v15-base", device="cpu")
@@ -347,9 +347,9 @@ def test_a_turbo_model_repaints(handler: AceStepHandler, audio: dict[str, str]) 
     assert made["counts"]["dit_rows"] == 8
 
 
-def test_each_family_knows_its_tasks(handler: AceStepHandler, audio: dict[str, str]) -> None:
-    assert TURBO.tasks == family_named("xl-sft").tasks == SHARED_TASKS
-    assert family_named("xl-base").tasks == TASKS
+def test_each_variant_knows_its_tasks(handler: AceStepHandler, audio: dict[str, str]) -> None:
+    assert TURBO.tasks == variant_named("xl-sft").tasks == SHARED_TASKS
+    assert variant_named("xl-base").tasks == TASKS
     result = run(handler, task_type="extract", src_audio=audio["source"])
     assert result.error == (
         "task_type is 'extract', which a turbo model was not trained for; it knows text2music, cover, cover-nofsq, "

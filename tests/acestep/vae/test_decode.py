@@ -1,4 +1,4 @@
-"""The decode ladder: whole, in windows, on the CPU, with the same waveform on every rung and a word about each."""
+"""The decode ladder: whole, in windows, on the CPU, with the same waveform on every strategy and a word about each."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ from acestep.handler import AceStepHandler
 from acestep.memory.device import OutOfMemoryError
 from acestep.memory.limit import MemoryLimit
 from acestep.vae import decode
-from acestep.vae.decode import FREE_SHARE, WINDOWS, Decoding, Rung, rung_bytes, rungs
-from acestep.vae.oobleck import decoder_chains
+from acestep.vae.decode import (
+    FREE_SHARE,
+    TILE_FRAMES,
+    DecodeReport,
+    DecodeStrategy,
+    decode_peak_bytes,
+    decode_strategies,
+)
+from acestep.vae.oobleck import decoder_stacks
 
 MIB = 1 << 20
 FRAMES = 750
@@ -28,7 +35,7 @@ def whole(handler: AceStepHandler) -> Tensor:
     return handler.decode_latents(latents(2), tiled=False)
 
 
-def decoded(handler: AceStepHandler, mebibytes: float, batch: int = 2, **options: Any) -> tuple[Tensor, Decoding]:
+def decoded(handler: AceStepHandler, mebibytes: float, batch: int = 2, **options: Any) -> tuple[Tensor, DecodeReport]:
     """What decoding makes on a device with so much free memory."""
     given = latents(2)[:batch]
     with MemoryLimit(int(mebibytes * MIB)):
@@ -37,55 +44,55 @@ def decoded(handler: AceStepHandler, mebibytes: float, batch: int = 2, **options
     return waveforms, handler.decoding
 
 
-def enough_for(handler: AceStepHandler, rung: Rung) -> float:
-    """Mebibytes of free memory with which *rung* is the first that fits."""
-    need = rung_bytes(decoder_chains(handler.vae.decoder), rung, FRAMES, 4, "cpu")
+def enough_for(handler: AceStepHandler, strategy: DecodeStrategy) -> float:
+    """Mebibytes of free memory with which *strategy* is the first that fits."""
+    need = decode_peak_bytes(decoder_stacks(handler.vae.decoder), strategy, FRAMES, 4, "cpu")
     return 1.05 * need / FREE_SHARE / MIB
 
 
 @pytest.mark.parametrize(
-    "rung",
+    "strategy",
     [
-        Rung("whole", 2, FRAMES),
-        Rung("whole", 1, FRAMES),
-        Rung("tiled", 1, 512),
-        Rung("tiled", 1, 256),
-        Rung("tiled", 1, 128),
-        Rung("cpu", 1, 512),
+        DecodeStrategy("whole", 2, FRAMES),
+        DecodeStrategy("whole", 1, FRAMES),
+        DecodeStrategy("tiled", 1, 512),
+        DecodeStrategy("tiled", 1, 256),
+        DecodeStrategy("tiled", 1, 128),
+        DecodeStrategy("cpu", 1, 512),
     ],
 )
-def test_the_first_rung_that_fits_is_taken(handler: AceStepHandler, whole: Tensor, rung: Rung) -> None:
-    mebibytes = 1.0 if rung.path == "cpu" else enough_for(handler, rung)
+def test_the_first_rung_that_fits_is_taken(handler: AceStepHandler, whole: Tensor, strategy: DecodeStrategy) -> None:
+    mebibytes = 1.0 if strategy.path == "cpu" else enough_for(handler, strategy)
     said: list[str] = []
     waveforms, how = decoded(handler, mebibytes, announce=said.append)
-    assert how.rung == rung
+    assert how.strategy == strategy
     torch.testing.assert_close(waveforms, whole, atol=1e-5, rtol=0)
-    ladder = list(rungs(2, FRAMES, "cuda", True, None))
-    assert len(how.refused) == ladder.index(rung)
+    ladder = list(decode_strategies(2, FRAMES, "cuda", True, None))
+    assert len(how.refused) == ladder.index(strategy)
     assert all(why.startswith(str(above)) for why, above in zip(how.refused, ladder, strict=False))
-    if rung != ladder[0]:
-        assert said[-1] == f"Decoding audio {rung}: {how.refused[-1]}"
+    if strategy != ladder[0]:
+        assert said[-1] == f"DecodeReport audio {strategy}: {how.refused[-1]}"
         assert "over 80% of the" in how.refused[0]
 
 
 def test_what_was_expected_to_fit_and_does_not_is_followed_by_the_next_rung(
     handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mebibytes = enough_for(handler, Rung("tiled", 1, 128)) * FREE_SHARE * 1.1
-    monkeypatch.setattr(decode, "peak_elements", lambda *_: 0)
+    mebibytes = enough_for(handler, DecodeStrategy("tiled", 1, 128)) * FREE_SHARE * 1.1
+    monkeypatch.setattr(decode, "peak_activation_elements", lambda *_: 0)
     said: list[str] = []
     waveforms, how = decoded(handler, mebibytes, announce=said.append)
-    assert how.rung == Rung("tiled", 1, 128)
+    assert how.strategy == DecodeStrategy("tiled", 1, 128)
     assert how.refused[-1] == "in windows of 256 frames ran out of memory"
     assert len(said) == len(how.refused) == 5
     torch.testing.assert_close(waveforms, whole, atol=1e-5, rtol=0)
 
 
 def test_windows_waste_little_of_240_seconds(handler: AceStepHandler) -> None:
-    for window in (WINDOWS[0], WINDOWS[-1]):
+    for window in (TILE_FRAMES[0], TILE_FRAMES[-1]):
         handler.decode_latents(latents(1, 6000), window_frames=window)
         assert handler.decoding is not None
-        assert handler.decoding.rung == Rung("tiled", 1, window)
+        assert handler.decoding.strategy == DecodeStrategy("tiled", 1, window)
         assert 0 < handler.decoding.public["extra_work"] <= 0.15
 
 
@@ -98,7 +105,7 @@ def test_a_batch_decodes_together_on_the_whole_rung_and_alike(handler: AceStepHa
 def test_without_windows_it_is_the_whole_or_the_cpu(handler: AceStepHandler) -> None:
     _, how = decoded(handler, 20, batch=1, tiled=False)
     assert [why.split(" would")[0] for why in how.refused] == ["whole"]
-    assert how.rung.path == "cpu"
+    assert how.strategy.path == "cpu"
 
 
 def test_a_window_can_be_pinned(handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +136,7 @@ def test_so_is_one_that_a_caller_gives(handler: AceStepHandler, window: Any) -> 
 
 def test_the_cpu_can_be_asked_for(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACESTEP_VAE_ON_CPU", "1")
-    assert decoded(handler, 1000)[1].rung.path == "cpu"
+    assert decoded(handler, 1000)[1].strategy.path == "cpu"
     monkeypatch.setenv("ACESTEP_VAE_ON_CPU", "perhaps")
     with pytest.raises(ValueError, match=r"ACESTEP_VAE_ON_CPU is 'perhaps', expected 1 or 0"):
         decoded(handler, 1000)
@@ -154,17 +161,17 @@ def test_an_error_that_is_not_of_memory_leaves_the_ladder(
     def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(decode, "run_chains", fail)
+    monkeypatch.setattr(decode, "run_tiled", fail)
     with pytest.raises(ZeroDivisionError):
         handler.decode_latents(latents())
 
 
 def test_the_need_of_every_rung_is_known_before(handler: AceStepHandler) -> None:
-    chains = decoder_chains(handler.vae.decoder)
+    chains = decoder_stacks(handler.vae.decoder)
     for batch, frames, window in ((1, 750, None), (2, 750, None), (1, 3000, None), (1, 3000, 256)):
         given = latents(batch, frames)
         with MemoryLimit(1 << 40) as limit:
             handler.decode_latents(given, window_frames=window)
         assert handler.decoding is not None
-        known = rung_bytes(chains, handler.decoding.rung, frames, 4, "cpu")
+        known = decode_peak_bytes(chains, handler.decoding.strategy, frames, 4, "cpu")
         assert 0.8 * known < limit.peak_bytes < 1.2 * known

@@ -16,8 +16,8 @@ from torch.nn.utils import remove_weight_norm
 from acestep.memory.limit import MemoryLimit
 from acestep.synthetic.synthesizer import VAE_CONFIGS
 from acestep.vae import tiling
-from acestep.vae.oobleck import Upsampling, decoder_chains, encoder_chains, lay_out
-from acestep.vae.tiling import needed, peak_elements, run_chains
+from acestep.vae.oobleck import Upsampling, decoder_stacks, encoder_stacks, store_for_upsampling
+from acestep.vae.tiling import input_range, peak_activation_elements, run_tiled
 
 FRAMES = 40
 HOP = 24
@@ -57,7 +57,7 @@ def _short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(chains: list[Any], x: Tensor, output: tuple[int, int]) -> Tensor:
     """The part *output* from nothing but what it needs of *x*."""
     places = x.shape[-1]
-    return run_chains(chains, x[..., slice(*needed(chains, output, places))], output, places)
+    return run_tiled(chains, x[..., slice(*input_range(chains, output, places))], output, places)
 
 
 def random(*shape: int) -> Tensor:
@@ -68,9 +68,9 @@ def random(*shape: int) -> Tensor:
 def test_both_networks_are_those_of_diffusers(batch: int) -> None:
     latents, waveform = random(batch, 12, FRAMES), random(batch, 2, HOP * FRAMES + 11)
     with torch.inference_mode():
-        decoded = run(decoder_chains(SMALL.decoder), latents, (0, HOP * FRAMES))
+        decoded = run(decoder_stacks(SMALL.decoder), latents, (0, HOP * FRAMES))
         torch.testing.assert_close(decoded, SMALL.decoder(latents), atol=1e-5, rtol=1e-5)
-        encoded = run(encoder_chains(SMALL.encoder), waveform, (0, FRAMES))
+        encoded = run(encoder_stacks(SMALL.encoder), waveform, (0, FRAMES))
         torch.testing.assert_close(encoded, SMALL.encoder(waveform), atol=1e-5, rtol=1e-5)
 
 
@@ -80,23 +80,23 @@ def test_any_part_of_the_output_is_that_of_the_whole(ends: list[int]) -> None:
     output = (min(ends), max(ends))
     with torch.inference_mode():
         whole = SMALL.decoder(random(1, 12, FRAMES))[..., slice(*output)]
-        part = run(decoder_chains(SMALL.decoder), random(1, 12, FRAMES), output)
+        part = run(decoder_stacks(SMALL.decoder), random(1, 12, FRAMES), output)
     torch.testing.assert_close(part, whole, atol=1e-5, rtol=1e-5)
 
 
 def test_a_part_needs_nine_latent_frames_beside_it_of_the_released_autoencoder() -> None:
     config = {"downsampling_ratios": [2, 4, 4, 6, 10], **VAE_CONFIGS["full"]}
     with torch.device("meta"):
-        chains = decoder_chains(autoencoder(**config).decoder)
-    assert needed(chains, (1920 * 100, 1920 * 200), 1000) == (91, 209)
-    assert needed(chains, (0, 1920 * 995), 1000) == (0, 1000)
+        chains = decoder_stacks(autoencoder(**config).decoder)
+    assert input_range(chains, (1920 * 100, 1920 * 200), 1000) == (91, 209)
+    assert input_range(chains, (0, 1920 * 995), 1000) == (0, 1000)
 
 
 def test_the_weight_of_a_transposed_convolution_is_not_stored_twice() -> None:
     module = nn.ConvTranspose1d(6, 4, 8, stride=4, padding=2)
     x = random(1, 6, 9)
     before = module(x)
-    lay_out(module)
+    store_for_upsampling(module)
     torch.testing.assert_close(module(x), before)
     assert Upsampling(module)._halves[0].data_ptr() == module.weight.data_ptr()
 
@@ -108,10 +108,10 @@ def test_a_transposed_convolution_of_another_kind_is_refused() -> None:
 
 def test_the_need_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tiling.STRETCH_ELEMENTS, "cpu", 5000)
-    chains = decoder_chains(SMALL.decoder)
+    chains = decoder_stacks(SMALL.decoder)
     for batch, frames in ((1, 400), (1, 4000), (2, 2000)):
         latents, output = random(batch, 12, frames), (0, HOP * frames)
         with torch.inference_mode(), MemoryLimit(1 << 40) as limit:
             run(chains, latents, output)
-        known = 4 * peak_elements(chains, batch, output, frames, "cpu")
+        known = 4 * peak_activation_elements(chains, batch, output, frames, "cpu")
         assert 0.75 * known < limit.peak_bytes < 1.1 * known

@@ -15,9 +15,9 @@ from diffusers import AutoencoderOobleck
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from acestep.checkpoints.folders import build_empty
 from acestep.checkpoints.key_map import original_key
-from acestep.checkpoints.variants import Family
+from acestep.checkpoints.load import build_on_meta
+from acestep.checkpoints.variants import ModelVariant
 from acestep.dit.model import AceStepModel
 
 CONFIG: dict[str, Any] = {
@@ -98,10 +98,10 @@ def valid(lengths: tuple[int, int], width: int) -> Tensor:
     return torch.arange(width) < torch.tensor(lengths).unsqueeze(1)
 
 
-def write_model(folder: Path, family: Family) -> None:
-    """A checkpoint folder of *family* in the original layout."""
-    config = CONFIG | (XL if family.xl else {}) | {"is_turbo": family.turbo}
-    slots = build_empty(lambda: AceStepModel(config, family)).state_dict()
+def write_model(folder: Path, variant: ModelVariant) -> None:
+    """A checkpoint folder of *variant* in the original layout."""
+    config = CONFIG | (XL if variant.xl else {}) | {"is_turbo": variant.turbo}
+    slots = build_on_meta(lambda: AceStepModel(config, variant)).state_dict()
     tensors = {original_key(key): slot for key, slot in slots.items()}
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
@@ -132,7 +132,7 @@ def write_vae(folder: Path) -> None:
             vae: nn.Module = AutoencoderOobleck(**VAE)
             return vae
 
-    slots = build_empty(build).state_dict()
+    slots = build_on_meta(build).state_dict()
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps({"_class_name": "AutoencoderOobleck", **VAE}))
     save_file(

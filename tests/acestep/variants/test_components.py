@@ -23,8 +23,8 @@ def size(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def tiny(open_family: Open, size: str) -> Synthesizer:
-    return open_family(FOLDERS[size])
+def tiny(open_variant: Open, size: str) -> Synthesizer:
+    return open_variant(FOLDERS[size])
 
 
 def velocity(tiny: Synthesizer, ends: list[float] | None = None) -> Tensor:
@@ -93,8 +93,8 @@ def attention_weights(attention: Any, states: Tensor, condition: Tensor) -> Tens
 
 
 @torch.inference_mode()
-def test_time_embeddings(open_family: Open) -> None:
-    decoder = open_family("base").model.decoder
+def test_time_embeddings(open_variant: Open) -> None:
+    decoder = open_variant("base").model.decoder
     embedding, modulation = decoder.time_embed(torch.tensor([0.75, 0.3]))
     GOLDEN["temb"].check(embedding)
     GOLDEN["tproj"].check(modulation)
@@ -102,9 +102,9 @@ def test_time_embeddings(open_family: Open) -> None:
 
 
 @torch.inference_mode()
-def test_training_loss(open_family: Open) -> None:
+def test_training_loss(open_variant: Open) -> None:
     """The reference's objective: the velocity predicted, where a condition may be dropped, against noise - data."""
-    tiny, data = open_family("base"), given("x0")
+    tiny, data = open_variant("base"), given("x0")
     states = condition(tiny)
     torch.manual_seed(7)
     dropped = torch.rand(2) < 0.15

@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from acestep.dit.model import load_vae
-from acestep.sampling.dcw import Correction, filters
-from acestep.sampling.guidance import Guidance, adg, apg, new_momentum
-from acestep.sampling.noise import retake
-from acestep.sampling.schedules import base_schedule, late_start, turbo_schedule
-from acestep.sampling.solver import Sampler, limited
+from acestep.sampling.dcw import DCW, low_pass_filters
+from acestep.sampling.guidance import Guidance, adg, apg, momentum_buffer
+from acestep.sampling.noise import mix_noise
+from acestep.sampling.schedules import base_schedule, truncate_schedule, turbo_schedule
+from acestep.sampling.solver import SolverSettings, limit_norm
 from acestep.tasks.repaint import RepaintInjection, crossfade_weights
+from acestep.vae.model import load_vae
 from tests.acestep.variants.deterministic import given, write_vae
 from tests.acestep.variants.golden import GOLDEN
 
 
 def test_projected_guidance_remembers_the_last_difference() -> None:
-    momentum = new_momentum()
+    momentum = momentum_buffer()
     GOLDEN["apg1"].check(apg(given("pc"), given("pu"), 7.0, momentum))
     GOLDEN["apg2"].check(apg(given("pu"), given("pc"), 7.0, momentum))
 
@@ -39,16 +39,16 @@ def test_guided_are_the_steps_of_the_interval_with_both_ends() -> None:
     assert not Guidance(1.0).covers(0.5)
 
 
-@pytest.mark.parametrize("mode", Correction.MODES)
+@pytest.mark.parametrize("mode", DCW.MODES)
 def test_wavelet_correction(mode: str) -> None:
-    correction = Correction(mode, 0.05 if mode == "double" else 0.1)
+    correction = DCW(mode, 0.05 if mode == "double" else 0.1)
     GOLDEN[f"dcw_{mode}"].check(correction(given("dx"), given("dy"), 0.75))
 
 
 @pytest.mark.parametrize("wavelet", ["db4", "sym8"])
 def test_other_wavelets(wavelet: str) -> None:
     pytest.importorskip("pywt", reason="needs the extra 'wavelets'")
-    GOLDEN[f"dcw_{wavelet}"].check(Correction(wavelet=wavelet)(given("dx"), given("dy"), 0.75))
+    GOLDEN[f"dcw_{wavelet}"].check(DCW(wavelet=wavelet)(given("dx"), given("dy"), 0.75))
 
 
 @pytest.mark.parametrize("frames", [1, 6, 7, 40])
@@ -57,30 +57,30 @@ def test_both_bands_of_a_wavelet_add_up(wavelet: str, frames: int) -> None:
     """With equal strength in both bands the correction is one of single frames."""
     pytest.importorskip("pywt", reason="needs the extra 'wavelets'")
     state, clean = torch.randn(2, 2, frames, 3, generator=torch.Generator().manual_seed(frames))
-    corrected = Correction("double", 0.1, 0.1, wavelet)(state, clean, 0.5)
+    corrected = DCW("double", 0.1, 0.1, wavelet)(state, clean, 0.5)
     torch.testing.assert_close(corrected, state + 0.05 * (state - clean))
     if wavelet == "db1":
-        haar = Correction("low", 0.1)(state, clean, 0.5)
-        torch.testing.assert_close(Correction("low", 0.1, wavelet=wavelet)(state, clean, 0.5), haar)
+        haar = DCW("low", 0.1)(state, clean, 0.5)
+        torch.testing.assert_close(DCW("low", 0.1, wavelet=wavelet)(state, clean, 0.5), haar)
 
 
 def test_unknown_modes_and_wavelets_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="DCW mode is 'both', expected one of low, high, double, pix"):
-        Correction("both")
+        DCW("both")
     with pytest.raises(ValueError, match="infer_method is 'euler', expected one of ode, sde"):
-        Sampler("euler")
+        SolverSettings("euler")
     with pytest.raises(ValueError, match="Heun steps integrate the ode"):
-        Sampler("sde", heun=True)
+        SolverSettings("sde", heun=True)
     monkeypatch.setitem(sys.modules, "pywt", None)
-    filters.cache_clear()
+    low_pass_filters.cache_clear()
     with pytest.raises(ValueError, match=r"needs PyWavelets: pip install 'acestep\[wavelets\]'"):
-        Correction(wavelet="db4")
+        DCW(wavelet="db4")
 
 
 def test_an_unknown_wavelet_is_an_error() -> None:
     pytest.importorskip("pywt", reason="needs the extra 'wavelets'")
     with pytest.raises(ValueError, match="DCW wavelet is 'morl'"):
-        Correction(wavelet="morl")
+        DCW(wavelet="morl")
 
 
 def test_turbo_schedules_without_steps_are_the_distilled_ones() -> None:
@@ -100,23 +100,23 @@ def test_base_schedules_take_any_number_of_steps_and_timesteps_as_they_are() -> 
 
 
 def test_a_late_start_takes_the_first_of_equally_near_times() -> None:
-    assert late_start([1.0, 0.75, 0.25], 0.5) == [0.75, 0.25]
-    assert late_start([1.0, 0.75, 0.25], 1.0) == [0.25]
-    assert late_start([1.0, 0.75, 0.25], 0.01) == [1.0, 0.75, 0.25]
+    assert truncate_schedule([1.0, 0.75, 0.25], 0.5) == [0.75, 0.25]
+    assert truncate_schedule([1.0, 0.75, 0.25], 1.0) == [0.25]
+    assert truncate_schedule([1.0, 0.75, 0.25], 0.01) == [1.0, 0.75, 0.25]
 
 
 @pytest.mark.parametrize("variance", [0.0, 0.1, 0.5, 0.9, 1.0])
 def test_retakes_keep_the_size_of_the_noise(variance: float) -> None:
     noise, other = torch.randn(2, 1, 2000, 8, generator=torch.Generator().manual_seed(0))
-    assert float(retake(noise, other, variance).std()) == pytest.approx(1, abs=0.02)
+    assert float(mix_noise(noise, other, variance).std()) == pytest.approx(1, abs=0.02)
 
 
 def test_velocities_are_limited_item_by_item() -> None:
     state = torch.stack([torch.full((4, 2), 1.0), torch.full((4, 2), 10.0)])
     velocity = torch.full((2, 4, 2), 3.0)
-    kept = limited(velocity, state, 0.5)
+    kept = limit_norm(velocity, state, 0.5)
     torch.testing.assert_close(kept, torch.stack([torch.full((4, 2), 0.5), velocity[1]]))
-    assert limited(velocity, state, 0.0) is velocity
+    assert limit_norm(velocity, state, 0.0) is velocity
 
 
 def test_ramps_stand_outside_the_repainted_frames() -> None:
@@ -150,6 +150,6 @@ def test_vae(tmp_path: Path) -> None:
 
 def test_retake_at_its_ends() -> None:
     noise, other = torch.ones(1, 2, 2), torch.zeros(1, 2, 2)
-    assert torch.equal(retake(noise, other, 0.0), noise)
-    assert float(retake(noise, other, 1.0).abs().max()) < 1e-7
-    assert float(retake(noise, other, 0.5)[0, 0, 0]) == pytest.approx(math.sqrt(0.5))
+    assert torch.equal(mix_noise(noise, other, 0.0), noise)
+    assert float(mix_noise(noise, other, 1.0).abs().max()) < 1e-7
+    assert float(mix_noise(noise, other, 0.5)[0, 0, 0]) == pytest.approx(math.sqrt(0.5))

@@ -1,4 +1,4 @@
-"""Checkpoints of every family and layout behind the public handler."""
+"""Checkpoints of every variant and layout behind the public handler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from acestep.checkpoints.variants import FAMILIES
+from acestep.checkpoints.variants import VARIANTS
 from acestep.dit.model import load_model
 from acestep.handler import AceStepHandler
 from acestep.synthetic import cached, weights
@@ -29,8 +29,8 @@ REQUEST: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def families_root() -> Path:
-    """Tiny synthetic checkpoints of every family."""
-    return cached("tiny", dits=[family.name for family in FAMILIES])
+    """Tiny synthetic checkpoints of every variant."""
+    return cached("tiny", dits=[variant.name for variant in VARIANTS])
 
 
 def open_handler(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> tuple[AceStepHandler, str]:
@@ -45,7 +45,7 @@ def latents(handler: AceStepHandler, **request: Any) -> torch.Tensor:
     return result["extra_outputs"]["pred_latents"]
 
 
-@pytest.mark.parametrize("name", [family.name for family in FAMILIES])
+@pytest.mark.parametrize("name", [variant.name for variant in VARIANTS])
 def test_every_family_makes_music(families_root: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     handler, status = open_handler(families_root, f"acestep-v15-{name}", monkeypatch)
     assert handler.ready, status
@@ -116,8 +116,8 @@ def test_models_for_lego_have_captions_of_their_own(
     config = tmp_path / "root" / "acestep-v15-sft" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"is_lego_sft": True}))
     handler, _ = open_handler(tmp_path / "root", "acestep-v15-sft", monkeypatch)
-    assert handler.family is not None
-    assert "lego" in handler.family.tasks
+    assert handler.variant is not None
+    assert "lego" in handler.variant.tasks
     seen: list[str] = []
     encode = handler.encode_text
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""What tells the families apart, and that every layout of a checkpoint gives the same model."""
+"""What tells the variants apart, and that every layout of a checkpoint gives the same model."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from acestep.checkpoints.folders import CheckpointError
-from acestep.checkpoints.variants import FAMILIES, XL_SHAPES, Family, family_of
+from acestep.checkpoints.errors import CheckpointError
+from acestep.checkpoints.variants import VARIANTS, XL_SHAPES, ModelVariant, variant_of
 from acestep.dit.model import AceStepModel, load_model
 from tests.acestep.variants.conftest import Open
 from tests.acestep.variants.deterministic import XL, given
@@ -42,18 +42,18 @@ XL_BASE_CODE = {"AutoModel": "modeling_acestep_v15_xl_base.AceStepConditionGener
     ],
 )
 def test_configuration_before_code_before_name(folder: str, config: dict[str, Any], name: str) -> None:
-    assert family_of(config, Path(folder)).name == name
+    assert variant_of(config, Path(folder)).name == name
 
 
 @pytest.mark.parametrize("config", [{"encoder_hidden_size": 32}, {"auto_map": XL_BASE_CODE}, {}])
 def test_an_xl_model_needs_the_widths_of_its_encoders(config: dict[str, Any]) -> None:
     with pytest.raises(CheckpointError, match="encoder_num_key_value_heads, which an XL model needs"):
-        family_of(config, Path("acestep-v15-xl-turbo"))
+        variant_of(config, Path("acestep-v15-xl-turbo"))
 
 
 def test_what_a_family_may_be_asked_for() -> None:
-    turbo, base = Family("turbo"), Family("base")
-    assert {family.folder for family in FAMILIES} == {
+    turbo, base = ModelVariant("turbo"), ModelVariant("base")
+    assert {variant.folder for variant in VARIANTS} == {
         f"acestep-v15-{name}" for name in ("turbo", "base", "sft", "xl-turbo", "xl-base", "xl-sft")
     }
     assert (turbo.guided, turbo.max_steps) == (False, 8)
@@ -75,11 +75,11 @@ def write_diffusers(model: AceStepModel, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["turbo", "base", "xl-base"])
-def test_diffusers_folders_load_as_well(open_family: Open, tmp_path: Path, name: str) -> None:
-    original = open_family(name).model
+def test_diffusers_folders_load_as_well(open_variant: Open, tmp_path: Path, name: str) -> None:
+    original = open_variant(name).model
     write_diffusers(original, tmp_path)
     model = load_model(tmp_path, device="cpu", dtype=torch.float32)
-    assert (model.family.turbo, model.family.xl) == (original.family.turbo, original.family.xl)
+    assert (model.variant.turbo, model.variant.xl) == (original.variant.turbo, original.variant.xl)
     assert {key: model.config[key] for key in ("hidden_size", "text_hidden_dim", "fsq_dim", "sliding_window")} == {
         key: original.config[key] for key in ("hidden_size", "text_hidden_dim", "fsq_dim", "sliding_window")
     }
@@ -91,18 +91,18 @@ def test_diffusers_folders_load_as_well(open_family: Open, tmp_path: Path, name:
     assert torch.equal(*timbre)
 
 
-def test_an_incomplete_diffusers_folder_is_an_error(open_family: Open, tmp_path: Path) -> None:
-    write_diffusers(open_family("base").model, tmp_path)
+def test_an_incomplete_diffusers_folder_is_an_error(open_variant: Open, tmp_path: Path) -> None:
+    write_diffusers(open_variant("base").model, tmp_path)
     (tmp_path / "audio_tokenizer" / "config.json").unlink()
     with pytest.raises(CheckpointError, match="audio_tokenizer is not a complete checkpoint folder"):
         load_model(tmp_path, device="cpu", dtype=torch.float32)
 
 
 def test_the_released_xl_shapes() -> None:
-    from acestep.checkpoints.folders import build_empty
     from acestep.checkpoints.key_map import original_key
+    from acestep.checkpoints.load import build_on_meta
 
-    model = build_empty(lambda: AceStepModel(XL_SHAPES | {"model_type": "acestep"}, Family("base", xl=True)))
+    model = build_on_meta(lambda: AceStepModel(XL_SHAPES | {"model_type": "acestep"}, ModelVariant("base", xl=True)))
 
     def count(part: torch.nn.Module) -> int:
         return sum(parameter.numel() for parameter in part.parameters())
@@ -118,11 +118,11 @@ def test_the_released_xl_shapes() -> None:
     assert shapes["decoder.condition_embedder.weight"] == [2560, 2048]
 
 
-def test_tiny_models_have_the_keys_of_the_reference(open_family: Open) -> None:
+def test_tiny_models_have_the_keys_of_the_reference(open_variant: Open) -> None:
     from acestep.checkpoints.key_map import original_key
 
     for name in ("base", "xl-base"):
-        shapes = {original_key(key): list(t.shape) for key, t in open_family(name).model.state_dict().items()}
+        shapes = {original_key(key): list(t.shape) for key, t in open_variant(name).model.state_dict().items()}
         assert len(shapes) == 220
     assert shapes["encoder.timbre_encoder.special_token"] == [1, 1, 32]
     assert shapes["decoder.layers.0.cross_attn.k_proj.weight"] == [32, 40]
@@ -130,11 +130,11 @@ def test_tiny_models_have_the_keys_of_the_reference(open_family: Open) -> None:
     assert shapes["encoder.lyric_encoder.layers.0.self_attn.q_proj.weight"] == [32, 32]
 
 
-def test_diffusers_label_of_turbo_models_counts_too(open_family: Open, tmp_path: Path) -> None:
+def test_diffusers_label_of_turbo_models_counts_too(open_variant: Open, tmp_path: Path) -> None:
     folder = tmp_path / "acestep-v15-sft"
-    write_diffusers(open_family("base").model, folder)
+    write_diffusers(open_variant("base").model, folder)
     path = folder / "transformer" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"is_turbo": None, "model_version": "turbo"}))
     model = load_model(folder, device="cpu", dtype=torch.float32)
     assert model.config["is_turbo"] is True
-    assert model.family.name == "turbo"
+    assert model.variant.name == "turbo"

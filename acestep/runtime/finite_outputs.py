@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 
-class NotFinite(RuntimeError):
+class NonFiniteOutputError(RuntimeError):
     """Something has made NaN or infinite numbers; the message says what."""
 
     def __init__(self, maker: str) -> None:
@@ -30,7 +30,7 @@ def is_finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(tensor).all())
 
 
-def first_not_finite(outputs: Mapping[str, Tensor | None]) -> str | None:
+def first_nonfinite_stage(outputs: Mapping[str, Tensor | None]) -> str | None:
     """The first stage whose output is not finite; None if they all are."""
     for stage, output in outputs.items():
         if output is not None and not is_finite(output):
