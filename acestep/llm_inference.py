@@ -1,9 +1,10 @@
-"""The planner's public face: load a checkpoint, then ask it for metadata, audio codes and descriptions."""
+"""`LLMHandler`, the planner's public class: it loads a checkpoint, then generates metadata, audio codes and texts."""
 
 from __future__ import annotations
 
 import gc
 import os
+import random
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,11 +14,19 @@ from acestep.checkpoints.files import as_checkpoint_error
 from acestep.checkpoints.folders import checkpoints_root, component_folder
 from acestep.constants import DEFAULT_LM, LM_PREFIX, NO_USER_INPUT
 from acestep.planner import PlannerError, metadata
-from acestep.planner.errors import failure, seed_or_random
-from acestep.planner.handler_understanding import Describer
-from acestep.planner.prompt_api import RenderedPrompts
-from acestep.planner.stats import Costs
-from acestep.planner.user_metadata import keep_sound
+from acestep.planner.errors import capture_errors
+from acestep.planner.options import DecodingOptions
+from acestep.planner.prompt_api import PromptBuilderMixin
+from acestep.planner.stats import RequestStats
+from acestep.planner.understanding import (
+    CreateTask,
+    FormatTask,
+    TextTask,
+    TextTaskResult,
+    UnderstandTask,
+    run_text_task,
+)
+from acestep.planner.user_metadata import drop_invalid
 from acestep.runtime.devices import default_dtype, resolve_device
 from acestep.timing.clock import Clock
 
@@ -27,26 +36,32 @@ if TYPE_CHECKING:
     from acestep.planner.planner import Planner
 
 MODES: Final = ("dit", "llm_dit")
+"""Values of ``infer_type``: metadata alone, or metadata and audio codes."""
 Progress = Callable[[float, str], None]
 
 
-class LLMHandler(RenderedPrompts, Describer):
-    """A planner checkpoint in memory, and what runs on it: planning in two phases, and descriptions.
+class LLMHandler(PromptBuilderMixin):
+    """A planner checkpoint in memory, and its functions: planning in two phases, and three text tasks.
+
+    The text tasks share these arguments: *temperature* (0 is greedy), *top_k*, *top_p* and *repetition_penalty* are
+    those of `acestep.planner.sampling.Sampling`; with *use_constrained_decoding* the text must match its grammar, so
+    that it can always be parsed; with *constrained_decoding_debug* the constraint logs which tokens the grammar forced
+    and which were sampled; *seed* seeds the sampling, None is a random seed.
 
     Attributes:
-        llm: the model, None unless initialised.
+        llm: the model, None while no planner is loaded.
         llm_tokenizer: its Hugging Face tokenizer, which knows text and control tokens but no audio codes.
         llm_initialized: whether `initialize` has succeeded.
-        llm_backend: the engine that answers: ``"pt"``, ``"vllm"`` or ``"mlx"``.
+        llm_backend: name of the loaded engine: ``"pt"``, ``"vllm"`` or ``"mlx"``.
         max_model_len: largest number of tokens, prompt and output together.
-        device, dtype: where and in what numbers the model computes.
-        use_legacy_cfg_prompt: keep lyrics, and the caption without a negative prompt, in the unconditional prompt.
+        device, dtype: device and number format of the model.
+        use_legacy_cfg_prompt: see `PromptBuilderMixin`.
     """
 
     def __init__(self, persistent_storage_path: str | os.PathLike[str] | None = None) -> None:
-        """Make a handler that finds checkpoints in ``checkpoints`` below *persistent_storage_path*.
+        """Make a handler that looks for checkpoints in ``checkpoints`` below *persistent_storage_path*.
 
-        None, and ``$ACESTEP_CHECKPOINTS_DIR``, mean what they mean to `acestep.checkpoints.folders.checkpoints_root`.
+        `acestep.checkpoints.folders.checkpoints_root` says what None and ``$ACESTEP_CHECKPOINTS_DIR`` mean.
         """
         self._root = checkpoints_root(persistent_storage_path)
         self._planner: Planner | None = None
@@ -70,30 +85,27 @@ class LLMHandler(RenderedPrompts, Describer):
         offload_to_cpu: bool = False,
         dtype: torch.dtype | None = None,
     ) -> tuple[str, bool]:
-        """Load a planner, in place of the one loaded before.
+        """Load a planner; one that was loaded before is unloaded.
 
         Args:
             checkpoint_dir: folder that holds the checkpoint folders.
             lm_model_path: name of the checkpoint's folder, or its absolute path; None is ``acestep-5Hz-lm-1.7B``.
-            backend: ``"pt"``, ``"vllm"`` or ``"mlx"``; ``"auto"`` takes the one that `acestep.planner.engines.choose`
-                says, and the status says which and why.
-            device: ``"auto"`` takes cuda, mps or cpu, the first that is there; any other must be there.
-            offload_to_cpu: keep the weights off a CUDA device between calls; elsewhere it has no effect, which the
-                status says.
-            dtype: of the weights; None is what `acestep.runtime.devices.default_dtype` says.
+            backend: ``"pt"``, ``"vllm"`` or ``"mlx"``; ``"auto"`` takes the one that
+                `acestep.planner.engines.select_backend` returns, and the status says which and why.
+            device: ``"auto"`` takes the first of cuda, mps and cpu that exists; another device must exist.
+            offload_to_cpu: keep the weights on the host between calls if the device is CUDA; elsewhere it has no
+                effect, which the status says.
+            dtype: number format of the weights; None takes that of `acestep.runtime.devices.default_dtype`.
 
         Returns:
-            A status whose first character tells success (✅) from failure (❌), and whether it succeeded.
+            A status that begins with ✅ or ❌, and whether loading succeeded.
         """
         self.unload()
         name, reason = lm_model_path or DEFAULT_LM, ""
-
-        def work() -> None:
-            nonlocal reason
+        with capture_errors() as failure:
             reason = self._load(component_folder(Path(checkpoint_dir), name), backend, device, offload_to_cpu, dtype)
-
-        if error := failure(work):
-            return f"❌ Planner not loaded: {error}", False
+        if failure.message is not None:
+            return f"❌ Planner not loaded: {failure.message}", False
         lines = [
             "✅ Planner loaded",
             f"Model: {name}",
@@ -105,13 +117,13 @@ class LLMHandler(RenderedPrompts, Describer):
         return "\n".join(lines), True
 
     def _load(self, folder: Path, backend: str, device: str, offload: bool, dtype: torch.dtype | None) -> str:
-        """Load *folder*; returns why that engine was taken."""
+        """Load *folder*; returns why that engine was selected."""
         from acestep.planner import engines
         from acestep.planner.planner import Planner
         from acestep.planner.vocabulary import Vocabulary
 
         self.device = resolve_device(device)
-        name, reason = engines.choose(backend, self.device)
+        name, reason = engines.select_backend(backend, self.device)
         self.dtype = dtype or default_dtype(self.device)
         vocabulary = Vocabulary(folder)
         engine = engines.open_engine(name, folder, vocabulary, device=self.device, dtype=self.dtype, offload=offload)
@@ -126,7 +138,7 @@ class LLMHandler(RenderedPrompts, Describer):
         return reason
 
     def unload(self) -> None:
-        """Free the model's memory; nothing happens if none is loaded."""
+        """Free the model's memory; without a loaded model nothing happens."""
         if self._planner is None:
             return
         self._planner.engine.close()
@@ -146,8 +158,8 @@ class LLMHandler(RenderedPrompts, Describer):
 
     @staticmethod
     def has_all_metas(user_metadata: Mapping[str, Any] | None) -> bool:
-        """Whether bpm, keyscale, timesignature and duration all have a sound value: phase 1 then has nothing to do."""
-        return metadata.has_all_metas(keep_sound(user_metadata or {}))
+        """Whether bpm, keyscale, timesignature and duration all have a valid value; phase 1 is skipped then."""
+        return metadata.has_all_metas(drop_invalid(user_metadata or {}))
 
     def generate_with_stop_condition(
         self,
@@ -173,63 +185,63 @@ class LLMHandler(RenderedPrompts, Describer):
     ) -> dict[str, Any]:
         """Plan a piece: its metadata (phase 1), then its audio codes (phase 2).
 
-        Phase 1 runs once for the whole batch and is left out if *use_cot_metas* is false or *user_metadata* has bpm,
+        Phase 1 runs once for the whole batch; it is skipped if *use_cot_metas* is false or *user_metadata* has bpm,
         keyscale, timesignature and duration. Phase 2 runs for ``infer_type="llm_dit"``.
 
         Args:
-            caption, lyrics: what the user wants; control tokens in them are plain text.
+            caption, lyrics: the user's texts; control tokens in them are plain text.
             infer_type: ``"dit"`` for metadata alone, ``"llm_dit"`` for codes as well.
-            temperature, top_k, top_p, repetition_penalty: of both phases, see `acestep.planner.sampling.Sampling`.
-            cfg_scale: guidance in phase 2; on above 1.
-            negative_prompt: what guidance leads away from.
-            use_constrained_decoding: hold phase 1 to the metadata grammar. Codes are valid and counted either way.
-            constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
-            target_duration: seconds, clamped to 10..600; forced in the metadata too. None or not positive: the
-                duration in *user_metadata*, else the planner's own, else the planner ends when it wants.
-            user_metadata: fields that stand fast: bpm, caption, duration, genres, keyscale, language, timesignature.
-            use_cot_metas, use_cot_caption, use_cot_language: let phase 1 run, rewrite the caption, name the language.
+            temperature, top_k, top_p, repetition_penalty: sampling in both phases, see
+                `acestep.planner.sampling.Sampling`.
+            cfg_scale: guidance scale of phase 2; guidance is applied above 1.
+            negative_prompt: text of the unconditional prompt.
+            use_constrained_decoding: whether phase 1 must match its grammar. Codes are valid and counted either way.
+            constrained_decoding_debug: log which tokens the grammar forced and which were sampled.
+            target_duration: seconds, clamped to 10..600; it also fixes the metadata's duration. If it is None or not
+                positive, the duration of *user_metadata* is used, else the generated one, else the planner decides
+                when the codes end.
+            user_metadata: fixed values of bpm, caption, duration, genres, keyscale, language, timesignature.
+            use_cot_metas, use_cot_caption, use_cot_language: whether phase 1 runs, writes a caption, and the language.
             batch_size: number of samples; above 1 ``metadata`` and ``audio_codes`` are lists.
-            seeds: one for each sample, padded with random ones; phase 1 takes the first.
-            progress: called with a fraction and a text as each phase starts.
+            seeds: one for each sample, padded with random ones; phase 1 uses the first.
+            progress: called with a fraction and a text when a phase starts.
 
         Returns:
             ``metadata``, ``audio_codes`` (text), ``success``, ``error`` (None or text) and ``extra_outputs``:
             ``time_costs`` (seconds), ``counts`` (tokens, forwards), ``finish`` (why each phase ended), ``codes_count``
-            or ``codes_counts`` and ``total_codes``, ``seeds``. A request that cannot be fulfilled is a failure with
-            the reason in ``error``.
+            or ``codes_counts`` and ``total_codes``, ``seeds``. A failed request has the reason in ``error``.
         """
-        from acestep.planner.planner import Decoding
-        from acestep.planner.sampling import Sampling
-        from acestep.planner.two_phase import Request, Result, plan
+        from acestep.planner.two_phase import PlanRequest, PlanResult, generate_plan
 
         samples = max(1, batch_size or 1)
-        chosen = (list(seeds or ()) + [seed_or_random(None) for _ in range(samples)])[:samples]
-        result = Result(Costs(Clock(self.device)))
-
-        def work() -> None:
+        padded = (list(seeds or ()) + [_seed_or_random(None) for _ in range(samples)])[:samples]
+        options = DecodingOptions(
+            temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+        )
+        result = PlanResult(RequestStats(Clock(self.device)))
+        with capture_errors() as failure:
             mode = infer_type.strip().lower()
             if mode not in MODES:
                 raise PlannerError(f"infer_type {infer_type!r} is not known: use {' or '.join(map(repr, MODES))}.")
-            sampling = Sampling(temperature, top_k, top_p, repetition_penalty)
-            request = Request(
+            options.check()
+            request = PlanRequest(
                 caption=caption,
                 lyrics=lyrics,
-                wants_codes=mode == "llm_dit",
-                how=Decoding(sampling, use_constrained_decoding, constrained_decoding_debug),
-                scale=cfg_scale,
+                with_codes=mode == "llm_dit",
+                options=options,
+                guidance_scale=cfg_scale,
                 negative_prompt=negative_prompt,
                 legacy_prompt=self.use_legacy_cfg_prompt,
-                target_s=target_duration,
-                user=user_metadata,
-                plans=use_cot_metas,
-                plans_caption=use_cot_caption,
-                plans_language=use_cot_language,
-                seeds=chosen,
+                target_duration=target_duration,
+                user_metadata=user_metadata,
+                run_phase1=use_cot_metas,
+                with_caption=use_cot_caption,
+                with_language=use_cot_language,
+                seeds=padded,
             )
-            with self._loaded.engine.resident():
-                plan(self._loaded, request, result, progress or _silent)
-
-        return result.public(chosen, failure(work))
+            with self._loaded.engine.on_device():
+                generate_plan(self._loaded, request, result, progress or _no_progress)
+        return result.as_dict(padded, failure.message)
 
     def generate_from_formatted_prompt(
         self,
@@ -240,44 +252,132 @@ class LLMHandler(RenderedPrompts, Describer):
         stop_at_reasoning: bool = False,
         seed: int | None = None,
     ) -> tuple[str, str]:
-        """Continue a prompt that the caller has rendered; control tokens and codes in it count as such.
+        """Generate what follows a prompt that the caller has rendered; control tokens and codes in it count as such.
 
         Args:
             formatted_prompt: for example from `build_formatted_prompt`.
-            cfg: see `acestep.planner.raw_prompt.Settings` for its keys and their defaults.
-            use_constrained_decoding: hold text to the grammar of its phase. Codes are valid and counted either way.
-            constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
-            stop_at_reasoning: end behind the chain of thought.
-            seed: of the draws; None is a random one.
+            cfg: see `acestep.planner.raw_prompt.RawPromptConfig` for its keys and their defaults.
+            use_constrained_decoding: whether text must match the grammar of its phase. Codes are valid and counted
+                either way.
+            constrained_decoding_debug: log which tokens the grammar forced and which were sampled.
+            stop_at_reasoning: whether to end behind the chain of thought.
+            seed: seeds the sampling; None is a random seed.
 
         Returns:
             The new text, control tokens included, and a status: ✅ with backend, length in characters and why the
             text ended, or ❌ with the reason and no text.
         """
-        from acestep.planner.planner import Decoding
-        from acestep.planner.raw_prompt import Settings, complete
+        from acestep.planner.raw_prompt import RawPromptConfig, complete_raw_prompt
 
-        text, costs = "", Costs(Clock(self.device))
-
-        def work() -> None:
-            nonlocal text
-            settings = Settings.of(cfg)
-            with self._loaded.engine.resident():
-                text = complete(
+        text, stats = "", RequestStats(Clock(self.device))
+        with capture_errors() as failure:
+            config = RawPromptConfig.from_cfg(cfg)
+            with self._loaded.engine.on_device():
+                options = config.decoding(constrained=use_constrained_decoding, debug=constrained_decoding_debug)
+                options.check()
+                text = complete_raw_prompt(
                     self._loaded,
                     formatted_prompt,
-                    settings,
-                    Decoding(settings.sampling, use_constrained_decoding, constrained_decoding_debug),
+                    config,
+                    options,
                     stop_at_reasoning=stop_at_reasoning,
                     legacy_prompt=self.use_legacy_cfg_prompt,
-                    seed=seed_or_random(seed),
-                    costs=costs,
+                    seed=_seed_or_random(seed),
+                    stats=stats,
                 )
-
-        if error := failure(work):
-            return "", f"❌ {error}"
-        ended = ", ".join(str(reason) for reason in costs.finish.values())
+        if failure.message is not None:
+            return "", f"❌ {failure.message}"
+        ended = ", ".join(str(reason) for reason in stats.finish.values())
         return text, f"✅ Generated ({self.llm_backend}) | length={len(text)} | finish={ended}"
+
+    def understand_audio_from_codes(
+        self,
+        audio_codes: str,
+        temperature: float = 0.3,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        use_constrained_decoding: bool = True,
+        constrained_decoding_debug: bool = False,
+        seed: int | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """Describe the piece of *audio_codes*: ``<|audio_code_N|>`` tokens, or ``NO USER INPUT`` to invent a piece.
+
+        Returns:
+            ``bpm``, ``caption``, ``duration``, ``genres``, ``keyscale``, ``language``, ``timesignature`` and, if any
+            were generated, ``lyrics``; and a status: ✅ with the fields, or ❌ with the reason and no metadata.
+        """
+        options = DecodingOptions(
+            temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+        )
+        result = self.describe(UnderstandTask(audio_codes), options, seed)
+        return result.metadata, result.status
+
+    def create_sample_from_query(
+        self,
+        query: str,
+        instrumental: bool = False,
+        vocal_language: str | None = None,
+        temperature: float = 0.85,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        use_constrained_decoding: bool = True,
+        constrained_decoding_debug: bool = False,
+        seed: int | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """Invent a piece.
+
+        Args:
+            query: what the user wants, in words; blank for nothing in particular.
+            instrumental: whether the piece has no vocals; the metadata repeat it.
+            vocal_language: fixes the language; None, blank and ``unknown`` leave it open.
+            temperature, top_k, top_p, repetition_penalty: see `LLMHandler`.
+            use_constrained_decoding, constrained_decoding_debug, seed: see `LLMHandler`.
+
+        Returns:
+            Metadata and status, as `understand_audio_from_codes` returns them.
+        """
+        options = DecodingOptions(
+            temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+        )
+        result = self.describe(CreateTask(query, instrumental, vocal_language), options, seed)
+        return result.metadata, result.status
+
+    def format_sample_from_input(
+        self,
+        caption: str,
+        lyrics: str,
+        user_metadata: Mapping[str, Any] | None = None,
+        temperature: float = 0.85,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        repetition_penalty: float = 1.0,
+        use_constrained_decoding: bool = True,
+        constrained_decoding_debug: bool = False,
+        seed: int | None = None,
+    ) -> tuple[dict[str, Any], str]:
+        """Improve *caption* and *lyrics*, and complete *user_metadata*, whose values are fixed.
+
+        Returns:
+            Metadata and status, as `understand_audio_from_codes` returns them; the lyrics are the given ones if the
+            model generated none.
+        """
+        options = DecodingOptions(
+            temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+        )
+        result = self.describe(FormatTask(caption, lyrics, user_metadata), options, seed)
+        return result.metadata, result.status
+
+    def describe(self, task: TextTask, options: DecodingOptions, seed: int | None = None) -> TextTaskResult:
+        """Run *task*; a failure is reported in the result. *seed* None is a random seed."""
+        result = TextTaskResult(RequestStats(Clock(self.device)))
+        with capture_errors() as failure:
+            options.check()
+            run_text_task(self._loaded, task, options, _seed_or_random(seed), result)
+        if failure.message is not None:
+            result.error, result.status = failure.message, f"❌ {failure.message}"
+        return result
 
     @property
     def _loaded(self) -> Planner:
@@ -286,5 +386,9 @@ class LLMHandler(RenderedPrompts, Describer):
         return self._planner
 
 
-def _silent(fraction: float, text: str) -> None:
-    """The progress callback of those who want none."""
+def _no_progress(fraction: float, text: str) -> None:
+    """The progress callback for callers without one."""
+
+
+def _seed_or_random(seed: int | None) -> int:
+    return random.getrandbits(32) if seed is None else seed

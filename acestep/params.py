@@ -22,7 +22,7 @@ from acestep.constants import (
     SAMPLE_RATE,
     TIME_SIGNATURES,
 )
-from acestep.planner.codes import read_codes
+from acestep.planner.codes import parse_codes_strict
 from acestep.planner.user_metadata import check_text
 from acestep.sampling.dcw import DCW
 from acestep.sampling.schedules import strip_trailing_zeros
@@ -208,7 +208,7 @@ class GenerationParams:
             "dcw_wavelet",
         ):
             check_text(name, getattr(self, name))
-        read_codes(self.audio_codes)
+        parse_codes_strict(self.audio_codes)
         for name in _SWITCHES:
             flag(name, getattr(self, name))
         self._check_metadata()

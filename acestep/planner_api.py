@@ -8,7 +8,8 @@ from typing import Any
 
 from acestep.constants import NO_USER_INPUT
 from acestep.llm_inference import LLMHandler
-from acestep.planner.understanding import Description, Formatting, Inspiration, Question, Understanding
+from acestep.planner.options import DecodingOptions
+from acestep.planner.understanding import CreateTask, FormatTask, TextTask, UnderstandTask
 
 NOT_INITIALIZED = "LLM not initialized"
 
@@ -83,10 +84,11 @@ def understand_music(
         The description, or a failure with ``error``.
     """
     blank = isinstance(audio_codes, str) and not audio_codes.strip()
-    question = Understanding(NO_USER_INPUT if blank else audio_codes)
-    drawing = temperature, top_k, top_p, repetition_penalty
-    decoding = use_constrained_decoding, constrained_decoding_debug
-    return UnderstandResult(**_ask(llm_handler, question, *drawing, *decoding, seed))
+    task = UnderstandTask(NO_USER_INPUT if blank else audio_codes)
+    options = DecodingOptions(
+        temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+    )
+    return UnderstandResult(**_run(llm_handler, task, options, seed))
 
 
 def create_sample(
@@ -115,10 +117,11 @@ def create_sample(
     Returns:
         The description, or a failure with ``error``.
     """
-    question = Inspiration(query, instrumental, vocal_language)
-    drawing = temperature, top_k, top_p, repetition_penalty
-    decoding = use_constrained_decoding, constrained_decoding_debug
-    fields = _ask(llm_handler, question, *drawing, *decoding, seed)
+    task = CreateTask(query, instrumental, vocal_language)
+    options = DecodingOptions(
+        temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+    )
+    fields = _run(llm_handler, task, options, seed)
     return CreateSampleResult(**fields, instrumental=instrumental)
 
 
@@ -148,26 +151,27 @@ def format_sample(
     Returns:
         The description, or a failure with ``error``.
     """
-    question = Formatting(caption, lyrics, user_metadata)
-    drawing = temperature, top_k, top_p, repetition_penalty
-    decoding = use_constrained_decoding, constrained_decoding_debug
-    return FormatSampleResult(**_ask(llm_handler, question, *drawing, *decoding, seed))
+    task = FormatTask(caption, lyrics, user_metadata)
+    options = DecodingOptions(
+        temperature, top_k, top_p, repetition_penalty, use_constrained_decoding, constrained_decoding_debug
+    )
+    return FormatSampleResult(**_run(llm_handler, task, options, seed))
 
 
-def _ask(llm: LLMHandler, question: Question, *how: Any) -> dict[str, Any]:
+def _run(llm: LLMHandler, task: TextTask, options: DecodingOptions, seed: int | None) -> dict[str, Any]:
     """Fields of a result."""
     if not llm.llm_initialized:
         return _failed(NOT_INITIALIZED, NOT_INITIALIZED, {})
-    description: Description = llm.describe(question, *how)
-    metadata, extra = description.metadata, description.costs.public
-    if description.error is not None:
-        return _failed(description.error, description.status, extra)
+    result = llm.describe(task, options, seed)
+    metadata, extra = result.metadata, result.stats.extra_outputs
+    if result.error is not None:
+        return _failed(result.error, result.status, extra)
     duration = metadata.get("duration")
     return {
         **{name: metadata.get(name, "") for name in ("caption", "lyrics", "keyscale", "language", "timesignature")},
         "bpm": metadata.get("bpm"),
         "duration": None if duration is None else float(duration),
-        "status_message": description.status,
+        "status_message": result.status,
         "extra_outputs": extra | ({"genres": metadata["genres"]} if "genres" in metadata else {}),
     }
 

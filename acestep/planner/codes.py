@@ -72,7 +72,7 @@ def parse_codes(text: str) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def read_codes(text: str) -> list[int]:
+def parse_codes_strict(text: str) -> list[int]:
     """The codes in *text*, which may hold nothing else but blanks and commas between them.
 
     Raises:

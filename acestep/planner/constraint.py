@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from acestep.planner import PlannerError
-from acestep.planner.cot_schema import Form
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ class Constraint:
         seconds: time spent here so far.
     """
 
-    def __init__(self, matcher: Any, vocabulary: Vocabulary, form: Form, seconds: float) -> None:
+    def __init__(self, matcher: Any, vocabulary: Vocabulary, form: CotSchema, seconds: float) -> None:
         self.max_tokens = form.max_tokens
         self.cut = False
         self.seconds = seconds

@@ -2,7 +2,7 @@
 
 A chain of thought is a regular language of fields in a fixed order. Newlines stand at the start of the literal
 that follows, for the lexer is greedy: at the end of a caption they would be taken for the beginning of another
-line of it. Values are spelled as `write_yaml` spells them, so that phase 1 writes what phase 2 reads.
+line of it. Values are spelled as `to_yaml` spells them, so that phase 1 writes what phase 2 reads.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from acestep.constants import (
     MAX_LYRIC_TOKENS,
     TIME_SIGNATURES,
 )
-from acestep.planner.metadata import FIELDS, Metadata, spell
+from acestep.planner.metadata import FIELDS, SongMetadata, format_field
 
-MAX_CAPTION_TOKENS: Final = 512
-MAX_GENRES_TOKENS: Final = 64
+MAX_COT_CAPTION_TOKENS: Final = 512
+MAX_COT_GENRES_TOKENS: Final = 64
 MAX_INDENT: Final = 8
 """Spaces before another line of a caption; a bad model would otherwise write nothing else."""
 MAX_FREE_BYTES: Final = 64
@@ -37,14 +37,14 @@ _TEXT: Final = _FIRST + r"[^\x00-\x1f\x7f-\x9f\u2028\u2029`]*"
 
 
 @dataclass(frozen=True)
-class Form:
+class CotSchema:
     """What one answer must look like: a chain of thought, and lyrics behind it if they are asked for.
 
     The limits in tokens are no part of the grammar: llguidance's ``max_tokens`` cannot choose between another line of
     a caption and the next field. `Constraint` sees to them.
 
     Attributes:
-        forced: values that the user decided, by field.
+        fixed: values that the user decided, by field.
         skipped: fields that are left out, unless they are forced.
         genres: ask for genres, which are free text on one line.
         lyrics: let free text follow the chain of thought.
@@ -52,45 +52,47 @@ class Form:
         max_caption_tokens, max_genres_tokens, max_lyric_tokens: where text that the planner writes is cut off.
     """
 
-    forced: tuple[tuple[str, str], ...] = ()
+    fixed: tuple[tuple[str, str], ...] = ()
     skipped: frozenset[str] = frozenset()
     genres: bool = False
     lyrics: bool = False
     max_duration_s: int = DURATION_MAX_S
-    max_caption_tokens: int = MAX_CAPTION_TOKENS
-    max_genres_tokens: int = MAX_GENRES_TOKENS
+    max_caption_tokens: int = MAX_COT_CAPTION_TOKENS
+    max_genres_tokens: int = MAX_COT_GENRES_TOKENS
     max_lyric_tokens: int = MAX_LYRIC_TOKENS
 
     @classmethod
-    def of(cls, user: Metadata, *, caption: bool, language: bool, max_duration_s: int = DURATION_MAX_S) -> Form:
+    def for_phase1(
+        cls, user: SongMetadata, *, caption: bool, language: bool, max_duration_s: int = DURATION_MAX_S
+    ) -> CotSchema:
         """Phase 1's form, in which *user*'s values stand fast and *caption* and *language* are asked for or not."""
         skipped = {name for name, wanted in (("caption", caption), ("language", language)) if not wanted}
-        return cls(cls.forced_by(user), frozenset(skipped), max_duration_s=max_duration_s)
+        return cls(cls.fixed_fields(user), frozenset(skipped), max_duration_s=max_duration_s)
 
     @classmethod
-    def description(cls, user: Metadata) -> Form:
+    def for_text_task(cls, user: SongMetadata) -> CotSchema:
         """The form of a whole description: every field, *user*'s values standing fast, then lyrics."""
-        return cls(cls.forced_by(user), genres=True, lyrics=True)
+        return cls(cls.fixed_fields(user), genres=True, lyrics=True)
 
     @staticmethod
-    def forced_by(user: Metadata) -> tuple[tuple[str, str], ...]:
+    def fixed_fields(user: SongMetadata) -> tuple[tuple[str, str], ...]:
         """*user*'s values as a form takes them."""
         return tuple((name, str(user[name])) for name in FIELDS if name in user)
 
     @property
     def fields(self) -> list[str]:
         """The fields that are written, in order."""
-        forced = dict(self.forced)
+        fixed = dict(self.fixed)
         left_out = self.skipped if self.genres else self.skipped | {"genres"}
-        return [name for name in FIELDS if name in forced or name not in left_out]
+        return [name for name in FIELDS if name in fixed or name not in left_out]
 
     @property
     def free_fields(self) -> list[tuple[str, str, int]]:
         """Fields in which the planner writes any text: name, name of the field behind, largest number of tokens."""
-        forced, fields = dict(self.forced), self.fields
+        fixed, fields = dict(self.fixed), self.fields
         limits = {"caption": self.max_caption_tokens, "genres": self.max_genres_tokens}
         return [
-            (name, behind, limits[name]) for name, behind in pairwise(fields) if name in limits and name not in forced
+            (name, behind, limits[name]) for name, behind in pairwise(fields) if name in limits and name not in fixed
         ]
 
     @property
@@ -102,16 +104,16 @@ class Form:
 
     def lark(self) -> str:
         """The grammar of what stands between ``<think>`` and ``</think>``."""
-        forced = dict(self.forced)
+        fixed = dict(self.fixed)
         parts = (
-            json.dumps(literal) if name in forced else f"{json.dumps(literal)} {name}"
+            json.dumps(literal) if name in fixed else f"{json.dumps(literal)} {name}"
             for name, literal in zip(self.fields, self._literals(), strict=True)
         )
         return "\n".join((f'start: {" ".join(parts)} "\\n"', *self._rules()))
 
     def _literals(self) -> list[str]:
-        forced = dict(self.forced)
-        return [f"\n{spell(name, forced[name])}" if name in forced else f"\n{name}: " for name in self.fields]
+        fixed = dict(self.fixed)
+        return [f"\n{format_field(name, fixed[name])}" if name in fixed else f"\n{name}: " for name in self.fields]
 
     def _rules(self) -> list[str]:
         return [
@@ -122,7 +124,7 @@ class Form:
             f"duration: /{_any(range(DURATION_MIN_S, self.max_duration_s + 1))}/",
             "genres: LINE",
             "keyscale: /[A-G](#|b|♯|♭)? (major|minor)/",
-            f"language: /{_any(spell('language', code).removeprefix('language: ') for code in LANGUAGES)}/",
+            f"language: /{_any(format_field('language', code).removeprefix('language: ') for code in LANGUAGES)}/",
             f"timesignature: /{_any(TIME_SIGNATURES)}/",
         ]
 

@@ -1,36 +1,44 @@
-"""What public functions do around their work: no exception leaves them, and every draw has a seed."""
+"""Error handling of the planner's public functions: they return a failure and never raise."""
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 from acestep.checkpoints.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
-_REMEDY = "Try a smaller batch_size or lm_batch_chunk_size, a shorter duration, or a smaller planner."
+_OUT_OF_MEMORY_REMEDY = "Try a smaller batch_size or lm_batch_chunk_size, a shorter duration, or a smaller planner."
 
 
-def failure(work: Callable[[], None]) -> str | None:
-    """Why *work* failed; None if it did not. A ValueError (PlannerError among them) speaks for itself."""
+@dataclass
+class Failure:
+    """Why the ``with`` block of `capture_errors` failed; ``message`` is None if it did not."""
+
+    message: str | None = None
+
+
+@contextmanager
+def capture_errors() -> Iterator[Failure]:
+    """Turn every exception of the ``with`` block into the message of a `Failure`.
+
+    The text of a ValueError (PlannerError among them) or CheckpointError is meant for users and becomes the message.
+    """
+    failure = Failure()
     try:
-        work()
-    except (ValueError, CheckpointError) as problem:
+        yield failure
+    except (ValueError, CheckpointError) as error:
         logger.debug("the planner refused", exc_info=True)
-        return str(problem)
-    except Exception as problem:  # whatever happens, callers get a failure, never an exception
+        failure.message = str(error)
+    except Exception as error:  # callers get a failure, never an exception
         from acestep.memory.device import is_out_of_memory
 
-        if is_out_of_memory(problem):
+        if is_out_of_memory(error):
             logger.debug("the planner ran out of memory", exc_info=True)
-            return f"Out of memory in the planner: {problem} {_REMEDY}"
-        logger.exception("the planner failed")
-        return f"{type(problem).__name__}: {problem}"
-    return None
-
-
-def seed_or_random(seed: int | None) -> int:
-    """*seed*, or one drawn."""
-    return random.getrandbits(32) if seed is None else seed
+            failure.message = f"Out of memory in the planner: {error} {_OUT_OF_MEMORY_REMEDY}"
+        else:
+            logger.exception("the planner failed")
+            failure.message = f"{type(error).__name__}: {error}"

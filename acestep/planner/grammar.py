@@ -10,10 +10,8 @@ from llguidance import LLMatcher, LLTokenizer
 
 from acestep.planner import PlannerError
 from acestep.planner.constraint import Constraint, TracedConstraint, first_line
-from acestep.planner.cot_schema import MAX_CAPTION_TOKENS, Form
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.vocabulary import Vocabulary
-
-__all__ = ["MAX_CAPTION_TOKENS", "Constraint", "Form", "Grammar"]
 
 
 class Grammar:
@@ -34,7 +32,7 @@ class Grammar:
         self.reused = _compiler.cache_info().hits > hits
         self.compile_s = self._compiler.seconds
 
-    def constraint(self, form: Form, *, debug: bool = False) -> Constraint:
+    def constraint(self, form: CotSchema, *, debug: bool = False) -> Constraint:
         """A fresh constraint that accepts one answer of *form*; with *debug* it logs its decisions.
 
         Raises:
@@ -55,10 +53,10 @@ class _Compiler:
         self.seconds = perf_counter() - started
         self.matcher = lru_cache(maxsize=64)(self._compile)
 
-    def _compile(self, form: Form) -> Any:
+    def _compile(self, form: CotSchema) -> Any:
         matcher = LLMatcher(self._tokenizer, form.lark())
         if matcher.is_error():
-            raise PlannerError(f"the metadata {dict(form.forced)} cannot be written: {first_line(matcher)}")
+            raise PlannerError(f"the metadata {dict(form.fixed)} cannot be written: {first_line(matcher)}")
         return matcher
 
 

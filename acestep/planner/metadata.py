@@ -1,4 +1,4 @@
-"""The metadata of a piece: what users give, what the planner writes, and the YAML between the two phases."""
+"""The metadata of a piece, and its YAML form, which phase 1 generates and the prompt of phase 2 contains."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any, Final
 
 import yaml
 
-Metadata = dict[str, int | str]
+SongMetadata = dict[str, int | str]
+"""Values of some of `FIELDS`."""
 
 FIELDS: Final = ("bpm", "caption", "duration", "genres", "keyscale", "language", "timesignature")
-"""All fields, in the order in which they are written."""
+"""All fields, in the order in which they are generated."""
 REQUIRED: Final = ("bpm", "keyscale", "timesignature", "duration")
-"""With these given by the user there is nothing left to plan in phase 1."""
+"""Fields that phase 1 must find; if the user fixed all of them, it is skipped."""
 NUMERIC: Final = ("bpm", "duration")
-WRITTEN: Final = tuple(field for field in FIELDS if field != "genres")
-"""What phase 2 is told."""
+"""Fields whose values are whole numbers."""
+PROMPT_FIELDS: Final = tuple(field for field in FIELDS if field != "genres")
+"""Fields that the prompt of phase 2 contains."""
 
 
 def has_all_metas(user_metadata: Mapping[str, Any] | None) -> bool:
@@ -24,16 +26,16 @@ def has_all_metas(user_metadata: Mapping[str, Any] | None) -> bool:
     return all((user_metadata or {}).get(field) is not None for field in REQUIRED)
 
 
-def write_yaml(metadata: Mapping[str, Any]) -> str:
-    """The lines that phase 2 reads between ``<think>`` and ``</think>``, without a final newline.
+def to_yaml(metadata: Mapping[str, Any]) -> str:
+    """The lines between ``<think>`` and ``</think>`` in the prompt of phase 2, without a final newline.
 
     The models were trained on PyYAML's block style: sorted keys, Unicode kept, lines folded at 80 columns.
     """
-    return "\n".join(spell(field, metadata[field]) for field in WRITTEN if metadata.get(field) is not None)
+    return "\n".join(format_field(field, metadata[field]) for field in PROMPT_FIELDS if metadata.get(field) is not None)
 
 
-def spell(field: str, value: Any) -> str:
-    """The line, or folded lines, of one *field* in YAML; a whole number is one, quarters lose their ``/4``."""
+def format_field(field: str, value: Any) -> str:
+    """The line, or folded lines, of *field* in YAML. Digits become a number; a time signature loses its ``/4``."""
     if field == "timesignature":
         value = str(value).removesuffix("/4")
     if isinstance(value, str) and re.fullmatch("0|[1-9][0-9]{0,8}", value):
@@ -41,13 +43,13 @@ def spell(field: str, value: Any) -> str:
     return str(yaml.dump({field: value}, allow_unicode=True)).strip()
 
 
-def read_yaml(text: str) -> Metadata:
+def from_yaml(text: str) -> SongMetadata:
     """The metadata in *text*, the lines of a chain of thought without its tags.
 
-    Reads what a model writes (never quoted) as well as what `write_yaml` writes (quoted where YAML needs
-    it). A field starts at a line without indentation and continues on indented or blank lines; unknown
-    fields and lines that start with ``<`` are dropped. Text becomes one line of printable characters, as
-    `acestep.planner.user_metadata.clean_metadata` makes it; bpm and duration become whole numbers where they are such.
+    Values may be unquoted, as a model writes them, or quoted where YAML needs it, as `to_yaml` writes them. A field
+    starts at a line without indentation and continues on indented or blank lines; unknown fields and lines that start
+    with ``<`` are dropped. Text becomes one line of printable characters, as in
+    `acestep.planner.user_metadata.clean_metadata`; bpm and duration become whole numbers if they are written as such.
     """
     raw: dict[str, list[str]] = {}
     lines: list[str] = []
@@ -59,7 +61,7 @@ def read_yaml(text: str) -> Metadata:
             lines = raw[name.strip().lower()] = [value]
         else:
             lines = []
-    metadata: Metadata = {}
+    metadata: SongMetadata = {}
     for field in FIELDS:
         value = _unquoted(raw.get(field, []))
         if value:
@@ -68,7 +70,7 @@ def read_yaml(text: str) -> Metadata:
 
 
 def _unquoted(lines: list[str]) -> str:
-    """The value on *lines* as one line; YAML's quotes and folds are undone if it has any."""
+    """The value on *lines* as one line, without YAML's quotes and folds."""
     joined = "\n".join(lines).strip()
     if joined[:1] in ("'", '"'):
         try:
@@ -81,5 +83,5 @@ def _unquoted(lines: list[str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """*text* with single spaces for everything that is not printable."""
+    """*text* on one line: every run of blanks and unprintable characters becomes one space."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

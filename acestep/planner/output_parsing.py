@@ -1,4 +1,4 @@
-"""How the planner's answers are read: one way for all modes, whether they come as tokens or as text."""
+"""Parses what the planner generated, given as tokens or as text, in all modes alike."""
 
 from __future__ import annotations
 
@@ -7,33 +7,34 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acestep.planner.codes import CODE_TOKEN
-from acestep.planner.metadata import Metadata, read_yaml
-from acestep.planner.user_metadata import keep_sound
+from acestep.planner.metadata import SongMetadata, from_yaml
+from acestep.planner.user_metadata import drop_invalid
 from acestep.planner.vocabulary import Vocabulary
 
 END = "<|im_end|>"
+"""The control token that ends an output."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a planner wrote.
+class ParsedOutput:
+    """The parts of a planner's output.
 
     Attributes:
-        metadata: the fields that are in range.
-        lyrics: text behind the chain of thought; empty if there is none.
+        metadata: the fields of the chain of thought whose values are in range.
+        lyrics: the text behind the chain of thought; empty if there is none.
         codes: audio-code tokens, joined.
     """
 
-    metadata: Metadata
+    metadata: SongMetadata
     lyrics: str
     codes: str = ""
 
 
-def read_tokens(vocabulary: Vocabulary, tokens: Sequence[int]) -> Answer:
-    """Read an answer by its tokens, so that text that merely spells a control token is text."""
-    thought: list[int] = []
+def parse_tokens(vocabulary: Vocabulary, tokens: Sequence[int]) -> ParsedOutput:
+    """Parse an output by its token ids. Text that merely looks like a control token is text."""
+    cot: list[int] = []
     rest: list[int] = []
-    part = thought
+    part = cot
     for token in tokens:
         if token == vocabulary.end_think:
             part = rest
@@ -41,25 +42,26 @@ def read_tokens(vocabulary: Vocabulary, tokens: Sequence[int]) -> Answer:
             break
         elif token not in vocabulary.control_ids:
             part.append(token)
-    return _read(vocabulary.decode(thought), vocabulary.decode(rest))
+    return _parse(vocabulary.decode(cot), vocabulary.decode(rest))
 
 
-def read_text(text: str) -> Answer:
-    """Read an answer by its text.
+def parse_text(text: str) -> ParsedOutput:
+    """Parse an output by its text.
 
-    The metadata stand between ``<think>`` and ``</think>``, else between ``<reasoning>`` and ``</reasoning>``, else
-    before the first audio code. ``<|im_end|>`` ends thought and lyrics wherever it stands. Lyrics need ``</think>``.
+    The chain of thought lies between ``<think>`` and ``</think>``, else between ``<reasoning>`` and ``</reasoning>``,
+    else before the first audio code. ``<|im_end|>`` ends chain of thought and lyrics wherever it occurs. Lyrics are
+    found only behind a closing tag.
     """
     codes = "".join(match[0] for match in CODE_TOKEN.finditer(text))
-    thought, rest = CODE_TOKEN.split(text, maxsplit=1)[0], ""
+    cot, rest = CODE_TOKEN.split(text, maxsplit=1)[0], ""
     for tag in ("think", "reasoning"):
         inner, closing, behind = text.partition(f"<{tag}>")[2].partition(f"</{tag}>")
         if closing:
-            thought, rest = inner, CODE_TOKEN.sub("", behind)
+            cot, rest = inner, CODE_TOKEN.sub("", behind)
             break
-    return _read(thought.partition(END)[0], rest.partition(END)[0], codes)
+    return _parse(cot.partition(END)[0], rest.partition(END)[0], codes)
 
 
-def _read(thought: str, rest: str, codes: str = "") -> Answer:
+def _parse(cot: str, rest: str, codes: str = "") -> ParsedOutput:
     lyrics = re.sub(r"\A#\s*lyrics?[ \t]*(\n|\Z)", "", rest.strip(), flags=re.IGNORECASE)
-    return Answer(keep_sound(read_yaml(thought)), lyrics.strip(), codes)
+    return ParsedOutput(drop_invalid(from_yaml(cot)), lyrics.strip(), codes)

@@ -1,4 +1,4 @@
-"""The two phases of planning, and the text of descriptions, on whatever engine is loaded."""
+"""The planner: an engine with its vocabulary and grammar, which writes text and audio codes."""
 
 from __future__ import annotations
 
@@ -7,28 +7,19 @@ from dataclasses import dataclass
 from math import floor
 
 from acestep.constants import CODE_RATE, DURATION_MAX_S, MAX_LYRIC_TOKENS
-from acestep.planner import PlannerError
-from acestep.planner.cot_schema import Form
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest, Engine, TextRequest
 from acestep.planner.grammar import Grammar
+from acestep.planner.options import DecodingOptions
 from acestep.planner.prompts import Prompt
 from acestep.planner.sampling import Sampling
-from acestep.planner.stats import Costs
+from acestep.planner.stats import RequestStats
 from acestep.planner.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True)
-class Decoding:
-    """How text is written: how tokens are drawn, held to its form or not, with every decision logged or not."""
-
-    sampling: Sampling
-    constrained: bool = True
-    debug: bool = False
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """Away from what, and how far, codes are led: *prompt* is the unconditional one."""
+class CodesGuidance:
+    """Classifier-free guidance of the codes: the unconditional prompt and the guidance scale."""
 
     prompt: Prompt
     scale: float
@@ -38,9 +29,9 @@ class Planner:
     """An engine, its vocabulary and its grammar.
 
     Attributes:
-        engine: is given; whoever drops the planner closes it.
-        vocabulary: of the engine's checkpoint.
-        grammar: for the vocabulary.
+        engine: runs the model. The planner does not close it; its owner does.
+        vocabulary: belongs to the engine's checkpoint.
+        grammar: compiled for the vocabulary.
     """
 
     def __init__(self, engine: Engine, vocabulary: Vocabulary) -> None:
@@ -48,52 +39,57 @@ class Planner:
         self.vocabulary = vocabulary
         self.grammar = Grammar(vocabulary)
 
-    def write_text(self, prompt: Prompt, form: Form, how: Decoding, seed: int, costs: Costs) -> list[int]:
-        """The tokens of one answer of *form*.
+    def write_text(
+        self, prompt: Prompt, schema: CotSchema, options: DecodingOptions, seed: int, stats: RequestStats
+    ) -> list[int]:
+        """Generate the text of *schema* behind *prompt*; returns its token ids.
 
         Raises:
-            PlannerError: there is no room for prompt and answer.
+            PlannerError: prompt and text are too long for the engine, or a sampling option is out of range.
         """
         vocabulary = self.vocabulary
-        limit = form.max_tokens if how.constrained else MAX_FREE_TOKENS + (MAX_LYRIC_TOKENS if form.lyrics else 0)
-        ids = self._encode(prompt, limit, costs)
-        constraint = self.grammar.constraint(form, debug=how.debug) if how.constrained else None
+        limit = schema.max_tokens
+        if not options.constrained:
+            limit = MAX_FREE_TOKENS + (MAX_LYRIC_TOKENS if schema.lyrics else 0)
+        constraint = self.grammar.constraint(schema, debug=options.debug) if options.constrained else None
         run = self.engine.write_text(
             TextRequest(
-                prompt=ids,
+                prompt=self._encode(prompt, stats),
                 constraint=constraint,
-                sampling=how.sampling,
+                sampling=options.sampling,
                 seed=seed,
                 limit=limit,
-                stops=vocabulary.stops if form.lyrics else vocabulary.stops | {vocabulary.end_think},
+                stops=vocabulary.stops if schema.lyrics else vocabulary.stops | {vocabulary.end_think},
             )
         )
-        costs.constrained_s += run.constrained_s
-        costs.counts["cot_tokens"] += len(run.tokens)
-        costs.counts["forwards"] += run.forwards
-        costs.finish["phase1"] = "length" if constraint and constraint.cut else run.finish
+        stats.constrained_s += run.constrained_s
+        stats.counts["cot_tokens"] += len(run.tokens)
+        stats.counts["forwards"] += run.forwards
+        stats.finish["phase1"] = "length" if constraint and constraint.cut else run.finish
         return run.tokens
 
     def write_codes(
         self,
         prompt: Prompt,
-        guidance: Guidance | None,
-        seconds: float | None,
+        guidance: CodesGuidance | None,
+        duration_s: float | None,
         sampling: Sampling,
         seeds: Sequence[int],
-        costs: Costs,
+        stats: RequestStats,
     ) -> list[list[int]]:
-        """Five codes for each of *seconds*, or as many as the model likes if there are none; one row a seed.
+        """Generate audio codes, five for each second of *duration_s*; returns one list for each seed.
+
+        With *duration_s* None the model decides when a sample ends.
 
         Raises:
-            PlannerError: there is no room for prompt and codes.
+            PlannerError: prompt and codes are too long for the engine.
         """
         limit = CODE_RATE * DURATION_MAX_S
-        count = None if seconds is None else floor(CODE_RATE * seconds)
+        count = None if duration_s is None else floor(CODE_RATE * duration_s)
         run = self.engine.write_codes(
             CodesRequest(
-                prompt=self._encode(prompt, count or limit, costs),
-                unconditional=None if guidance is None else self._encode(guidance.prompt, count or limit, costs),
+                prompt=self._encode(prompt, stats),
+                unconditional=None if guidance is None else self._encode(guidance.prompt, stats),
                 scale=1.0 if guidance is None else guidance.scale,
                 count=count,
                 limit=limit,
@@ -101,19 +97,14 @@ class Planner:
                 seeds=seeds,
             )
         )
-        costs.guidance_s += run.guidance_s
-        costs.counts["code_tokens"] += sum(map(len, run.codes))
-        costs.counts["forwards"] += run.forwards
+        stats.guidance_s += run.guidance_s
+        stats.counts["code_tokens"] += sum(map(len, run.codes))
+        stats.counts["forwards"] += run.forwards
         ended = ["stop" if len(row) < limit else "length" for row in run.codes]
-        costs.finish["phase2"] = ended if count is None else ["count"] * len(run.codes)
+        stats.finish["phase2"] = ended if count is None else ["count"] * len(run.codes)
         return run.codes
 
-    def _encode(self, prompt: Prompt, new: int, costs: Costs) -> list[int]:
+    def _encode(self, prompt: Prompt, stats: RequestStats) -> list[int]:
         ids = self.vocabulary.encode(prompt.pieces)
-        costs.counts["prompt_tokens"] += len(ids)
-        if len(ids) + new > self.engine.max_positions:
-            raise PlannerError(
-                f"the prompt has {len(ids)} tokens and up to {new} may follow, but the planner has room for "
-                f"{self.engine.max_positions}: shorten what it is given."
-            )
+        stats.counts["prompt_tokens"] += len(ids)
         return ids

@@ -1,4 +1,4 @@
-"""The planner's prompts as text: what `LLMHandler` offers to those who look at them or compare them."""
+"""The planner's prompts as text, for callers of `LLMHandler` who inspect or compare them."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 from acestep.constants import NO_USER_INPUT
 from acestep.planner import prompts
-from acestep.planner.metadata import Metadata
-from acestep.planner.output_parsing import read_text
-from acestep.planner.understanding import Formatting, Inspiration, Understanding
+from acestep.planner.metadata import SongMetadata
+from acestep.planner.output_parsing import parse_text
+from acestep.planner.understanding import CreateTask, FormatTask, UnderstandTask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-class RenderedPrompts:
-    """Prompts and answers as text; a control token that a caption spells cannot be told from a real one there.
+class PromptBuilderMixin:
+    """Builds prompts and parses outputs as text. As plain text, control tokens in a user's input are not escaped.
 
     Attributes:
-        llm_tokenizer: renders the prompts.
-        use_legacy_cfg_prompt: keep lyrics, and the caption without a negative prompt, in the unconditional prompt.
+        llm_tokenizer: renders the prompts; None while no planner is loaded.
+        use_legacy_cfg_prompt: whether the unconditional prompt keeps the lyrics, and the caption if there is no
+            negative prompt.
     """
 
     llm_tokenizer: PreTrainedTokenizerFast | None = None
@@ -60,24 +61,24 @@ class RenderedPrompts:
             ValueError: there is no tokenizer.
         """
         if is_negative_prompt:
-            return prompts.with_thought(self._unconditional(caption, lyrics, negative_prompt), "").text
+            return prompts.with_cot(self._unconditional(caption, lyrics, negative_prompt), "").text
         return f"{prompts.metadata_prompt(self._tokenizer, caption, lyrics).text}{cot_text}\n\n"
 
     def build_formatted_prompt_for_understanding(self, audio_codes: str) -> str:
-        """The prompt that asks what *audio_codes* are like.
+        """The prompt that asks for a description of *audio_codes*.
 
         Raises:
-            ValueError: there is no tokenizer, or these are no codes.
+            ValueError: there is no tokenizer, or the codes are malformed.
         """
-        return Understanding(audio_codes).prompt(self._tokenizer).text
+        return UnderstandTask(audio_codes).prompt(self._tokenizer).text
 
     def build_formatted_prompt_for_inspiration(self, query: str, instrumental: bool = False) -> str:
-        """The prompt that asks for a piece of *query*.
+        """The prompt that asks for a piece according to *query*.
 
         Raises:
             ValueError: there is no tokenizer.
         """
-        return Inspiration(query, instrumental, None).prompt(self._tokenizer).text
+        return CreateTask(query, instrumental, None).prompt(self._tokenizer).text
 
     def build_formatted_prompt_for_format(self, caption: str, lyrics: str) -> str:
         """The prompt that asks for a better caption and better lyrics.
@@ -85,13 +86,13 @@ class RenderedPrompts:
         Raises:
             ValueError: there is no tokenizer.
         """
-        return Formatting(caption, lyrics, None).prompt(self._tokenizer).text
+        return FormatTask(caption, lyrics, None).prompt(self._tokenizer).text
 
     @staticmethod
-    def parse_lm_output(text: str) -> tuple[Metadata, str]:
-        """Metadata and code tokens in *text*, see `acestep.planner.output_parsing.read_text`."""
-        answer = read_text(text)
-        return answer.metadata, answer.codes
+    def parse_lm_output(text: str) -> tuple[SongMetadata, str]:
+        """Metadata and audio-code tokens in *text*, see `acestep.planner.output_parsing.parse_text`."""
+        output = parse_text(text)
+        return output.metadata, output.codes
 
     def _unconditional(self, caption: str, lyrics: str, negative_prompt: str) -> prompts.Prompt:
         legacy = (caption, lyrics) if self.use_legacy_cfg_prompt else None

@@ -1,4 +1,4 @@
-"""What the planner is asked: the prompts of both phases of planning and of the three descriptions."""
+"""The planner's prompts: of both phases of planning and of the three text tasks."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from acestep.constants import (
     NO_USER_INPUT,
 )
 from acestep.planner.codes import format_codes
-from acestep.planner.metadata import write_yaml
+from acestep.planner.metadata import to_yaml
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-USER_SLOT: Final = "\x00user\x00"
-"""Stands for the user's text while the chat template is rendered."""
+USER_PLACEHOLDER: Final = "\x00user\x00"
+"""Placeholder for the user's text while the chat template is rendered."""
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Text whose pieces are alternately ours (from index 0) and somebody else's.
+    """A prompt as pieces that are alternately the package's own text (from index 0) and somebody else's text.
 
-    Control tokens count only in ours; see `acestep.planner.vocabulary.Vocabulary.encode`.
+    Control tokens count only in the package's own pieces, see `acestep.planner.vocabulary.Vocabulary.encode`.
     """
 
     pieces: tuple[str, ...]
@@ -39,36 +39,36 @@ class Prompt:
         return "".join(self.pieces)
 
 
-def ask(tokenizer: PreTrainedTokenizerFast, instruction: str, user: str) -> Prompt:
-    """The chat of one system turn with *instruction* and one *user* turn, open for the assistant's answer.
+def chat_prompt(tokenizer: PreTrainedTokenizerFast, instruction: str, user: str) -> Prompt:
+    """A chat with *instruction* as the system turn and *user* as the user turn; the assistant's turn is open.
 
     Raises:
-        CheckpointError: the tokenizer's chat template does not pass the user's turn on as it is.
+        CheckpointError: the tokenizer's chat template does not contain the user's turn exactly once.
     """
     messages = [
         {"role": "system", "content": f"# Instruction\n{instruction}\n\n"},
-        {"role": "user", "content": USER_SLOT},
+        {"role": "user", "content": USER_PLACEHOLDER},
     ]
     rendered = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    before, *after = str(rendered).split(USER_SLOT)
+    before, *after = str(rendered).split(USER_PLACEHOLDER)
     if len(after) != 1:
         raise CheckpointError("the chat template does not repeat the user's turn exactly once; restore the original.")
     return Prompt((before, user, after[0]))
 
 
-def describe(caption: str, lyrics: str) -> str:
+def user_turn(caption: str, lyrics: str) -> str:
     """The user's turn of both phases."""
     return f"# Caption\n{caption}\n\n# Lyric\n{lyrics}\n"
 
 
 def metadata_prompt(tokenizer: PreTrainedTokenizerFast, caption: str, lyrics: str) -> Prompt:
-    """Phase 1: asks for the chain of thought."""
-    return ask(tokenizer, INSTRUCTION_PLANNER, describe(caption, lyrics))
+    """The prompt of phase 1, which asks for the chain of thought."""
+    return chat_prompt(tokenizer, INSTRUCTION_PLANNER, user_turn(caption, lyrics))
 
 
 def codes_prompt(tokenizer: PreTrainedTokenizerFast, caption: str, lyrics: str, metadata: Mapping[str, Any]) -> Prompt:
-    """Phase 2: asks for codes, the chain of thought of *metadata* already given."""
-    return with_thought(metadata_prompt(tokenizer, caption, lyrics), write_yaml(metadata))
+    """The prompt of phase 2, which contains *metadata* as the chain of thought and asks for codes."""
+    return with_cot(metadata_prompt(tokenizer, caption, lyrics), to_yaml(metadata))
 
 
 def unconditional_prompt(
@@ -76,57 +76,57 @@ def unconditional_prompt(
     negative_prompt: str = NO_USER_INPUT,
     legacy: tuple[str, str] | None = None,
 ) -> Prompt:
-    """Phase 2's counterpart for guidance: an empty chain of thought behind `unconditional_chat`."""
-    return with_thought(unconditional_chat(tokenizer, negative_prompt, legacy), "")
+    """The unconditional prompt of phase 2: `unconditional_chat` with an empty chain of thought."""
+    return with_cot(unconditional_chat(tokenizer, negative_prompt, legacy), "")
 
 
 def unconditional_chat(
     tokenizer: PreTrainedTokenizerFast, negative_prompt: str, legacy: tuple[str, str] | None = None
 ) -> Prompt:
-    """Asks for what guidance leads away from: the negative prompt alone.
+    """The unconditional prompt before any chain of thought: the negative prompt alone.
 
-    With *legacy*, caption and lyrics of the piece, it keeps the lyrics, and the caption where there is no negative
+    With *legacy* (caption and lyrics of the piece) it keeps the lyrics, and the caption if there is no negative
     prompt, so that guidance amplifies the metadata alone.
     """
     if legacy is None:
         user = negative_prompt if negative_prompt.strip() else NO_USER_INPUT
     else:
         caption, lyrics = legacy
-        user = describe(negative_prompt if is_meaningful(negative_prompt) else caption, lyrics)
-    return ask(tokenizer, INSTRUCTION_PLANNER, user)
+        user = user_turn(negative_prompt if is_meaningful(negative_prompt) else caption, lyrics)
+    return chat_prompt(tokenizer, INSTRUCTION_PLANNER, user)
 
 
 def unconditional_metadata_prompt(tokenizer: PreTrainedTokenizerFast, lyrics: str, negative_prompt: str) -> Prompt:
-    """Phase 1's counterpart, for those who compare prompts: phase 1 itself is never guided."""
-    user = describe(negative_prompt, lyrics) if is_meaningful(negative_prompt) else f"# Lyric\n{lyrics}\n"
-    return ask(tokenizer, INSTRUCTION_PLANNER, user)
+    """The unconditional prompt of phase 1. It serves callers who compare prompts; phase 1 itself is never guided."""
+    user = user_turn(negative_prompt, lyrics) if is_meaningful(negative_prompt) else f"# Lyric\n{lyrics}\n"
+    return chat_prompt(tokenizer, INSTRUCTION_PLANNER, user)
 
 
 def understand_prompt(tokenizer: PreTrainedTokenizerFast, codes: Sequence[int]) -> Prompt:
-    """Asks for the description of a piece that consists of *codes*; without any, for one of no piece in particular."""
+    """The prompt that asks for a description of *codes*; without codes the planner invents a piece."""
     if not codes:
-        return ask(tokenizer, INSTRUCTION_UNDERSTAND, NO_USER_INPUT)
-    before, _, after = ask(tokenizer, INSTRUCTION_UNDERSTAND, "").pieces
+        return chat_prompt(tokenizer, INSTRUCTION_UNDERSTAND, NO_USER_INPUT)
+    before, _, after = chat_prompt(tokenizer, INSTRUCTION_UNDERSTAND, "").pieces
     return Prompt((f"{before}{format_codes(codes)}{after}",))
 
 
 def inspire_prompt(tokenizer: PreTrainedTokenizerFast, query: str, instrumental: bool) -> Prompt:
-    """Asks for the description of a piece that *query* wishes for."""
-    wish = f"{query}\n\ninstrumental: {'true' if instrumental else 'false'}"
-    return ask(tokenizer, INSTRUCTION_INSPIRE, wish)
+    """The prompt that asks for a piece according to *query*."""
+    user = f"{query}\n\ninstrumental: {'true' if instrumental else 'false'}"
+    return chat_prompt(tokenizer, INSTRUCTION_INSPIRE, user)
 
 
 def format_prompt(tokenizer: PreTrainedTokenizerFast, caption: str, lyrics: str) -> Prompt:
-    """Asks for a better caption and better lyrics."""
-    return ask(tokenizer, INSTRUCTION_FORMAT, describe(caption, lyrics).removesuffix("\n"))
+    """The prompt that asks for a better caption and better lyrics."""
+    return chat_prompt(tokenizer, INSTRUCTION_FORMAT, user_turn(caption, lyrics).removesuffix("\n"))
 
 
 def is_meaningful(negative_prompt: str) -> bool:
-    """Whether *negative_prompt* says what to lead away from."""
+    """Whether *negative_prompt* has content, so that it is neither blank nor ``NO USER INPUT``."""
     return negative_prompt.strip() not in ("", NO_USER_INPUT)
 
 
-def with_thought(prompt: Prompt, thought: str) -> Prompt:
-    """*prompt* with the chain of thought *thought*, open for codes."""
+def with_cot(prompt: Prompt, cot: str) -> Prompt:
+    """*prompt* followed by the chain of thought *cot*; codes may follow."""
     *head, tail = prompt.pieces
-    return Prompt((*head, f"{tail}<think>", f"\n{thought}\n", "</think>\n\n"))
+    return Prompt((*head, f"{tail}<think>", f"\n{cot}\n", "</think>\n\n"))

@@ -1,4 +1,4 @@
-"""Continuing a prompt that the caller has rendered, for those who want a model's text and not its meaning."""
+"""Raw completion: text and codes behind a prompt that the caller has rendered."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from typing import Any, Final
 from acestep.constants import NO_USER_INPUT
 from acestep.planner import PlannerError, prompts
 from acestep.planner.codes import format_codes
-from acestep.planner.cot_schema import Form
-from acestep.planner.output_parsing import END, read_tokens
-from acestep.planner.planner import Decoding, Guidance, Planner
-from acestep.planner.prompts import Prompt, with_thought
-from acestep.planner.sampling import Sampling
-from acestep.planner.stats import Costs
-from acestep.planner.user_metadata import check_text, clamp_duration, clean_metadata
+from acestep.planner.cot_schema import CotSchema
+from acestep.planner.options import DecodingOptions
+from acestep.planner.output_parsing import END, parse_tokens
+from acestep.planner.planner import CodesGuidance, Planner
+from acestep.planner.prompts import Prompt, with_cot
+from acestep.planner.stats import RequestStats
+from acestep.planner.user_metadata import check_text, clamp_target, clean_metadata
 
 PHASES: Final = ("cot", "codes", "understand")
+"""Values of ``generation_phase``."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How a prompt is continued; the keys of *cfg* in `LLMHandler.generate_from_formatted_prompt`.
+class RawPromptConfig:
+    """The keys of *cfg* in `LLMHandler.generate_from_formatted_prompt`, and their defaults.
 
     Attributes:
         temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
-        cfg_scale, negative_prompt: guidance of codes.
+        cfg_scale, negative_prompt: guidance of the codes; it is applied if the scale is above 1.
         target_duration: seconds of codes, and the duration in the chain of thought; None leaves both open.
-        user_metadata: fields that stand fast in the chain of thought.
-        skip_caption, skip_language, skip_genres: fields that are left out of it.
+        user_metadata: fields whose values are fixed in the chain of thought.
+        skip_caption, skip_language, skip_genres: leave the field out of the chain of thought.
         generation_phase: ``"cot"`` (a chain of thought, then codes), ``"codes"`` or ``"understand"`` (a chain of
             thought, then lyrics).
-        caption, lyrics: of the piece, for the legacy unconditional prompt.
+        caption, lyrics: the user's texts, for the legacy unconditional prompt.
     """
 
     temperature: float = 0.6
@@ -56,8 +57,8 @@ class Settings:
             raise PlannerError(f"generation_phase {self.generation_phase!r} is not known: use one of {shown}.")
 
     @classmethod
-    def of(cls, cfg: Mapping[str, Any] | None) -> Settings:
-        """The settings in *cfg*.
+    def from_cfg(cls, cfg: Mapping[str, Any] | None) -> RawPromptConfig:
+        """Make a configuration of the dictionary *cfg*.
 
         Raises:
             PlannerError: a key or a phase is unknown.
@@ -67,66 +68,71 @@ class Settings:
             raise PlannerError(f"unknown cfg key {unknown[0]!r}; known are {', '.join(cls.__dataclass_fields__)}.")
         return cls(**(cfg or {}))
 
-    @property
-    def sampling(self) -> Sampling:
-        """How tokens are drawn."""
-        return Sampling(self.temperature, self.top_k, self.top_p, self.repetition_penalty)
+    def decoding(self, *, constrained: bool, debug: bool) -> DecodingOptions:
+        """The decoding options of all phases."""
+        return DecodingOptions(
+            self.temperature, self.top_k, self.top_p, self.repetition_penalty, constrained=constrained, debug=debug
+        )
 
     @property
-    def seconds(self) -> float | None:
-        """The target, within the planner's limits."""
-        open_ended = self.target_duration is None or self.target_duration <= 0
-        return None if open_ended else clamp_duration(self.target_duration)
+    def duration_s(self) -> float | None:
+        """The target duration in seconds, clamped to the planner's limits; None if it is open."""
+        return clamp_target(self.target_duration)
 
     @property
-    def form(self) -> Form:
-        """What the text must look like."""
+    def schema(self) -> CotSchema:
+        """The schema of the text in the phases ``cot`` and ``understand``.
+
+        Raises:
+            PlannerError: a value in the user's metadata is invalid.
+        """
         user = clean_metadata(self.user_metadata)
-        if self.seconds is not None:
-            user["duration"] = int(self.seconds)
-        return Form(
-            forced=Form.forced_by(user),
-            skipped=frozenset(name for name in ("caption", "language") if getattr(self, f"skip_{name}")),
+        if self.duration_s is not None:
+            user["duration"] = int(self.duration_s)
+        skips = {"caption": self.skip_caption, "language": self.skip_language}
+        return CotSchema(
+            fixed=CotSchema.fixed_fields(user),
+            skipped=frozenset(name for name, skip in skips.items() if skip),
             genres=not self.skip_genres,
             lyrics=self.generation_phase == "understand",
         )
 
 
-def complete(
+def complete_raw_prompt(
     planner: Planner,
     formatted_prompt: str,
-    settings: Settings,
-    how: Decoding,
+    config: RawPromptConfig,
+    options: DecodingOptions,
     *,
     stop_at_reasoning: bool,
     legacy_prompt: bool,
     seed: int,
-    costs: Costs,
+    stats: RequestStats,
 ) -> str:
-    """The new text behind *formatted_prompt*, control tokens included.
+    """Generate what follows *formatted_prompt*; returns the new text, control tokens included.
 
     Raises:
-        PlannerError: the request cannot be fulfilled.
+        PlannerError: the request is invalid or too long.
     """
     prompt = Prompt((check_text("formatted_prompt", formatted_prompt),))
-    text, seconds = "", settings.seconds
-    if settings.generation_phase != "codes":
-        with costs.clock.span("phase1"):
-            tokens = planner.write_text(prompt, settings.form, how, seed, costs)
+    text, duration_s = "", config.duration_s
+    if config.generation_phase != "codes":
+        with stats.clock.span("phase1"):
+            tokens = planner.write_text(prompt, config.schema, options, seed, stats)
         text = planner.vocabulary.decode(tokens)
-        if settings.generation_phase == "understand" or stop_at_reasoning:
+        if config.generation_phase == "understand" or stop_at_reasoning:
             return text
         controls = planner.vocabulary.control_ids
-        thought = planner.vocabulary.decode(token for token in tokens if token not in controls)
-        prompt = with_thought(prompt, thought.strip("\n"))
-        planned = read_tokens(planner.vocabulary, tokens).metadata.get("duration")
-        seconds = float(planned) if seconds is None and planned is not None else seconds
+        cot = planner.vocabulary.decode(token for token in tokens if token not in controls)
+        prompt = with_cot(prompt, cot.strip("\n"))
+        planned = parse_tokens(planner.vocabulary, tokens).metadata.get("duration")
+        duration_s = float(planned) if duration_s is None and planned is not None else duration_s
         text += "\n\n"
-    guidance: Guidance | None = None
-    if settings.cfg_scale > 1.0:
-        legacy = (settings.caption, settings.lyrics) if legacy_prompt else None
-        unconditional = prompts.unconditional_prompt(planner.vocabulary.tokenizer, settings.negative_prompt, legacy)
-        guidance = Guidance(unconditional, settings.cfg_scale)
-    with costs.clock.span("phase2"):
-        (codes,) = planner.write_codes(prompt, guidance, seconds, how.sampling, [seed], costs)
+    guidance: CodesGuidance | None = None
+    if config.cfg_scale > 1.0:
+        legacy = (config.caption, config.lyrics) if legacy_prompt else None
+        unconditional = prompts.unconditional_prompt(planner.vocabulary.tokenizer, config.negative_prompt, legacy)
+        guidance = CodesGuidance(unconditional, config.cfg_scale)
+    with stats.clock.span("phase2"):
+        (codes,) = planner.write_codes(prompt, guidance, duration_s, options.sampling, [seed], stats)
     return f"{text}{format_codes(codes)}{END}"

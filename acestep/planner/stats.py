@@ -1,4 +1,4 @@
-"""What a request took: seconds, tokens, calls of the model, and how its texts ended."""
+"""Statistics of one request: seconds, token counts, calls of the model, and why each phase ended."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from acestep.timing.clock import Clock
 
 
 @dataclass
-class Costs:
-    """Filled as a request goes on.
+class RequestStats:
+    """Statistics that are filled in while a request runs.
 
     Attributes:
-        clock: has the spans ``phase1`` and ``phase2``.
-        constrained_s: seconds for grammar and masks, inside phase 1.
-        guidance_s: seconds for guidance, inside phase 2.
-        counts: tokens read (prompts) and written (text, codes), and calls of the model.
-        finish: why each phase ended, by its name: ``"stop"`` (the model ended), ``"count"`` (as many codes as wanted)
-            or ``"length"`` (a limit); phase 2 has one entry a sample.
+        clock: measures the spans ``phase1`` and ``phase2``.
+        constrained_s: seconds for grammar and masks, a part of phase 1.
+        guidance_s: seconds for guidance, a part of phase 2.
+        counts: prompt tokens, generated tokens (chain of thought, codes) and calls of the model (``forwards``).
+        finish: why each phase ended, by the phase's name: ``"stop"`` (the model ended it), ``"count"`` (the requested
+            number of codes) or ``"length"`` (a limit); phase 2 has one entry for each sample.
     """
 
     clock: Clock
@@ -31,7 +31,7 @@ class Costs:
 
     @property
     def time_costs(self) -> dict[str, float]:
-        """Seconds; token generation, constrained decoding and guidance add up to the total of the two phases."""
+        """Seconds by part. Token generation, constrained decoding and guidance add up to the two phases' total."""
         phase1, phase2 = self.clock.seconds("phase1"), self.clock.seconds("phase2")
         return {
             "phase1_time": phase1,
@@ -43,6 +43,6 @@ class Costs:
         }
 
     @property
-    def public(self) -> dict[str, Any]:
-        """What every result tells under ``extra_outputs``."""
+    def extra_outputs(self) -> dict[str, Any]:
+        """The entries that every result has under ``extra_outputs``."""
         return {"time_costs": self.time_costs, "counts": self.counts, "finish": self.finish}

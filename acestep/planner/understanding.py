@@ -1,4 +1,4 @@
-"""Describing a piece: from its codes, from a wish, or from a caption and lyrics to be improved."""
+"""Text tasks: describing a piece from its codes, inventing one from a query, improving caption and lyrics."""
 
 from __future__ import annotations
 
@@ -8,51 +8,69 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from acestep.constants import INSTRUMENTAL, NO_USER_INPUT
 from acestep.planner import PlannerError, prompts
-from acestep.planner.codes import read_codes
-from acestep.planner.cot_schema import Form
-from acestep.planner.metadata import FIELDS, Metadata
-from acestep.planner.output_parsing import read_tokens
-from acestep.planner.stats import Costs
+from acestep.planner.codes import parse_codes_strict
+from acestep.planner.cot_schema import CotSchema
+from acestep.planner.metadata import FIELDS, SongMetadata
+from acestep.planner.output_parsing import parse_tokens
+from acestep.planner.stats import RequestStats
 from acestep.planner.user_metadata import check_text, clean_metadata
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from acestep.planner.planner import Decoding, Planner
+    from acestep.planner.options import DecodingOptions
+    from acestep.planner.planner import Planner
     from acestep.planner.prompts import Prompt
 
 EMPTY = "Empty metadata returned"
 
 
 @dataclass(frozen=True)
-class Understanding:
-    """Asks what the piece of *audio_codes* is like; ``NO USER INPUT`` invents one."""
+class UnderstandTask:
+    """Describe the piece of *audio_codes*; with ``NO USER INPUT`` the planner invents a piece.
+
+    Attributes:
+        audio_codes: ``<|audio_code_N|>`` tokens.
+        headline: first words of the status.
+        user_metadata: fields that the user fixed; this task has none.
+    """
 
     audio_codes: str
 
     headline: ClassVar = "Understanding completed successfully"
-    user: ClassVar[Mapping[str, Any]] = {}
+    user_metadata: ClassVar[Mapping[str, Any]] = {}
 
     def prompt(self, tokenizer: PreTrainedTokenizerFast) -> Prompt:
-        """The question."""
+        """The prompt of the task.
+
+        Raises:
+            PlannerError: there are no audio codes, or they are malformed.
+        """
         text = check_text("audio_codes", self.audio_codes).strip()
         if not text:
             raise PlannerError("No audio codes given: pass <|audio_code_N|> tokens.")
         try:
-            codes = [] if text == NO_USER_INPUT else read_codes(text)
+            codes = [] if text == NO_USER_INPUT else parse_codes_strict(text)
         except ValueError as error:
             raise PlannerError(str(error)) from None
         return prompts.understand_prompt(tokenizer, codes)
 
-    def complete(self, metadata: dict[str, Any], lyrics: str) -> str:
-        """Add the lyrics; returns what the status says about the fields."""
+    def add_extras(self, metadata: dict[str, Any], lyrics: str) -> str:
+        """Add the lyrics to *metadata*; returns the fields' part of the status."""
         metadata |= {"lyrics": lyrics} if lyrics else {}
         return ", ".join(metadata)
 
 
 @dataclass(frozen=True)
-class Inspiration:
-    """Asks for a piece that *query* wishes for."""
+class CreateTask:
+    """Invent a piece from *query*.
+
+    Attributes:
+        query: what the user wants, in words.
+        instrumental: whether the piece has no vocals.
+        vocal_language: the language that the user fixed, or None.
+        headline: first words of the status.
+    """
 
     query: str
     instrumental: bool
@@ -61,17 +79,21 @@ class Inspiration:
     headline: ClassVar = "Sample created successfully"
 
     @property
-    def user(self) -> dict[str, Any]:
-        """The language, if one is asked for."""
+    def user_metadata(self) -> dict[str, Any]:
+        """The field that the user fixed: the language."""
         return {"language": self.vocal_language}
 
     def prompt(self, tokenizer: PreTrainedTokenizerFast) -> Prompt:
-        """The question."""
+        """The prompt of the task.
+
+        Raises:
+            PlannerError: the query is not text.
+        """
         query = check_text("query", self.query)
         return prompts.inspire_prompt(tokenizer, query if query.strip() else NO_USER_INPUT, self.instrumental)
 
-    def complete(self, metadata: dict[str, Any], lyrics: str) -> str:
-        """Add lyrics and the wish for none; returns what the status says about the fields."""
+    def add_extras(self, metadata: dict[str, Any], lyrics: str) -> str:
+        """Add ``instrumental`` and the lyrics to *metadata*; returns the fields' part of the status."""
         metadata["instrumental"] = self.instrumental
         if lyrics or self.instrumental:
             metadata["lyrics"] = lyrics or INSTRUMENTAL
@@ -79,17 +101,27 @@ class Inspiration:
 
 
 @dataclass(frozen=True)
-class Formatting:
-    """Asks for a better *caption* and better *lyrics*."""
+class FormatTask:
+    """Improve *caption* and *lyrics*, and complete the metadata.
+
+    Attributes:
+        caption, lyrics: the user's texts.
+        user_metadata: fields that the user fixed.
+        headline: first words of the status.
+    """
 
     caption: str
     lyrics: str
-    user: Mapping[str, Any] | None
+    user_metadata: Mapping[str, Any] | None
 
     headline: ClassVar = "Format completed successfully"
 
     def prompt(self, tokenizer: PreTrainedTokenizerFast) -> Prompt:
-        """The question."""
+        """The prompt of the task.
+
+        Raises:
+            PlannerError: caption or lyrics are not text.
+        """
         caption, lyrics = check_text("caption", self.caption), check_text("lyrics", self.lyrics)
         return prompts.format_prompt(
             tokenizer,
@@ -97,55 +129,52 @@ class Formatting:
             lyrics if lyrics.strip() else INSTRUMENTAL,
         )
 
-    def complete(self, metadata: dict[str, Any], lyrics: str) -> str:
-        """Add the lyrics, the caller's if there are no others; returns what the status says about the fields."""
+    def add_extras(self, metadata: dict[str, Any], lyrics: str) -> str:
+        """Add the new lyrics, else the user's, to *metadata*; returns the fields' part of the status."""
         if lyrics or self.lyrics.strip():
             metadata["lyrics"] = lyrics or self.lyrics
         return ", ".join(metadata)
 
 
-Question = Understanding | Inspiration | Formatting
+TextTask = UnderstandTask | CreateTask | FormatTask
 
 
 @dataclass
-class Description:
-    """What a question has yielded so far, and what that took.
+class TextTaskResult:
+    """The result of a `TextTask`, filled in while the task runs.
 
     Attributes:
-        costs: its one phase is ``phase1``.
-        metadata: empty unless the question was answered.
-        error: why it was not.
-        status: of an answer, with the names of its fields.
+        stats: statistics; the only phase is ``phase1``.
+        metadata: the fields of the piece, lyrics included; empty if the task failed.
+        error: why the task failed, or None.
+        status: one line that begins with ✅ and names the fields, or with ❌ and gives the reason.
     """
 
-    costs: Costs
+    stats: RequestStats
     metadata: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
     status: str = ""
 
-    @property
-    def answer(self) -> tuple[dict[str, Any], str]:
-        """Metadata and status."""
-        return self.metadata, self.status
 
-
-def describe(planner: Planner, question: Question, how: Decoding, seed: int, description: Description) -> None:
-    """Ask *question* and fill *description* with the answer.
+def run_text_task(
+    planner: Planner, task: TextTask, options: DecodingOptions, seed: int, result: TextTaskResult
+) -> None:
+    """Run *task* and store the piece's metadata and the status in *result*.
 
     Raises:
-        PlannerError: the question cannot be asked, or nothing in the answer could be read.
+        PlannerError: the task's input is invalid, or the generated text has no valid field.
     """
-    user: Metadata = clean_metadata(question.user)
+    user: SongMetadata = clean_metadata(task.user_metadata)
     if user.get("language") == "unknown":
         del user["language"]
-    prompt = question.prompt(planner.vocabulary.tokenizer)
-    with description.costs.clock.span("phase1"):
-        tokens = planner.write_text(prompt, Form.description(user), how, seed, description.costs)
-        answer = read_tokens(planner.vocabulary, tokens)
-    if not answer.metadata:
+    prompt = task.prompt(planner.vocabulary.tokenizer)
+    with result.stats.clock.span("phase1"):
+        tokens = planner.write_text(prompt, CotSchema.for_text_task(user), options, seed, result.stats)
+        output = parse_tokens(planner.vocabulary, tokens)
+    if not output.metadata:
         raise PlannerError(EMPTY)
-    found = answer.metadata | user
+    found = output.metadata | user
     metadata: dict[str, Any] = {name: found[name] for name in FIELDS if name in found}
-    fields = question.complete(metadata, answer.lyrics)
-    description.metadata = metadata
-    description.status = f"✅ {question.headline}\nGenerated fields: {fields}"
+    fields = task.add_extras(metadata, output.lyrics)
+    result.metadata = metadata
+    result.status = f"✅ {task.headline}\nGenerated fields: {fields}"

@@ -1,4 +1,4 @@
-"""What a user gave, checked and brought into the form in which the planner writes it."""
+"""Validates the metadata that a user gives, and normalises it to the planner's own notation."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from unicodedata import normalize
 
 from acestep.constants import BPM_MAX, BPM_MIN, DURATION_MAX_S, DURATION_MIN_S, KEYSCALES, LANGUAGES, TIME_SIGNATURES
 from acestep.planner import PlannerError
-from acestep.planner.metadata import FIELDS, Metadata, one_line
+from acestep.planner.metadata import FIELDS, SongMetadata, one_line
 
 COMPOUND_TIME: Final = "6/8"
-"""A time signature that keeps its denominator."""
+"""The only time signature that keeps its denominator."""
 _KEYSCALES_SHOWN: Final = "A to G, then nothing or #, b, ♯ or ♭, then major or minor, as in 'F# minor'"
+"""Description of the valid keys, for messages."""
 
 
 def check_text(name: str, value: object) -> str:
-    """*value*, if it is text.
+    """Return *value*, the text of the parameter *name*.
 
     Raises:
-        PlannerError: it is not text, or text that no encoding can hold.
+        PlannerError: the value is not text, or has characters that cannot be encoded (lone surrogates).
     """
     if not isinstance(value, str):
         raise PlannerError(f"{name} is {value!r}, expected text.")
@@ -33,7 +34,7 @@ def check_text(name: str, value: object) -> str:
 
 
 def clamp_duration(seconds: Any) -> float:
-    """*seconds* (a number or its text) limited to 10..600.
+    """*seconds* (a number, or text of one) clamped to 10..600.
 
     Raises:
         PlannerError: it is not a finite number.
@@ -41,17 +42,26 @@ def clamp_duration(seconds: Any) -> float:
     return min(max(_number("duration", seconds), float(DURATION_MIN_S)), float(DURATION_MAX_S))
 
 
-def clean_metadata(user_metadata: Mapping[str, Any] | None) -> Metadata:
-    """What a user gave, as the planner writes it: whole numbers, one line each, in Unicode's normal form C, which
-    planners' tokenizers read.
+def clamp_target(seconds: float | None) -> float | None:
+    """The target duration *seconds* clamped to 10..600; None if it is None or not positive, which leaves it open.
+
+    Raises:
+        PlannerError: it is not a finite number.
+    """
+    return None if seconds is None or seconds <= 0 else clamp_duration(seconds)
+
+
+def clean_metadata(user_metadata: Mapping[str, Any] | None) -> SongMetadata:
+    """The user's metadata in the planner's notation: whole numbers, and text on one line in Unicode's normal form C,
+    which the planners' tokenizers expect.
 
     ``None``, blank text, ``N/A`` and a duration of at most 0 leave a field open. A time signature in quarters loses
     its ``/4``; a duration is clamped to 10..600 s.
 
     Raises:
-        PlannerError: an unknown field, or a value that is out of range; the message says what is allowed.
+        PlannerError: a field is unknown, or a value is out of range; the message says what is allowed.
     """
-    cleaned: Metadata = {}
+    cleaned: SongMetadata = {}
     if not isinstance(user_metadata, Mapping | None):
         raise PlannerError(f"user_metadata is {user_metadata!r}, expected a dictionary.")
     for field, value in (user_metadata or {}).items():
@@ -65,15 +75,15 @@ def clean_metadata(user_metadata: Mapping[str, Any] | None) -> Metadata:
     return cleaned
 
 
-def keep_sound(metadata: Mapping[str, Any]) -> Metadata:
-    """*metadata*, as a model wrote them, without what nobody may use: fields that are open, unknown or out of range."""
-    sound: Metadata = {}
+def drop_invalid(metadata: Mapping[str, Any]) -> SongMetadata:
+    """The generated *metadata* without fields that are empty, unknown or out of range."""
+    valid: SongMetadata = {}
     for field, value in metadata.items():
         try:
-            sound |= clean_metadata({field: value})
+            valid |= clean_metadata({field: value})
         except PlannerError:
             continue
-    return sound
+    return valid
 
 
 def _clean(field: str, value: Any) -> int | str:

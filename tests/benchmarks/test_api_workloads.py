@@ -105,7 +105,7 @@ def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, mo
     def choose(name, device):
         raise ValueError(f"backend {name!r} is not on this {device}: pip install it")
 
-    monkeypatch.setattr("acestep.planner.engines.choose", choose)
+    monkeypatch.setattr("acestep.planner.engines.select_backend", choose)
 
     record = record_of("apis", Apis(), Engines(state.settings), {**UNDERSTAND, "engine": "vllm"}, None)
 

@@ -141,7 +141,7 @@ def test_compiling_something_new_really_compiles(state, monkeypatch, new):
 
 @pytest.mark.parametrize("cell", [THOUGHT, CODE_STEP], ids=key)
 def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, monkeypatch, cell):
-    monkeypatch.setattr("acestep.planner.engines.choose", _no_engine)
+    monkeypatch.setattr("acestep.planner.engines.select_backend", _no_engine)
 
     record = record_of("planner", Planner(), Engines(state.settings), {**cell, "engine": "vllm"}, None)
 

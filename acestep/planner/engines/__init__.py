@@ -1,11 +1,11 @@
-"""Engines that run the planner's model. `base.Engine` says what each of them can do."""
+"""Engines that run the planner's model; `base.Engine` is their interface."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from acestep.planner.engines.backend_selection import BACKENDS, Choice, choose
+from acestep.planner.engines.backend_selection import BACKENDS, Selection, select_backend
 from acestep.planner.engines.base import Engine
 
 if TYPE_CHECKING:
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
     from acestep.planner.vocabulary import Vocabulary
 
-__all__ = ["BACKENDS", "Choice", "Engine", "choose", "open_engine"]
+__all__ = ["BACKENDS", "Engine", "Selection", "open_engine", "select_backend"]
 
 
 def open_engine(
     name: str, folder: Path, vocabulary: Vocabulary, *, device: str, dtype: torch.dtype, offload: bool = False
 ) -> Engine:
-    """Load the checkpoint in *folder* into the engine called *name*, one of `BACKENDS` that `choose` has agreed to.
+    """Load the checkpoint in *folder* into the engine *name*, which `select_backend` has returned.
 
-    With *offload* the weights leave a device that has memory of its own between jobs (`Engine.resident`).
+    With *offload* the weights are on the device only inside `Engine.on_device`, if the device has its own memory.
 
     Raises:
         CheckpointError: the folder is incomplete or damaged, or holds another model.

@@ -18,14 +18,14 @@ INSTALL: Final = {
 """How each package is installed, in a clone of this repository."""
 
 
-class Choice(NamedTuple):
+class Selection(NamedTuple):
     """An engine, one of `BACKENDS`, and why it is the one."""
 
     name: str
     reason: str
 
 
-def choose(backend: str, device: str = "auto") -> Choice:
+def select_backend(backend: str, device: str = "auto") -> Selection:
     """The engine that answers when *backend* (one of `BACKENDS`, or ``auto``) is asked for on *device*.
 
     ``auto`` takes mlx on Apple's GPUs and vllm on CUDA where they are installed, else pt, which is always there.
@@ -42,18 +42,18 @@ def choose(backend: str, device: str = "auto") -> Choice:
     missing = _missing(backend, device)
     if missing:
         raise ValueError(f"backend {backend!r} {missing}")
-    return Choice(backend, "asked for")
+    return Selection(backend, "asked for")
 
 
-def _best(device: str) -> Choice:
+def _best(device: str) -> Selection:
     kind = device.partition(":")[0]
     wanted = {"mps": "mlx", "cuda": "vllm"}.get(kind)
     if wanted is None:
-        return Choice("pt", f"chosen by auto: the engine for {kind}")
+        return Selection("pt", f"chosen by auto: the engine for {kind}")
     missing = _missing(wanted, device)
     if missing:
-        return Choice("pt", f"chosen by auto: {wanted} {missing}")
-    return Choice(wanted, f"chosen by auto: the engine for {kind}")
+        return Selection("pt", f"chosen by auto: {wanted} {missing}")
+    return Selection(wanted, f"chosen by auto: the engine for {kind}")
 
 
 def _missing(backend: str, device: str) -> str | None:

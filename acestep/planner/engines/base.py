@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from acestep.planner import PlannerError
-from acestep.planner.grammar import Constraint
+from acestep.planner.constraint import Constraint
 from acestep.planner.sampling import Sampling
 
 MAX_POSITIONS = 8192
@@ -122,7 +122,7 @@ class Engine(Protocol):
         """
         ...
 
-    def resident(self) -> AbstractContextManager[None]:
+    def on_device(self) -> AbstractContextManager[None]:
         """Calls in this context are one job: weights that leave the device between jobs stay there until its end."""
         ...
 
@@ -131,14 +131,14 @@ class Engine(Protocol):
         ...
 
 
-def check_length(prompt: int, new: int, most: int) -> None:
-    """See that a prompt of *prompt* tokens and *new* ones behind it are at most *most*.
+def check_length(prompt_tokens: int, new_tokens: int, max_positions: int) -> None:
+    """Check that prompt and output together have at most *max_positions* tokens.
 
     Raises:
-        PlannerError: they are more.
+        PlannerError: they have more.
     """
-    if prompt + new > most:
+    if prompt_tokens + new_tokens > max_positions:
         raise PlannerError(
-            f"the prompt has {prompt} tokens and up to {new} follow, but there is room for {most}: "
-            "shorten caption or lyrics."
+            f"the prompt has {prompt_tokens} tokens and up to {new_tokens} may follow, but the planner has room for "
+            f"{max_positions}: shorten the input."
         )

@@ -133,8 +133,8 @@ class MlxEngine:
         codes = [row[: row.index(end)] if end in row else row for row in rows]
         return CodesRun(codes, forwards + len(drawn) - 1, guidance_s)
 
-    def resident(self) -> AbstractContextManager[None]:
-        """One job, see `Engine.resident`; the weights are always there."""
+    def on_device(self) -> AbstractContextManager[None]:
+        """One job, see `Engine.on_device`; the weights are always there."""
         return nullcontext()
 
     def close(self) -> None:

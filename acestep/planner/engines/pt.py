@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 
 from acestep.checkpoints.load import build_on_meta, load_tensors
 from acestep.memory.device import release
+from acestep.planner.constraint import Constraint
 from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
 from acestep.planner.engines.cache import Cache
 from acestep.planner.engines.cuda_graph import FEWEST_STEPS, FixedStep
@@ -23,7 +24,6 @@ from acestep.planner.engines.numbers import check_best
 from acestep.planner.engines.offload import Residence
 from acestep.planner.engines.weights import ARCHITECTURES, check_vocabulary, read_architecture, read_weights
 from acestep.planner.gpu_timer import Laps
-from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampler, guide, streams
 from acestep.planner.vocabulary import Vocabulary
 
@@ -64,8 +64,8 @@ class PtEngine:
         self._read_before: tuple[list[int], Cache] | None = None
 
     @contextmanager
-    def resident(self) -> Iterator[None]:
-        """One job, see `Engine.resident`; codes go on from what its text has read, as far as their prompts agree."""
+    def on_device(self) -> Iterator[None]:
+        """One job, see `Engine.on_device`; codes go on from what its text has read, as far as their prompts agree."""
         try:
             with self._residence.scope():
                 yield
@@ -76,7 +76,8 @@ class PtEngine:
     @torch.inference_mode()
     def write_text(self, request: TextRequest) -> TextRun:
         """Continue a prompt, see `Engine.write_text`."""
-        with self.resident():
+        check_length(len(request.prompt), request.limit, self.max_positions)
+        with self.on_device():
             return self._write_text(request, self._residence.decoder)
 
     @torch.inference_mode()
@@ -86,7 +87,7 @@ class PtEngine:
         Guidance costs the call that reads the unconditional prompt, half of every later call (half its
         rows) and the mixing; that is ``guidance_s``.
         """
-        with self.resident():
+        with self.on_device():
             return self._write_codes(request, self._residence.decoder)
 
     def close(self) -> None:
@@ -98,7 +99,6 @@ class PtEngine:
 
     def _write_text(self, request: TextRequest, decoder: Decoder) -> TextRun:
         constraint, limit = request.constraint, request.limit
-        check_length(len(request.prompt), limit, self.max_positions)
         cache = Cache(decoder, [len(request.prompt)], 1, limit)
         draws = streams([request.seed], 1, self._device)
         sampler = Sampler(request.sampling, draws, self._vocabulary.size, self._device)

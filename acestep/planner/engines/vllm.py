@@ -151,8 +151,8 @@ class VllmEngine:
         return written[:samples], guided_s
 
     @contextmanager
-    def resident(self) -> Iterator[None]:
-        """One job, see `Engine.resident`; the prefix cache ends with it where the weights leave the device."""
+    def on_device(self) -> Iterator[None]:
+        """One job, see `Engine.on_device`; the prefix cache ends with it where the weights leave the device."""
         if self._sleeps and not self._jobs:
             self._core.wake()
         self._jobs += 1
@@ -172,7 +172,7 @@ class VllmEngine:
     @contextmanager
     def _drawing(self, draw: Draw | None = None) -> Iterator[int]:
         """Where requests run; gives the number of the model's calls before. No request is left at the end."""
-        with self.resident():
+        with self.on_device():
             self._desk.draw = draw
             try:
                 yield self._desk.forwards

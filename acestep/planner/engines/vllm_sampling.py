@@ -14,9 +14,9 @@ from torch import Tensor
 
 from acestep.planner import PlannerError
 from acestep.planner.codes import CodeRange
+from acestep.planner.constraint import Constraint
 from acestep.planner.engines.numbers import check_best
 from acestep.planner.gpu_timer import Laps
-from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampler, guide
 
 Draw = Callable[[Tensor, Mapping[int, int]], None]

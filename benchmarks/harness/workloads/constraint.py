@@ -34,8 +34,8 @@ def write_with(engines: Engines, cell: Cell) -> partial[Sample]:
 
 
 def _form(caption: bool, longest_s: int = LONGEST_S) -> Any:
-    form = require("acestep.planner.grammar", "Form")
-    return form.of({}, caption=caption, language=True, max_duration_s=longest_s)
+    schema = require("acestep.planner.cot_schema", "CotSchema")
+    return schema.for_phase1({}, caption=caption, language=True, max_duration_s=longest_s)
 
 
 def _choices(grammar: Any, vocabulary: Any, caption: bool) -> list[int]:

@@ -98,9 +98,9 @@ def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
 
 def require_engine(name: str, device: str) -> None:
     """Raise Unavailable, with the package's own sentence, if the environment has no such engine for *device*."""
-    choose = require("acestep.planner.engines", "choose")
-    require_keywords(choose, "device")
+    select = require("acestep.planner.engines", "select_backend")
+    require_keywords(select, "device")
     try:
-        choose(name, device=device)
+        select(name, device=device)
     except ValueError as error:
         raise Unavailable(str(error)) from error

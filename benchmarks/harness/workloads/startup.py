@@ -32,9 +32,9 @@ Prepare = Callable[[Settings, Path], Load]
 
 def _prepare_grammar(settings: Settings, root: Path) -> Load:  # noqa: ARG001 - all components are called alike
     vocabulary = _vocabulary(root)
-    grammar, form = require("acestep.planner.grammar", "Grammar", "Form")
-    thought = form.of({}, caption=True, language=True)
-    return lambda: grammar(vocabulary).constraint(thought).forced()
+    grammar = require("acestep.planner.grammar", "Grammar")
+    schema = require("acestep.planner.cot_schema", "CotSchema").for_phase1({}, caption=True, language=True)
+    return lambda: grammar(vocabulary).constraint(schema).forced()
 
 
 def _vocabulary(root: Path) -> Any:

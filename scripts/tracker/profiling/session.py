@@ -64,7 +64,7 @@ class Session:
         Raises:
             SetupError: something is asked for that is not there.
         """
-        from acestep.planner.engines import choose
+        from acestep.planner.engines import select_backend
         from acestep.runtime.devices import resolve_device
 
         self._arguments = arguments
@@ -75,7 +75,7 @@ class Session:
             asked = arguments.lm_backend
             if asked == "auto" and self.gpu.lm_backend_restriction != "all":
                 asked = resolve_lm_backend(None, self.gpu)
-            self.backend, reason = choose(asked, self.device)
+            self.backend, reason = select_backend(asked, self.device)
         except ValueError as error:
             raise SetupError(str(error)) from error
         self.backend_told = f"{self.backend} ({reason})"

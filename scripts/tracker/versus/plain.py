@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen3ForCausalLM
 from transformers.utils import logging
 
+from acestep.planner.constraint import Constraint
 from acestep.planner.engines.base import CodesRequest, TextRequest
-from acestep.planner.grammar import Constraint
 from acestep.planner.vocabulary import Vocabulary
 
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from acestep.planner import prompts
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines import open_engine
 from acestep.planner.engines.base import CodesRequest, Engine, TextRequest
-from acestep.planner.grammar import Form, Grammar
+from acestep.planner.grammar import Grammar
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 from scripts.tracker.versus.alternation import DisagreementError
@@ -121,7 +122,7 @@ class PlannerRace:
         )
 
     def _text_request(self) -> TextRequest:
-        constraint = self._grammar.constraint(Form.of({}, caption=True, language=True))
+        constraint = self._grammar.constraint(CotSchema.for_phase1({}, caption=True, language=True))
         prompt = prompts.metadata_prompt(self._vocabulary.tokenizer, CAPTION, LYRICS)
         return TextRequest(
             prompt=self._vocabulary.encode(prompt.pieces),

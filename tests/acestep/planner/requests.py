@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from acestep.planner.constraint import Constraint
 from acestep.planner.engines.base import MAX_FREE_TOKENS, TextRequest
-from acestep.planner.grammar import Constraint
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 

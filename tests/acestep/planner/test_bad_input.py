@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from acestep.inference import create_sample, format_sample, understand_music
 from acestep.llm_inference import LLMHandler
-from acestep.planner.codes import format_codes, read_codes
+from acestep.planner.codes import format_codes, parse_codes_strict
 
 LARGE = 100_000
 TEXTS: dict[str, str] = {
@@ -124,8 +124,8 @@ def test_malformed_codes_are_named(handler: LLMHandler, codes: Any, said: str) -
 
 
 def test_codes_may_be_apart() -> None:
-    assert read_codes(" <|audio_code_1|>, <|audio_code_0002|>\n<|audio_code_63999|> ") == [1, 2, 63_999]
-    assert read_codes(format_codes(range(3))) == [0, 1, 2]
+    assert parse_codes_strict(" <|audio_code_1|>, <|audio_code_0002|>\n<|audio_code_63999|> ") == [1, 2, 63_999]
+    assert parse_codes_strict(format_codes(range(3))) == [0, 1, 2]
 
 
 @pytest.mark.parametrize(

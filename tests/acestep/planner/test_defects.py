@@ -13,17 +13,17 @@ from acestep.constants import LANGUAGES
 from acestep.llm_inference import LLMHandler
 from acestep.planner import prompts
 from acestep.planner.constraint import Constraint
-from acestep.planner.cot_schema import Form
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines.base import CodesRequest
 from acestep.planner.engines.pt import PtEngine
 from acestep.planner.grammar import Grammar
-from acestep.planner.metadata import write_yaml
-from acestep.planner.output_parsing import read_tokens
+from acestep.planner.metadata import to_yaml
+from acestep.planner.output_parsing import parse_tokens
 from acestep.planner.sampling import Sampling
 from acestep.planner.user_metadata import clean_metadata
 from acestep.planner.vocabulary import Vocabulary
 
-WHOLE = Form(genres=True, lyrics=True, max_caption_tokens=24, max_genres_tokens=16, max_lyric_tokens=20)
+WHOLE = CotSchema(genres=True, lyrics=True, max_caption_tokens=24, max_genres_tokens=16, max_lyric_tokens=20)
 BEFORE = "\nbpm: 96\ncaption: A calm piano\n  with strings.\nduration: 30\ngenres: "
 
 
@@ -135,8 +135,8 @@ def test_d5_formatting_keeps_the_language(handler: LLMHandler) -> None:
 
 def test_d6_texts_do_not_share_their_state(grammar: Grammar, vocabulary: Vocabulary) -> None:
     texts = ["\nbpm: 96\ncaption: A calm piano\nduration: 30\n", "\nbpm: 140\ncaption: B\n\tloud\nduration: 120\n"]
-    apart = [follow(grammar.constraint(Form()), vocabulary, text) for text in texts]
-    first, second = grammar.constraint(Form()), grammar.constraint(Form())
+    apart = [follow(grammar.constraint(CotSchema()), vocabulary, text) for text in texts]
+    first, second = grammar.constraint(CotSchema()), grammar.constraint(CotSchema())
     together: list[list[int]] = [first.forced(), second.forced()]
     for step in range(max(map(len, apart))):
         for constraint, tokens, expected in zip((first, second), together, apart, strict=True):
@@ -159,11 +159,11 @@ def test_d7_an_end_is_no_code(engine: PtEngine, vocabulary: Vocabulary) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_d8_both_phases_spell_a_language_alike(grammar: Grammar, vocabulary: Vocabulary, language: str) -> None:
     user = clean_metadata({"bpm": 90, "duration": 30, "keyscale": "C major", "timesignature": "4"})
-    text = f"\n{write_yaml(user | {'language': language})}\n"
-    form = Form(Form.forced_by(user), frozenset({"caption"}))
-    for chosen in (form, replace(form, forced=Form.forced_by(user | {"language": language}))):
+    text = f"\n{to_yaml(user | {'language': language})}\n"
+    form = CotSchema(CotSchema.fixed_fields(user), frozenset({"caption"}))
+    for chosen in (form, replace(form, fixed=CotSchema.fixed_fields(user | {"language": language}))):
         tokens = follow(grammar.constraint(chosen), vocabulary, text)
-        assert read_tokens(vocabulary, tokens).metadata["language"] == language
+        assert parse_tokens(vocabulary, tokens).metadata["language"] == language
     assert ("'no'" in text) == (language == "no")
 
 
@@ -178,7 +178,7 @@ def test_d8_a_users_value_is_spelled_alike_in_both_phases(grammar: Grammar, voca
             "timesignature": "6/8",
         }
     )
-    (thought,) = (vocabulary.decode(grammar.constraint(Form(Form.forced_by(user))).forced()),)
+    (thought,) = (vocabulary.decode(grammar.constraint(CotSchema(CotSchema.fixed_fields(user))).forced()),)
     prompt = prompts.codes_prompt(vocabulary.tokenizer, "x", "y", user)
     assert prompt.text.endswith(f"{thought}\n\n")
 

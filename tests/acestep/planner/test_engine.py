@@ -150,7 +150,7 @@ def test_codes_go_on_from_what_the_text_of_their_job_has_read(
     prompt = vocabulary.encode((PROMPT,))
     alone = engine.write_codes(request(vocabulary, sampling=GREEDY, seeds=[1, 2]))
     assert read == [len(prompt), len(vocabulary.encode((SHORT,)))]
-    with engine.resident():
+    with engine.on_device():
         engine.write_text(text_request(vocabulary, prompt[:-5], limit=8))
         read.clear()
         together = engine.write_codes(request(vocabulary, sampling=GREEDY, seeds=[1, 2]))

@@ -16,7 +16,7 @@ import torch
 
 from acestep.planner import prompts
 from acestep.planner.codes import parse_codes
-from acestep.planner.cot_schema import Form
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines.pt import PtEngine
 from acestep.planner.grammar import Grammar
 from acestep.planner.output_parsing import read_text
@@ -49,13 +49,13 @@ def question(vocabulary: Vocabulary, case: str, given: dict[str, Any]) -> prompt
     return prompts.format_prompt(tokenizer, given["caption"], given["lyrics"])
 
 
-def as_the_reference(call: dict[str, Any], genres: str) -> Form:
+def as_the_reference(call: dict[str, Any], genres: str) -> CotSchema:
     """The form with the fields that the reference wrote: it dropped a language that the user of format gave."""
     user = clean_metadata(call["args"]["user_metadata"])
     if call["args"]["skip_language"]:
         del user["language"]
     skipped = frozenset({"language"}) if call["args"]["skip_language"] else frozenset()
-    return Form(Form.forced_by(user | {"genres": genres}), skipped, lyrics=True, max_duration_s=240)
+    return CotSchema(CotSchema.fixed_fields(user | {"genres": genres}), skipped, lyrics=True, max_duration_s=240)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -67,7 +67,9 @@ def test_prompts_are_the_references(vocabulary: Vocabulary, greedy: dict[str, An
 @pytest.mark.parametrize("case", CASES)
 def test_fields_before_the_genres_are_the_references(planner: Planner, greedy: dict[str, Any], case: str) -> None:
     call, vocabulary = greedy[case]["lm_calls"][0], planner.vocabulary
-    form = Form(Form.forced_by(clean_metadata(call["args"]["user_metadata"])), genres=True, max_duration_s=240)
+    form = CotSchema(
+        CotSchema.fixed_fields(clean_metadata(call["args"]["user_metadata"])), genres=True, max_duration_s=240
+    )
     prompt = vocabulary.encode(question(vocabulary, case, greedy[case]["kwargs"]).pieces)
     run = planner.engine.write_text(text_request(vocabulary, prompt, planner.grammar.constraint(form)))
     expected = call["output_text"].partition("genres:")[0]

@@ -14,16 +14,17 @@ from hypothesis import strategies as st
 
 from acestep.constants import BPM_MAX, BPM_MIN, KEYSCALES, LANGUAGES, TIME_SIGNATURES
 from acestep.planner import grammar as grammar_module
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines.pt import PtEngine
-from acestep.planner.grammar import Form, Grammar
-from acestep.planner.metadata import Metadata, read_yaml
-from acestep.planner.output_parsing import read_tokens
+from acestep.planner.grammar import Grammar
+from acestep.planner.metadata import SongMetadata, from_yaml
+from acestep.planner.output_parsing import parse_tokens
 from acestep.planner.sampling import Sampling
 from acestep.planner.user_metadata import clean_metadata
 from acestep.planner.vocabulary import Vocabulary
 from tests.acestep.planner.requests import text_request
 
-USERS: tuple[Metadata, ...] = (
+USERS: tuple[SongMetadata, ...] = (
     {},
     {"bpm": 140},
     {"duration": 12, "language": "no"},
@@ -38,7 +39,7 @@ def grammar(vocabulary: Vocabulary) -> Grammar:
     return Grammar(vocabulary)
 
 
-def write(grammar: Grammar, form: Form, seed: int) -> tuple[list[int], int]:
+def write(grammar: Grammar, form: CotSchema, seed: int) -> tuple[list[int], int]:
     """A random text of *form* and the number of choices it took."""
     constraint, random = grammar.constraint(form), np.random.default_rng(seed)
     tokens, choices = constraint.forced(), 0
@@ -51,12 +52,12 @@ def write(grammar: Grammar, form: Form, seed: int) -> tuple[list[int], int]:
     return tokens, choices
 
 
-def check(text: str, form: Form, user: Metadata) -> None:
+def check(text: str, form: CotSchema, user: SongMetadata) -> None:
     body = text.partition("</think>")[0] if form.lyrics else text.removesuffix("</think>")
     assert body.startswith("<think>\n")
     assert body.endswith("\n")
     body = body.removeprefix("<think>\n").removesuffix("\n")
-    metadata = read_yaml(body)
+    metadata = from_yaml(body)
     assert list(metadata) == form.fields
     assert re.findall(r"^(\w+): ", body, flags=re.MULTILINE) == form.fields
     assert {name: str(value) for name, value in metadata.items() if name in user} == {
@@ -73,10 +74,10 @@ def check(text: str, form: Form, user: Metadata) -> None:
 
 @pytest.mark.parametrize(("user", "caption", "language"), list(itertools.product(USERS, (True, False), (True, False))))
 def test_every_hot_thought_of_a_random_model_is_complete(
-    engine: PtEngine, vocabulary: Vocabulary, grammar: Grammar, user: Metadata, caption: bool, language: bool
+    engine: PtEngine, vocabulary: Vocabulary, grammar: Grammar, user: SongMetadata, caption: bool, language: bool
 ) -> None:
-    base = Form.of(user, caption=caption, language=language, max_duration_s=240)
-    form = Form(base.forced, base.skipped, base.max_duration_s, max_caption_tokens=24)
+    base = CotSchema.for_phase1(user, caption=caption, language=language, max_duration_s=240)
+    form = CotSchema(base.forced, base.skipped, base.max_duration_s, max_caption_tokens=24)
     prompt = vocabulary.encode(("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n",))
     for seed in range(12):
         run = engine.write_text(
@@ -92,9 +93,9 @@ def test_every_hot_thought_of_a_random_model_is_complete(
 @pytest.mark.parametrize("user", USERS[:4])
 @pytest.mark.parametrize("temperature", [0.0, 2.0, 20.0])
 def test_every_description_of_a_random_model_is_complete(
-    engine: PtEngine, vocabulary: Vocabulary, grammar: Grammar, user: Metadata, temperature: float
+    engine: PtEngine, vocabulary: Vocabulary, grammar: Grammar, user: SongMetadata, temperature: float
 ) -> None:
-    form = replace(Form.description(user), max_caption_tokens=24, max_genres_tokens=12, max_lyric_tokens=30)
+    form = replace(CotSchema.for_text_task(user), max_caption_tokens=24, max_genres_tokens=12, max_lyric_tokens=30)
     prompt = vocabulary.encode(("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n",))
     for seed in range(1 if temperature == 0.0 else 12):
         constraint = grammar.constraint(form)
@@ -135,8 +136,8 @@ def test_whatever_is_chosen_can_be_read(
     vocabulary: Vocabulary, seed: int, given_by_user: dict[str, Any], skipped: set[str], genres: bool, lyrics: bool
 ) -> None:
     user = clean_metadata(given_by_user)
-    form = Form(
-        Form.forced_by(user),
+    form = CotSchema(
+        CotSchema.fixed_fields(user),
         frozenset(skipped),
         genres,
         lyrics,
@@ -145,13 +146,13 @@ def test_whatever_is_chosen_can_be_read(
         max_lyric_tokens=8,
     )
     tokens, _ = write(Grammar(vocabulary), form, seed)
-    metadata = read_tokens(vocabulary, tokens).metadata
+    metadata = parse_tokens(vocabulary, tokens).metadata
     assert list(metadata) == form.fields
     assert metadata == metadata | user
 
 
 def test_a_model_that_only_indents_ends_its_caption(grammar: Grammar, vocabulary: Vocabulary) -> None:
-    constraint = grammar.constraint(Form(max_caption_tokens=8))
+    constraint = grammar.constraint(CotSchema(max_caption_tokens=8))
     tokens, favourites = constraint.forced(), [vocabulary.encode_text(text)[0] for text in ("\n", " ", "\t")]
     while not constraint.done:
         mask = constraint.allowed()
@@ -159,14 +160,14 @@ def test_a_model_that_only_indents_ends_its_caption(grammar: Grammar, vocabulary
         constraint.accept(token)
         tokens += [token, *constraint.forced()]
     assert len(tokens) < 100
-    check(vocabulary.decode(tokens), Form(), {})
+    check(vocabulary.decode(tokens), CotSchema(), {})
 
 
 def test_a_caption_is_cut_off_after_512_tokens(grammar: Grammar, vocabulary: Vocabulary) -> None:
     for seed in range(8):
-        tokens, _ = write(grammar, Form(), seed)
+        tokens, _ = write(grammar, CotSchema(), seed)
         text = vocabulary.decode(tokens)
-        check(text, Form(), {})
+        check(text, CotSchema(), {})
         caption = re.search(r"caption:(.*)\nduration", text, flags=re.DOTALL)
         assert caption
         assert tokens.index(vocabulary.think) == 0
@@ -174,7 +175,7 @@ def test_a_caption_is_cut_off_after_512_tokens(grammar: Grammar, vocabulary: Voc
 
 
 def test_what_must_follow_is_taken_without_asking(grammar: Grammar) -> None:
-    form = Form(skipped=frozenset({"caption", "language"}))
+    form = CotSchema(skipped=frozenset({"caption", "language"}))
     tokens, choices = write(grammar, form, seed=1)
     assert choices <= 10
     assert len(tokens) - choices >= 14
@@ -186,7 +187,7 @@ def test_a_tokenizer_is_compiled_once_in_a_process(folder: Path, monkeypatch: py
     again = Grammar(Vocabulary(folder))
     assert again.reused
     assert again.compile_s == first.compile_s > 0
-    assert again.constraint(Form()).forced() == first.constraint(Form()).forced()
+    assert again.constraint(CotSchema()).forced() == first.constraint(CotSchema()).forced()
     other = Vocabulary(folder)
     other.grammar_json += "\n \n"
     with pytest.raises(NameError):
@@ -194,17 +195,17 @@ def test_a_tokenizer_is_compiled_once_in_a_process(folder: Path, monkeypatch: py
 
 
 def test_a_form_is_compiled_once(grammar: Grammar, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = grammar.constraint(Form(forced=(("bpm", "77"),)))
+    first = grammar.constraint(CotSchema(fixed=(("bpm", "77"),)))
     first.forced()
     monkeypatch.delattr(grammar_module, "LLMatcher")
-    assert grammar.constraint(Form(forced=(("bpm", "77"),))).forced()
+    assert grammar.constraint(CotSchema(fixed=(("bpm", "77"),))).forced()
     with pytest.raises(NameError):
-        grammar.constraint(Form(forced=(("bpm", "78"),)))
+        grammar.constraint(CotSchema(fixed=(("bpm", "78"),)))
 
 
 def test_a_traced_constraint_decides_the_same_and_logs_it(grammar: Grammar, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    plain, traced = grammar.constraint(Form()), grammar.constraint(Form(), debug=True)
+    plain, traced = grammar.constraint(CotSchema()), grammar.constraint(CotSchema(), debug=True)
     assert plain.forced() == traced.forced()
     assert (plain.allowed() == traced.allowed()).all()
     token = int(np.flatnonzero(plain.allowed())[0])
@@ -216,7 +217,7 @@ def test_a_traced_constraint_decides_the_same_and_logs_it(grammar: Grammar, capl
 
 
 def test_time_is_counted(grammar: Grammar) -> None:
-    constraint = grammar.constraint(Form())
+    constraint = grammar.constraint(CotSchema())
     before = constraint.seconds
     constraint.forced()
     constraint.allowed()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from acestep.constants import KEYSCALES, LANGUAGES
-from acestep.planner.metadata import has_all_metas, read_yaml, write_yaml
+from acestep.planner.metadata import from_yaml, has_all_metas, to_yaml
 
 captions = st.text(st.characters(exclude_categories=["Cs"]), max_size=300).map(
     lambda text: " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())
@@ -25,7 +25,7 @@ thoughts = st.fixed_dictionaries(
 @settings(deadline=None, max_examples=300)
 @given(thoughts)
 def test_what_is_written_is_read_back(metadata: dict[str, Any]) -> None:
-    assert read_yaml(write_yaml(metadata)) == metadata
+    assert from_yaml(to_yaml(metadata)) == metadata
 
 
 @pytest.mark.parametrize(
@@ -58,40 +58,40 @@ def test_what_is_written_is_read_back(metadata: dict[str, Any]) -> None:
     ],
 )
 def test_values_are_quoted_as_in_training(field: str, value: Any, line: str) -> None:
-    assert write_yaml({field: value}) == line
+    assert to_yaml({field: value}) == line
 
 
 def test_a_long_caption_is_folded_at_80_columns_and_unfolded() -> None:
     caption = " ".join(["word"] * 40)
-    text = write_yaml({"caption": caption, "bpm": 90})
+    text = to_yaml({"caption": caption, "bpm": 90})
     assert text.startswith("bpm: 90\ncaption: word")
     assert all(line.startswith("  word") and len(line) <= 84 for line in text.split("\n")[2:])
-    assert read_yaml(text)["caption"] == caption
+    assert from_yaml(text)["caption"] == caption
 
 
 def test_what_a_model_writes_is_read() -> None:
     text = "\nBPM: fast\ncaption: 'quoted'\n  and more:\n\t words\nmood: x\n  y\nduration: 120 \n"
     text += "genres:pop\n<bpm: 3\nnothing\n"
     expected = {"bpm": "fast", "caption": "'quoted' and more: words", "duration": 120, "genres": "pop"}
-    assert read_yaml(text) == expected
+    assert from_yaml(text) == expected
 
 
 def test_a_caption_loses_the_quotes_that_yaml_gave_it() -> None:
-    assert read_yaml("caption: 'it''s: here'") == {"caption": "it's: here"}
-    assert read_yaml('caption: "Smooth" jazz') == {"caption": '"Smooth" jazz'}
+    assert from_yaml("caption: 'it''s: here'") == {"caption": "it's: here"}
+    assert from_yaml('caption: "Smooth" jazz') == {"caption": '"Smooth" jazz'}
 
 
 @pytest.mark.parametrize("caption", ["''", '""', "' '", '"\\x07"', "'"])
 def test_a_caption_of_quotes_alone_is_a_caption(caption: str) -> None:
-    assert read_yaml(f"caption: {caption}") == {"caption": caption}
+    assert from_yaml(f"caption: {caption}") == {"caption": caption}
 
 
 @settings(deadline=None, max_examples=200)
 @given(st.text(max_size=200))
 def test_any_text_can_be_read(text: str) -> None:
-    metadata = read_yaml(text)
+    metadata = from_yaml(text)
     assert all(value != "" for value in metadata.values())
-    assert read_yaml(write_yaml(metadata)).keys() == metadata.keys() - {"genres"}
+    assert from_yaml(to_yaml(metadata)).keys() == metadata.keys() - {"genres"}
 
 
 def test_all_metas_must_have_values() -> None:

@@ -32,7 +32,7 @@ def weights_bytes(model: torch.nn.Module) -> int:
 
 
 def fail(engine: PtEngine) -> None:
-    with engine.resident():
+    with engine.on_device():
         assert engine._residence.decoder.device.type == AWAY
         raise ZeroDivisionError
 
@@ -44,10 +44,10 @@ def away(folder: Path, vocabulary: Vocabulary) -> PtEngine:
 
 def test_a_job_moves_the_weights_once_and_leaves_nothing_behind(away: PtEngine) -> None:
     before = bytes_on(AWAY)
-    with away.resident():
+    with away.on_device():
         assert bytes_on(AWAY) == before  # nothing moves before it is needed
         for _ in range(2):
-            with away.resident():
+            with away.on_device():
                 assert away._residence.decoder.device.type == AWAY
         assert bytes_on(AWAY) - before == away.transfers.moved_bytes >= weights_bytes(away.model)
     assert bytes_on(AWAY) == before
@@ -63,7 +63,7 @@ def test_a_job_that_fails_leaves_nothing_behind(away: PtEngine) -> None:
 
 
 def test_the_models_own_weights_stay_with_the_host(away: PtEngine) -> None:
-    with away.resident():
+    with away.on_device():
         assert away._residence.decoder.device.type == AWAY
     assert {parameter.device.type for parameter in away.model.parameters()} == {"cpu"}
 
@@ -93,7 +93,7 @@ def test_on_a_cpu_nothing_is_moved(folder: Path, vocabulary: Vocabulary) -> None
 def test_closing_frees_every_weight(folder: Path, vocabulary: Vocabulary) -> None:
     before = bytes_on("cpu")
     engine = PtEngine(folder, vocabulary, device="cpu", dtype=torch.float32)
-    with engine.resident():
+    with engine.on_device():
         engine.write_text(text_request(vocabulary, vocabulary.encode((PROMPT,)), limit=3))
         engine.write_codes(request(vocabulary, count=2))
     weights = weights_bytes(engine.model)

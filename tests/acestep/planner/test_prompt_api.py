@@ -9,16 +9,16 @@ import pytest
 
 from acestep.constants import NO_USER_INPUT
 from acestep.llm_inference import LLMHandler
-from acestep.planner.prompt_api import RenderedPrompts
+from acestep.planner.prompt_api import PromptBuilderMixin
 from acestep.planner.user_metadata import clean_metadata
 from acestep.planner.vocabulary import Vocabulary
 
 NEGATIVE = "noisy, low quality"
 CODES = "<|audio_code_5|><|audio_code_63999|><|audio_code_1234|>"
-Build = Callable[[RenderedPrompts, dict[str, Any], dict[str, Any]], str]
+Build = Callable[[PromptBuilderMixin, dict[str, Any], dict[str, Any]], str]
 
 
-def _legacy(prompts: RenderedPrompts, given: dict[str, Any], _: dict[str, Any]) -> str:
+def _legacy(prompts: PromptBuilderMixin, given: dict[str, Any], _: dict[str, Any]) -> str:
     prompts.use_legacy_cfg_prompt = True
     return prompts.build_formatted_prompt_with_cot(given["caption"], given["lyrics"], "", is_negative_prompt=True)
 
@@ -49,8 +49,8 @@ BUILDERS: dict[str, Build] = {
 
 
 @pytest.fixture
-def prompts(vocabulary: Vocabulary) -> RenderedPrompts:
-    built = RenderedPrompts()
+def prompts(vocabulary: Vocabulary) -> PromptBuilderMixin:
+    built = PromptBuilderMixin()
     built.llm_tokenizer = vocabulary.tokenizer
     return built
 
@@ -62,7 +62,7 @@ def test_every_prompt_of_the_reference_is_compared(rendered: list[dict[str, Any]
 @pytest.mark.parametrize("case", range(3))
 @pytest.mark.parametrize("name", BUILDERS)
 def test_prompts_are_the_references(
-    prompts: RenderedPrompts, rendered: list[dict[str, Any]], case: int, name: str
+    prompts: PromptBuilderMixin, rendered: list[dict[str, Any]], case: int, name: str
 ) -> None:
     given, lm = rendered[case]["input"], rendered[case]["lm"]
     expected = lm["prompts"][name]
@@ -72,14 +72,14 @@ def test_prompts_are_the_references(
     assert BUILDERS[name](prompts, given, lm) == expected
 
 
-def test_the_references_chain_of_thought_is_read(prompts: RenderedPrompts, rendered: list[dict[str, Any]]) -> None:
+def test_the_references_chain_of_thought_is_read(prompts: PromptBuilderMixin, rendered: list[dict[str, Any]]) -> None:
     for case in rendered:
         lm = case["lm"]
         expected = {name: clean_metadata({name: value})[name] for name, value in lm["cot_metadata"].items()}
         assert prompts.parse_lm_output(lm["cot_text"]) == (expected, "")
 
 
-def test_the_legacy_prompt_prefers_a_negative_prompt(prompts: RenderedPrompts) -> None:
+def test_the_legacy_prompt_prefers_a_negative_prompt(prompts: PromptBuilderMixin) -> None:
     prompts.use_legacy_cfg_prompt = True
     built = prompts.build_formatted_prompt("mine", "la", True, "codes", NEGATIVE)
     assert f"# Caption\n{NEGATIVE}\n\n# Lyric\nla\n" in built
@@ -124,6 +124,6 @@ def test_prompts_need_a_tokenizer() -> None:
             build()
 
 
-def test_an_unknown_phase_is_named(prompts: RenderedPrompts) -> None:
+def test_an_unknown_phase_is_named(prompts: PromptBuilderMixin) -> None:
     with pytest.raises(ValueError, match="'poem'"):
         prompts.build_formatted_prompt("a", generation_phase="poem")

