@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from acestep.llm_inference import LLMHandler
     from acestep.memory.predict import ModelSetup
     from acestep.planner.constraint import Constraint
-    from acestep.planner.cot_schema import Form
+    from acestep.planner.cot_schema import CotSchema
     from acestep.planner.engines import Engine
     from acestep.planner.grammar import Grammar
     from acestep.planner.vocabulary import Vocabulary
@@ -82,9 +82,9 @@ def check_backend(name: str, device: str) -> None:
     Raises:
         ValueError: it cannot, and the message says what is missing.
     """
-    from acestep.planner.engines import choose
+    from acestep.planner.engines import select_backend
 
-    choose(name, device=device)
+    select_backend(name, device=device)
 
 
 def options_in_effect(handler: AceStepHandler) -> dict[str, Any]:
@@ -302,7 +302,7 @@ def open_grammar(vocabulary: Vocabulary) -> Grammar:
     return Grammar(vocabulary)
 
 
-def cot_schema(*, caption: bool, language: bool, max_duration_s: int | None = None) -> Form:
+def cot_schema(*, caption: bool, language: bool, max_duration_s: int | None = None) -> CotSchema:
     """Return the schema of a chain of thought for a request that leaves all metadata to the planner.
 
     Args:
@@ -310,13 +310,13 @@ def cot_schema(*, caption: bool, language: bool, max_duration_s: int | None = No
         language: whether it has a language.
         max_duration_s: longest duration that it may name; None is the planner's own limit.
     """
-    from acestep.planner.cot_schema import Form
+    from acestep.planner.cot_schema import CotSchema
 
     longest = {} if max_duration_s is None else {"max_duration_s": max_duration_s}
-    return Form.of({}, caption=caption, language=language, **longest)
+    return CotSchema.for_phase1({}, caption=caption, language=language, **longest)
 
 
-def start_constraint(grammar: Grammar, schema: Form) -> Constraint:
+def start_constraint(grammar: Grammar, schema: CotSchema) -> Constraint:
     """Compile *schema*, or find it compiled; return the handle of a constraint at the beginning of an output."""
     return grammar.constraint(schema)
 
