@@ -19,7 +19,7 @@ from acestep.planner.codes import parse_codes
 from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines.pt import PtEngine
 from acestep.planner.grammar import Grammar
-from acestep.planner.output_parsing import read_text
+from acestep.planner.output_parsing import parse_text
 from acestep.planner.planner import Planner
 from acestep.planner.user_metadata import clean_metadata
 from acestep.planner.vocabulary import Vocabulary
@@ -117,7 +117,7 @@ def _up_to_genres(constraint: Any, vocabulary: Vocabulary, before: str) -> list[
 
 @pytest.mark.parametrize("case", CASES)
 def test_what_the_reference_wrote_is_read_as_it_reads_it(greedy: dict[str, Any], case: str) -> None:
-    answer = read_text(greedy[case]["lm_calls"][0]["output_text"])
+    answer = parse_text(greedy[case]["lm_calls"][0]["output_text"])
     expected = dict(greedy[case]["result"]["metadata"])
     expected.pop("instrumental", None)
     expected["genres"] = " ".join(expected["genres"].split())
