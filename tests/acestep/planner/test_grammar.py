@@ -77,7 +77,7 @@ def test_every_hot_thought_of_a_random_model_is_complete(
     engine: PtEngine, vocabulary: Vocabulary, grammar: Grammar, user: SongMetadata, caption: bool, language: bool
 ) -> None:
     base = CotSchema.for_phase1(user, caption=caption, language=language, max_duration_s=240)
-    form = CotSchema(base.forced, base.skipped, base.max_duration_s, max_caption_tokens=24)
+    form = replace(base, max_caption_tokens=24)
     prompt = vocabulary.encode(("<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n",))
     for seed in range(12):
         run = engine.write_text(
