@@ -1,7 +1,7 @@
-"""The error of a command that cannot do what it was asked for."""
+"""The error of a command that cannot do what the user has asked for."""
 
 from __future__ import annotations
 
 
 class RefusalError(Exception):
-    """The command cannot go on; the message says why and what to do."""
+    """The command cannot continue; the message says why, and what the user can do."""

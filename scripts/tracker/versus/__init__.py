@@ -1,1 +1,1 @@
-"""Our parts against what a competent user would write with the libraries alone, timed side by side in one run."""
+"""Timing of this package against the same work written with transformers or diffusers alone."""

@@ -1,11 +1,11 @@
-"""Ways of doing the same work take turns, there and back, so that drift hits all alike."""
+"""Times several variants of the same work in the order ABBA, so that drift affects all of them equally."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from acestep.timing.clock import Clock
 from scripts.tracker.progress import ProgressLine
@@ -14,54 +14,59 @@ Round = TypeVar("Round")
 
 
 class DisagreementError(Exception):
-    """The two sides did different work where they must not."""
+    """Two variants that have to produce the same output do not."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A number measured once a round: its median, least and largest value."""
+    """The median, the minimum and the maximum of a number over all rounds."""
 
     median: float
-    least: float
-    most: float
+    minimum: float
+    maximum: float
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of *values*."""
+        """Return the spread of *values*."""
         return cls(median(values), min(values), max(values))
 
 
-class Timed(Protocol):
-    """What takes turns.
+@dataclass
+class Variant:
+    """One implementation of a work.
 
     Attributes:
-        name: what a reader calls it.
+        name: name for the reader.
+        run: does the work once.
+        seconds: mean time of a run in each round.
     """
 
     name: str
+    run: Callable[[], object]
+    seconds: list[float] = field(default_factory=list)
 
-    def run(self) -> object:
-        """Do the work once."""
 
-
-def abba(lanes: Sequence[Timed], clock: Clock, progress: ProgressLine) -> list[float]:
-    """Run every one of *lanes* twice, and return the mean seconds of a run of each."""
-    seconds = [0.0] * len(lanes)
-    for place in [*range(len(lanes)), *reversed(range(len(lanes)))]:
+def abba(variants: Sequence[Variant], clock: Clock, progress: ProgressLine) -> list[float]:
+    """Run each variant twice, in the given order and in reverse; return the mean seconds of a run of each."""
+    seconds = [0.0] * len(variants)
+    for index in [*range(len(variants)), *reversed(range(len(variants)))]:
         start = clock.now()
-        lanes[place].run()
-        seconds[place] += (clock.now() - start) / 2
-        progress.finished(lanes[place].name)
+        variants[index].run()
+        seconds[index] += (clock.now() - start) / 2
+        progress.finished(variants[index].name)
     return seconds
 
 
 def complete_rounds(rounds: int, run: Callable[[], Round]) -> list[Round]:
-    """What *run* returned in each of *rounds*; interrupted, in those that are complete, if there are any."""
-    done: list[Round] = []
+    """Call *run* for each of *rounds* and return its results.
+
+    On Ctrl-C, the results of the complete rounds are returned; without any, KeyboardInterrupt is raised.
+    """
+    results: list[Round] = []
     try:
-        while len(done) < rounds:
-            done.append(run())
+        while len(results) < rounds:
+            results.append(run())
     except KeyboardInterrupt:
-        if not done:
+        if not results:
             raise
-    return done
+    return results

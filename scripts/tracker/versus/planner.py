@@ -1,4 +1,4 @@
-"""The planner's engine against transformers' ``generate``: codes with guidance, and the chain of thought."""
+"""The planner's engine and transformers' ``generate`` on the same work: codes with guidance, and chain of thought."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from acestep.planner.grammar import Grammar
 from acestep.planner.sampling import Sampling
 from acestep.planner.vocabulary import Vocabulary
 from scripts.tracker.versus.alternation import DisagreementError
-from scripts.tracker.versus.plain import Plain
-from scripts.tracker.versus.variants import Lane
+from scripts.tracker.versus.planner_variants import PlannerVariant
+from scripts.tracker.versus.transformers_planner import TransformersPlanner
 
 CAPTION = "a calm piano ballad with soft strings and a slow build"
 LYRICS = "[Verse]\nslow night, the rain is falling\n[Chorus]\nhold on to the light"
@@ -32,24 +32,25 @@ METADATA = {
 }
 SAMPLING = Sampling(temperature=0.85, top_p=0.9)
 GUIDANCE = 2.0
-NEVER_TWICE = Sampling(temperature=0.0, repetition_penalty=1e6)
-"""Greedy, but not the one code that the random weights of a synthetic checkpoint like best again and again."""
+NO_REPEATS = Sampling(temperature=0.0, repetition_penalty=1e6)
+"""Greedy sampling without repeated codes. Otherwise a checkpoint with random weights would repeat one code."""
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two lanes, and what the first is to the second."""
+class ComparedVariants:
+    """Two variants whose speeds are compared, and the name of their work."""
 
-    text: str
-    lane: Lane
-    against: Lane
+    work: str
+    variant: PlannerVariant
+    against: PlannerVariant
 
 
-class PlannerRace:
-    """Both sides loaded from one checkpoint, and the work that they are given.
+class PlannerSides:
+    """The engine and transformers' model, loaded from one checkpoint, with the work for both.
 
     Attributes:
-        weights_bytes: of the weights that a step of the codes phase needs: all layers and the rows of the codes.
+        weights_bytes: bytes of the weights that one step of the codes phase reads: all layers, and the rows of the
+            codes.
     """
 
     def __init__(self, folder: Path, *, engine: str, tokens: int, batches: Sequence[int], device: str) -> None:
@@ -57,56 +58,65 @@ class PlannerRace:
 
         Raises:
             CheckpointError: the folder is incomplete or damaged, or holds another model.
-            ValueError: there is no such engine here.
+            ValueError: the engine is not available here.
         """
         self._vocabulary = Vocabulary(folder)
         options = {"device": device, "dtype": torch.float32}
         self._engine: Engine = open_engine(engine, folder, self._vocabulary, **options)  # type: ignore[arg-type]
-        self._plain = Plain(folder, self._vocabulary, **options)  # type: ignore[arg-type]
+        self._theirs = TransformersPlanner(folder, self._vocabulary, **options)  # type: ignore[arg-type]
         self._grammar = Grammar(self._vocabulary)
         self._tokens, self._batches = tokens, batches
-        self.weights_bytes = self._needed(self._vocabulary.codes.count)
+        self.weights_bytes = self._needed_bytes(self._vocabulary.codes.count)
 
-    def lanes(self, say: Callable[[str], None]) -> tuple[list[Lane], list[Comparison]]:
-        """The lanes, after checking (and so warming up) that they agree, and which of them are compared.
+    def variants(self, say: Callable[[str], None]) -> tuple[list[PlannerVariant], list[ComparedVariants]]:
+        """Return all variants, and those that are compared. A check that both sides agree also warms them up.
 
         Raises:
-            DisagreementError: the two sides wrote different tokens.
+            DisagreementError: the two sides generated different tokens.
         """
-        lanes, comparisons, alone = [], [], None
+        variants, comparisons, single = [], [], None
         for batch in self._batches:
             say(f"warming up and comparing tokens: codes, batch {batch}")
-            ours, theirs = self._codes_lanes(batch)
-            lanes += [ours, theirs]
-            comparisons.append(Comparison(f"codes, batch {batch}", ours, theirs))
+            ours, theirs = self._codes_variants(batch)
+            variants += [ours, theirs]
+            comparisons.append(ComparedVariants(f"codes, batch {batch}", ours, theirs))
             if batch == 1:
-                alone = theirs
-            elif alone is not None:
-                comparisons.append(Comparison(f"codes, batch {batch}, against one after another", ours, alone))
+                single = theirs
+            elif single is not None:
+                comparisons.append(
+                    ComparedVariants(f"codes, batch {batch}, against one sample at a time", ours, single)
+                )
         say("warming up and comparing tokens: chain of thought")
-        ours, theirs = self._text_lanes()
-        return [*lanes, ours, theirs], [*comparisons, Comparison("chain of thought", ours, theirs)]
+        ours, theirs = self._text_variants()
+        return [*variants, ours, theirs], [*comparisons, ComparedVariants("chain of thought", ours, theirs)]
 
-    def _codes_lanes(self, batch: int) -> tuple[Lane, Lane]:
+    def _codes_variants(self, batch: int) -> tuple[PlannerVariant, PlannerVariant]:
         request = self._codes_request(batch)
-        greedy = replace(request, sampling=NEVER_TWICE)
+        greedy = replace(request, sampling=NO_REPEATS)
         run = self._engine.write_codes(greedy)
-        _compare(f"codes, batch {batch}", run.codes, self._plain.write_codes(greedy, repeats=False))
-        tokens, needed = batch * self._tokens, run.forwards * self.weights_bytes
-        name = self._engine.name
+        _require_equal(f"codes, batch {batch}", run.codes, self._theirs.write_codes(greedy, repeats=False))
+        name, tokens, needed_bytes = self._engine.name, batch * self._tokens, run.forwards * self.weights_bytes
+
+        def variant(side: str, generate: Callable[[], object]) -> PlannerVariant:
+            return PlannerVariant(f"{side}: codes, batch {batch}", generate, tokens=tokens, needed_bytes=needed_bytes)
+
         return (
-            Lane(f"{name}: codes, batch {batch}", tokens, needed, lambda: self._engine.write_codes(request)),
-            Lane(f"generate: codes, batch {batch}", tokens, needed, lambda: self._plain.write_codes(request)),
+            variant(name, lambda: self._engine.write_codes(request)),
+            variant("generate", lambda: self._theirs.write_codes(request)),
         )
 
-    def _text_lanes(self) -> tuple[Lane, Lane]:
+    def _text_variants(self) -> tuple[PlannerVariant, PlannerVariant]:
         run = self._engine.write_text(self._text_request())
-        _compare("chain of thought", [run.tokens], [self._plain.write_text(self._text_request())])
-        needed = run.forwards * self._needed(self._vocabulary.size)
+        _require_equal("chain of thought", [run.tokens], [self._theirs.write_text(self._text_request())])
         name, tokens = self._engine.name, len(run.tokens)
+        needed_bytes = run.forwards * self._needed_bytes(self._vocabulary.size)
+
+        def variant(side: str, generate: Callable[[], object]) -> PlannerVariant:
+            return PlannerVariant(f"{side}: chain of thought", generate, tokens=tokens, needed_bytes=needed_bytes)
+
         return (
-            Lane(f"{name}: chain of thought", tokens, needed, lambda: self._engine.write_text(self._text_request())),
-            Lane("generate: chain of thought", tokens, needed, lambda: self._plain.write_text(self._text_request())),
+            variant(name, lambda: self._engine.write_text(self._text_request())),
+            variant("generate", lambda: self._theirs.write_text(self._text_request())),
         )
 
     def _codes_request(self, batch: int) -> CodesRequest:
@@ -133,20 +143,20 @@ class PlannerRace:
             stops=self._vocabulary.stops | {self._vocabulary.end_think},
         )
 
-    def _needed(self, rows: int) -> int:
-        """Bytes of the weights that a call of the model reads if its head has *rows* rows."""
-        model = self._plain.model
+    def _needed_bytes(self, rows: int) -> int:
+        """Return the bytes of the weights that one forward pass reads if the head has *rows* rows."""
+        model = self._theirs.model
         row_bytes: int = model.lm_head.weight[0].nbytes
         layers: Iterable[Tensor] = model.model.layers.parameters()
         return sum(weight.nbytes for weight in layers) + rows * row_bytes
 
 
-def _compare(work: str, ours: list[list[int]], theirs: list[list[int]]) -> None:
+def _require_equal(work: str, ours: list[list[int]], theirs: list[list[int]]) -> None:
     for row, (mine, other) in enumerate(zip(ours, theirs, strict=True)):
         if mine != other:
             pairs = enumerate(zip(mine, other, strict=False))
-            place = next((place for place, (a, b) in pairs if a != b), min(len(mine), len(other)))
+            position = next((position for position, (a, b) in pairs if a != b), min(len(mine), len(other)))
             raise DisagreementError(
-                f"{work}: greedy tokens of sample {row} differ from place {place} on, "
-                f"{mine[place : place + 3]} against generate's {other[place : place + 3]}."
+                f"{work}: greedy tokens of sample {row} differ from position {position} on, "
+                f"{mine[position : position + 3]} against generate's {other[position : position + 3]}."
             )

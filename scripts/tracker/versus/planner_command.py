@@ -1,4 +1,4 @@
-"""``python -m scripts.versus planner``: its options, its checkpoint, and how its result is told."""
+"""``python -m scripts.versus planner``: its options, its checkpoint, and its result."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from scripts.tracker.versus.options import add_shared, check_range, check_shared, numbers, use_threads
+from scripts.tracker.versus.shared_options import add_shared, check_range, check_shared, numbers, use_threads
 
-SUMMARY = "our engine against transformers.generate"
+SUMMARY = "this package's engine against transformers.generate"
 DESCRIPTION = (
-    "Race our engine against transformers.generate doing the same work: same checkpoint, prompts, guidance, masks and "
-    "threads, in float32, in turns. First both must write the same tokens greedily."
+    "Time this package's engine against transformers.generate on the same work: same checkpoint, prompts, guidance, "
+    "masks and threads, in float32, interleaved. First both must generate the same greedy tokens."
 )
 PLANNER = "acestep-5Hz-lm-0.6B"
 MAX_TOKENS = 3000
 MAX_BATCH = 64
 TOKENS = {"tiny": 100, "full": 50}
-"""A sample, by scale."""
+"""Default number of codes of a sample, by scale."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the planner's options."""
+    """Add the planner's options to *parser*."""
     parser.add_argument(
         "--scale", default="tiny", help="tiny (default), full (the 0.6B shape), or a checkpoint's folder"
     )
-    parser.add_argument("--tokens", type=int, help="codes a sample (default 100, full 50)")
-    parser.add_argument("--batch", default="1,4", help="numbers of samples, separated by commas (default 1,4)")
+    parser.add_argument("--tokens", type=int, help="codes of a sample (default 100, full 50)")
+    parser.add_argument("--batch", default="1,4", help="batch sizes, separated by commas (default 1,4)")
     parser.add_argument("--engine", default="pt", help="pt (default), vllm or mlx")
     parser.add_argument("--device", default="cpu", help="cpu (default), cuda, mps or auto")
     add_shared(parser, "1, full: all cores")
 
 
 def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Fill in what depends on the scale, and refuse what cannot be."""
+    """Fill in the defaults that depend on the scale, and refuse invalid values."""
     if arguments.tokens is None:
         arguments.tokens = TOKENS.get(arguments.scale, TOKENS["full"])
     arguments.batch = numbers(parser, "batch", arguments.batch, MAX_BATCH)
@@ -44,12 +44,12 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
 
 
 def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
-    """Load both sides and see that they agree; returns what races them, and tells the result.
+    """Load both sides and check that they agree; return a function that times them and returns the result as text.
 
     Raises:
         CheckpointError: the checkpoint cannot be used.
-        DisagreementError: the two sides wrote different tokens.
-        ValueError: the engine or the device is not here.
+        DisagreementError: the two sides generated different tokens.
+        ValueError: the engine or the device is not available here.
     """
     import torch
 
@@ -57,40 +57,40 @@ def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
     from benchmarks.harness.host import usable_cores
     from scripts.tracker.progress import say
     from scripts.tracker.versus.alternation import Spread
-    from scripts.tracker.versus.planner import PlannerRace
-    from scripts.tracker.versus.report import planner_json, planner_tables
-    from scripts.tracker.versus.variants import race
+    from scripts.tracker.versus.planner import PlannerSides
+    from scripts.tracker.versus.planner_variants import time_variants
+    from scripts.tracker.versus.rendering import planner_json, planner_tables
 
     threads = use_threads(arguments.threads or (1 if arguments.scale == "tiny" else usable_cores()))
     device = resolve_device(arguments.device)
     with _checkpoint(arguments.scale) as folder:
         options = {"engine": arguments.engine, "tokens": arguments.tokens, "batches": arguments.batch}
-        contest = PlannerRace(folder, **options, device=device)
-        lanes, comparisons = contest.lanes(say)
+        sides = PlannerSides(folder, **options, device=device)
+        variants, comparisons = sides.variants(say)
 
     def run() -> str:
-        bandwidths = race(lanes, arguments.rounds, device, contest.weights_bytes)
+        bandwidths = time_variants(variants, arguments.rounds, device, sides.weights_bytes)
         bandwidth = Spread.of(bandwidths)
-        facts = {
+        conditions = {
             "scale": arguments.scale,
             "device": device,
             "threads": threads,
             "torch": torch.__version__,
             "tokens": arguments.tokens,
             "rounds": len(bandwidths),
-            "weights_bytes": contest.weights_bytes,
+            "weights_bytes": sides.weights_bytes,
             "bandwidth_bytes_per_s": vars(bandwidth),
         }
         if arguments.json:
-            return planner_json(facts, lanes, comparisons)
-        return planner_tables(facts, bandwidth, lanes, comparisons)
+            return planner_json(conditions, variants, comparisons)
+        return planner_tables(conditions, bandwidth, variants, comparisons)
 
     return run
 
 
 @contextmanager
 def _checkpoint(scale: str) -> Iterator[Path]:
-    """The planner's folder of *scale*; the full one is written for this run, which takes less than a minute."""
+    """Yield the planner's folder for *scale*; the full one is written for this run, in less than a minute."""
     from acestep.checkpoints.errors import CheckpointError
     from acestep.synthetic import SCALES, cached
     from acestep.synthetic.planner import write_planner

@@ -1,4 +1,4 @@
-"""Our synthesizer against the parts of diffusers' `AceStepPipeline`: a step of the transformer, a decode of the VAE."""
+"""The synthesizer and the parts of diffusers' `AceStepPipeline` on the same work: a DiT step and a VAE decode."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from acestep.memory.device import free_bytes
 from acestep.synthesizer import Synthesizer
 from acestep.vae.decode import FREE_SHARE
 from acestep.vae.model import load_vae
-from scripts.tracker.versus.pipeline import open_pipeline
-from scripts.tracker.versus.sides import Line, Side
+from scripts.tracker.versus.alternation import Variant
+from scripts.tracker.versus.diffusers_pipeline import open_pipeline
+from scripts.tracker.versus.synthesizer_variants import PairedVariants
 
-TIME = 0.5
-"""Flow time of a step: half way between noise and data."""
+TIMESTEP = 0.5
+"""Timestep of a DiT step, half way between noise (1) and data (0)."""
 
 
-class SynthesizerRace:
-    """Both sides loaded from one folder of checkpoints, in float32 on the processor, and the work that they are given.
+class SynthesizerSides:
+    """The synthesizer and diffusers' pipeline, loaded from one checkpoints folder in float32 on the CPU.
 
     Attributes:
-        pipeline: diffusers' side. The transformer is one module for both sides; the VAE is loaded for each.
-        layers: of the transformer; 0 without one.
+        pipeline: diffusers' side. Both sides share one transformer module, but each has its own VAE.
+        layers: number of layers of the transformer; 0 without one.
     """
 
     def __init__(
@@ -43,11 +44,11 @@ class SynthesizerRace:
         """Load the models of *root*.
 
         Args:
-            root: holds the folders of the checkpoints.
-            seconds: of audio, one work for each.
-            condition_tokens: of a step's condition.
-            parts: ``dit``, ``vae`` or both: what is raced; the other is not loaded.
-            layers: leave the transformer its first ones alone.
+            root: checkpoints folder.
+            seconds: durations of audio in seconds; each gives one work.
+            condition_tokens: number of tokens of the condition of a DiT step.
+            parts: ``dit``, ``vae`` or both; the other part is not loaded.
+            layers: number of layers to keep of the transformer; None keeps all.
 
         Raises:
             CheckpointError: a folder is missing, incomplete or damaged.
@@ -58,38 +59,40 @@ class SynthesizerRace:
         vae, self.layers = None, 0
         if "dit" in parts:
             model = load_model(component_folder(root, DEFAULT_DIT), device="cpu", dtype=torch.float32)
-            self._ours.model, self.layers = model, _cut(model.decoder, layers)
+            self._ours.model, self.layers = model, _keep_layers(model.decoder, layers)
         if "vae" in parts:
             vae = component_folder(root, VAE_FOLDER)
             self._ours.vae = load_vae(vae, device="cpu", dtype=torch.float32)
         self.pipeline = open_pipeline(self._ours.model, vae)
 
     @torch.inference_mode()
-    def lines(self, say: Callable[[str], None]) -> tuple[list[Line], list[Side]]:
-        """What both sides do, after checking (and so warming up) that they agree; and what ours does once a generation.
+    def variants(self, say: Callable[[str], None]) -> tuple[list[PairedVariants], list[Variant]]:
+        """Return the paired variants, and what this package does once a generation.
+
+        A check that the outputs of both sides agree also warms them up.
 
         Raises:
             DisagreementError: the outputs of the two sides differ.
         """
-        lines, once = [], []
+        pairs, once = [], []
         if self._ours.model is not None:
             for seconds in self._seconds:
                 say(f"warming up and comparing outputs: DiT step, {seconds} s")
-                line, made = self._dit_step(seconds)
-                lines.append(line)
-                once.append(made)
+                pair, preparation = self._dit_step(seconds)
+                pairs.append(pair)
+                once.append(preparation)
         if self._ours.vae is not None:
             for seconds in self._seconds:
                 say(f"warming up and comparing outputs: VAE decode, {seconds} s")
-                lines.append(self._vae_decode(seconds))
-        return lines, once
+                pairs.append(self._vae_decode(seconds))
+        return pairs, once
 
-    def _dit_step(self, seconds: int) -> tuple[Line, Side]:
-        """A step under a condition, and making the denoiser of that condition."""
+    def _dit_step(self, seconds: int) -> tuple[PairedVariants, Variant]:
+        """Return a DiT step with a condition, and the construction of the denoiser for that condition."""
         latents, context = _noise(seconds, LATENT_CHANNELS), _noise(seconds, 2 * LATENT_CHANNELS)
         width = self.pipeline.transformer.condition_embedder.in_features
         condition = torch.randn(1, self._condition_tokens, width, generator=torch.Generator().manual_seed(0))
-        times = torch.full((1,), TIME)
+        times = torch.full((1,), TIMESTEP)
         denoiser = self._ours.denoiser(condition, context)
 
         def theirs() -> Tensor:
@@ -103,11 +106,11 @@ class SynthesizerRace:
             )[0]
             return velocities
 
-        line = Line.of(f"DiT step, {seconds} s", lambda: denoiser(latents, times), theirs)
-        return line, Side(f"DiT denoiser, {seconds} s", lambda: self._ours.denoiser(condition, context))
+        pair = PairedVariants.of(f"DiT step, {seconds} s", lambda: denoiser(latents, times), theirs)
+        return pair, Variant(f"DiT denoiser, {seconds} s", lambda: self._ours.denoiser(condition, context))
 
-    def _vae_decode(self, seconds: int) -> Line:
-        """A decode as far as the waveform in float32 on the processor; a pipeline's VAE has no tiles unless it must."""
+    def _vae_decode(self, seconds: int) -> PairedVariants:
+        """Return a decode to the waveform; diffusers decodes in tiles only if the whole decode does not fit memory."""
         latents = _noise(seconds, LATENT_CHANNELS)
         vae = self.pipeline.vae
         tiled = _whole_bytes(vae, seconds) > FREE_SHARE * free_bytes("cpu")
@@ -118,25 +121,25 @@ class SynthesizerRace:
             return waveforms
 
         work = f"VAE decode, {seconds} s{', theirs in tiles' if tiled else ''}"
-        return Line.of(work, lambda: self._ours.decode_latents(latents), theirs)
+        return PairedVariants.of(work, lambda: self._ours.decode_latents(latents), theirs)
 
 
 def _whole_bytes(vae: Any, seconds: int) -> int:
-    """What diffusers needs to decode without tiles: four of the widest activations at once."""
+    """Return the bytes that diffusers needs to decode without tiles: four copies of the widest activation."""
     samples = seconds * int(vae.config.sampling_rate)
     return 4 * samples * int(vae.config.decoder_channels) * torch.float32.itemsize
 
 
 def _noise(seconds: int, channels: int) -> Tensor:
-    """Seeded noise ``[1, T, channels]``, 25 frames a second."""
+    """Return seeded noise ``(1, frames, channels)`` at 25 latent frames a second."""
     return torch.randn(1, seconds * LATENT_RATE, channels, generator=torch.Generator().manual_seed(channels))
 
 
-def _cut(transformer: Any, layers: int | None) -> int:
-    """Leave *transformer* its first *layers*, or all of them; returns their number."""
-    have = len(transformer.layers)
+def _keep_layers(transformer: Any, layers: int | None) -> int:
+    """Remove all but the first *layers* layers of *transformer*, or none; return the number of layers kept."""
+    available = len(transformer.layers)
     if layers is not None:
-        if layers > have:
-            raise ValueError(f"layers is {layers}, but the transformer has {have}: ask for 1 to {have}.")
+        if layers > available:
+            raise ValueError(f"layers is {layers}, but the transformer has {available}: ask for 1 to {available}.")
         transformer.layers = transformer.layers[:layers]
     return len(transformer.layers)

@@ -1,4 +1,4 @@
-"""``python -m scripts.versus synthesizer``: its options, its checkpoints, and how its result is told."""
+"""``python -m scripts.versus synthesizer``: its options, its checkpoints, and its result."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from scripts.tracker.versus.options import add_shared, check_range, check_shared, numbers, use_threads
+from scripts.tracker.versus.shared_options import add_shared, check_range, check_shared, numbers, use_threads
 
-SUMMARY = "our synthesizer against the parts of diffusers' AceStepPipeline"
+SUMMARY = "this package's synthesizer against the parts of diffusers' AceStepPipeline"
 DESCRIPTION = (
-    "Race our synthesizer against the parts of diffusers' AceStepPipeline doing the same work: same weights, inputs "
-    "and threads, a batch of one, in float32 on the processor, in turns. First both must make the same output."
+    "Time this package's synthesizer against the parts of diffusers' AceStepPipeline on the same work: same weights, "
+    "inputs and threads, a batch of one, in float32 on the CPU, interleaved. First both must make the same output."
 )
 PARTS = ("dit", "vae")
 LAYERS = {"full": 2}
-"""What the transformer is cut to, by scale; else it is whole."""
+"""Default number of layers that are kept of the transformer, by scale; at other scales all are kept."""
 CONDITION_TOKENS = 1024
 MAX_SECONDS = 600
 MAX_CONDITION_TOKENS = 4096
@@ -25,19 +25,19 @@ MAX_LAYERS = 64
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Give *parser* the synthesizer's options."""
+    """Add the synthesizer's options to *parser*."""
     parser.add_argument(
         "--scale", default="tiny", help="tiny (default), full (released shapes), or a folder of checkpoints"
     )
-    parser.add_argument("--seconds", default="30,240", help="of audio, separated by commas (default 30,240)")
+    parser.add_argument("--seconds", default="30,240", help="durations of audio, separated by commas (default 30,240)")
     parser.add_argument("--parts", default="dit,vae", help="dit, vae, or both separated by a comma (default dit,vae)")
-    parser.add_argument("--layers", type=int, help="cut the transformer to so many (default: all, full: 2)")
-    parser.add_argument("--condition-tokens", type=int, help="of the DiT's condition (default 1024)")
+    parser.add_argument("--layers", type=int, help="layers to keep of the transformer (default: all, full: 2)")
+    parser.add_argument("--condition-tokens", type=int, help="tokens of the DiT's condition (default 1024)")
     add_shared(parser, "all cores")
 
 
 def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
-    """Fill in what depends on the scale, and refuse what cannot be."""
+    """Fill in the defaults that depend on the scale, and refuse invalid values."""
     arguments.seconds = numbers(parser, "seconds", arguments.seconds, MAX_SECONDS)
     parts = set(arguments.parts.split(","))
     if not parts <= set(PARTS):
@@ -56,7 +56,7 @@ def check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> Non
 
 
 def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
-    """Load both sides and see that they agree; returns what races them, and tells the result.
+    """Load both sides and check that they agree; return a function that times them and returns the result as text.
 
     Raises:
         CheckpointError: a checkpoint cannot be used.
@@ -68,37 +68,37 @@ def prepare(arguments: argparse.Namespace) -> Callable[[], str]:
 
     from benchmarks.harness.host import usable_cores
     from scripts.tracker.progress import say
-    from scripts.tracker.versus.report import synthesizer_json, synthesizer_table
-    from scripts.tracker.versus.sides import race
-    from scripts.tracker.versus.synthesizer import SynthesizerRace
+    from scripts.tracker.versus.rendering import synthesizer_json, synthesizer_table
+    from scripts.tracker.versus.synthesizer import SynthesizerSides
+    from scripts.tracker.versus.synthesizer_variants import time_variants
 
     threads, layers = use_threads(arguments.threads or usable_cores()), arguments.layers
     work = {"seconds": arguments.seconds, "condition_tokens": arguments.condition_tokens, "parts": arguments.parts}
     with _checkpoints(arguments.scale, arguments.parts, layers) as root:
-        contest = SynthesizerRace(root, **work, layers=layers)
-        lines, once = contest.lines(say)
+        sides = SynthesizerSides(root, **work, layers=layers)
+        pairs, once = sides.variants(say)
 
     def run() -> str:
-        sides = [side for line in lines for side in (line.ours, line.theirs)]
-        facts = {
+        variants = [variant for pair in pairs for variant in (pair.ours, pair.theirs)]
+        conditions = {
             "scale": arguments.scale,
             "threads": threads,
             "torch": torch.__version__,
             "diffusers": diffusers.__version__,
             "parts": arguments.parts,
-            "layers": contest.layers,
+            "layers": sides.layers,
             "cut": layers is not None,
             "condition_tokens": arguments.condition_tokens,
-            "rounds": race([*sides, *once], arguments.rounds),
+            "rounds": time_variants([*variants, *once], arguments.rounds),
         }
-        return (synthesizer_json if arguments.json else synthesizer_table)(facts, lines, once)
+        return (synthesizer_json if arguments.json else synthesizer_table)(conditions, pairs, once)
 
     return run
 
 
 @contextmanager
 def _checkpoints(scale: str, parts: Collection[str], layers: int | None) -> Iterator[Path]:
-    """The folder of the checkpoints of *scale*; of the full ones only what is raced is written, for this run."""
+    """Yield the checkpoints folder for *scale*; of the full scale only the timed parts are written, for this run."""
     from acestep.checkpoints.errors import CheckpointError
     from acestep.constants import DEFAULT_DIT, VAE_FOLDER
     from acestep.synthetic import SCALES, cached

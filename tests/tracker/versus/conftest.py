@@ -1,4 +1,4 @@
-"""A race sets the threads of the process and its signal handler; its tests put them back."""
+"""The command sets the number of threads and a signal handler of the process; a fixture restores both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The race between our synthesizer and diffusers' is honest: same outputs, sentences for bad input."""
+"""The timing of the synthesizer against diffusers: same outputs, clear errors for bad input."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from acestep.constants import DEFAULT_DIT, VAE_FOLDER
 from acestep.dit.model import load_model
 from acestep.synthetic.synthesizer import write_model, write_vae
 from scripts.tracker.versus import synthesizer
-from scripts.tracker.versus.alternation import DisagreementError
-from scripts.tracker.versus.command import main
-from scripts.tracker.versus.sides import Line, Side, race
-from scripts.tracker.versus.synthesizer import SynthesizerRace
+from scripts.tracker.versus.alternation import DisagreementError, Variant
+from scripts.tracker.versus.synthesizer import SynthesizerSides
+from scripts.tracker.versus.synthesizer_variants import PairedVariants, time_variants
+from scripts.versus import main
 
 BRIEF = ["--seconds", "5", "--rounds", "1", "--threads", "1"]
 
@@ -33,13 +33,13 @@ def test_both_sides_make_the_same_and_the_numbers_add_up(checkpoints: Path, caps
     options = ["--scale", str(checkpoints), "--condition-tokens", "16", *BRIEF]
     assert main(["synthesizer", *options, "--json", "--seconds", "6,5", "--layers", "1", "--rounds", "2"]) == 0
     said = json.loads(capsys.readouterr().out)
-    works = ["DiT step, 5 s", "DiT step, 6 s", "VAE decode, 5 s", "VAE decode, 6 s"]
-    assert [line["work"] for line in said["lines"]] == works
-    for line in said["lines"]:
-        ratios = [ours / theirs for ours, theirs in zip(line["ours_s"], line["diffusers_s"], strict=True)]
-        assert [line["ratio"]["least"], line["ratio"]["most"]] == sorted(ratios)
-        assert 0 <= line["largest_difference"] <= 1e-4
-    assert [len(made["ours_s"]) for made in said["once_a_generation"]] == [2, 2]
+    names = ["DiT step, 5 s", "DiT step, 6 s", "VAE decode, 5 s", "VAE decode, 6 s"]
+    assert [work["work"] for work in said["works"]] == names
+    for work in said["works"]:
+        ratios = [ours / theirs for ours, theirs in zip(work["ours_s"], work["diffusers_s"], strict=True)]
+        assert [work["ratio"]["minimum"], work["ratio"]["maximum"]] == sorted(ratios)
+        assert 0 <= work["largest_difference"] <= 1e-4
+    assert [len(work["ours_s"]) for work in said["once_a_generation"]] == [2, 2]
     assert (said["layers"], said["cut"], said["rounds"]) == (1, True, 2)
     assert main(["synthesizer", *options]) == 0
     table = capsys.readouterr().out
@@ -51,18 +51,18 @@ def test_the_pipeline_has_its_weight_norm_and_tiles_what_would_not_fit(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch, free: int, tiles: int
 ) -> None:
     monkeypatch.setattr(synthesizer, "free_bytes", lambda _: free)
-    contest = SynthesizerRace(checkpoints, seconds=[21], condition_tokens=16, parts=["vae"])
-    decoder = contest.pipeline.vae.decoder
+    sides = SynthesizerSides(checkpoints, seconds=[21], condition_tokens=16, parts=["vae"])
+    decoder = sides.pipeline.vae.decoder
     calls: list[None] = []
     decoder.register_forward_hook(lambda *_: calls.append(None))
     assert hasattr(decoder.conv1, "weight_g")
-    lines, once = contest.lines(lambda _: None)
-    assert [line.work for line in lines] == [f"VAE decode, 21 s{', theirs in tiles' * (tiles - 1)}"]
+    pairs, once = sides.variants(lambda _: None)
+    assert [pair.work for pair in pairs] == [f"VAE decode, 21 s{', theirs in tiles' * (tiles - 1)}"]
     assert len(calls) == tiles
     assert once == []
 
 
-def test_other_outputs_stop_the_race(
+def test_different_outputs_are_an_error(
     checkpoints: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     true = synthesizer.open_pipeline
@@ -87,10 +87,10 @@ def test_other_outputs_stop_the_race(
 )
 def test_shapes_and_numbers_are_compared(theirs: torch.Tensor, complaint: str) -> None:
     with pytest.raises(DisagreementError, match=complaint):
-        Line.of("work", lambda: torch.zeros(2), lambda: theirs)
+        PairedVariants.of("work", lambda: torch.zeros(2), lambda: theirs)
 
 
-def test_an_interrupted_race_keeps_its_complete_rounds() -> None:
+def test_an_interruption_keeps_the_complete_rounds() -> None:
     turns: list[str] = []
 
     def run() -> None:
@@ -98,8 +98,8 @@ def test_an_interrupted_race_keeps_its_complete_rounds() -> None:
         if turns.count("b") == 3:
             raise KeyboardInterrupt
 
-    sides = [Side("a", lambda: turns.append("a")), Side("b", run)]
-    assert race(sides, 9) == len(sides[0].seconds) == len(sides[1].seconds) == 1
+    variants = [Variant("a", lambda: turns.append("a")), Variant("b", run)]
+    assert time_variants(variants, 9) == len(variants[0].seconds) == len(variants[1].seconds) == 1
     assert "".join(turns) == "abbaab"
 
 
@@ -128,7 +128,7 @@ def test_a_model_is_written_with_fewer_layers(tmp_path: Path) -> None:
         ([], "subject"),
     ],
 )
-def test_bad_input_is_refused_in_a_sentence(
+def test_bad_input_is_refused_with_a_message(
     arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""The synthesizer's work as a user of diffusers would have it done: by the parts of an `AceStepPipeline`."""
+"""The parts of a diffusers `AceStepPipeline` that do the synthesizer's work."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from acestep.dit.model import AceStepModel
 
 
 def open_pipeline(model: AceStepModel | None, vae_folder: Path | None) -> Any:
-    """A pipeline without text encoder, in float32 on the processor.
+    """Return a pipeline without text encoder, in float32 on the CPU.
 
     Args:
-        model: holds the transformer, diffusers' own module; without it the pipeline has none.
-        vae_folder: diffusers loads the VAE from there, with its weight norm; without it the pipeline has none.
+        model: provides the transformer, which is diffusers' own module; if None, the pipeline has no transformer.
+        vae_folder: folder from which diffusers loads the VAE, with its weight norm; if None, the pipeline has no VAE.
     """
     vae = None
     if vae_folder is not None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # diffusers builds it with the old weight_norm
+            warnings.simplefilter("ignore", FutureWarning)  # diffusers still uses the deprecated weight_norm
             vae = AutoencoderOobleck.from_pretrained(vae_folder, torch_dtype=torch.float32)
     return AceStepPipeline(
         vae=vae,

@@ -1,4 +1,4 @@
-"""The planner's work as a user of transformers would do it: ``generate`` and logits processors."""
+"""The planner's work written with transformers alone: ``generate`` and logits processors."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from acestep.planner.engines.base import CodesRequest, TextRequest
 from acestep.planner.vocabulary import Vocabulary
 
 
-class Plain:
-    """A planner checkpoint in transformers.
+class TransformersPlanner:
+    """A planner checkpoint loaded by transformers.
 
     Attributes:
-        model: the `Qwen3ForCausalLM`, whose annotations do not fit its own methods.
+        model: the `Qwen3ForCausalLM`, typed as Any because its annotations contradict its methods.
     """
 
     def __init__(self, folder: Path, vocabulary: Vocabulary, *, device: str, dtype: torch.dtype) -> None:
@@ -30,9 +30,13 @@ class Plain:
         self._vocabulary = vocabulary
 
     def write_codes(self, request: CodesRequest, *, repeats: bool = True) -> list[list[int]]:
-        """The codes that *request* asks for, all samples as one batch; without *repeats* none twice in a sample.
+        """Generate the codes of *request*, all samples in one batch.
 
-        Guidance is transformers' own: ``guidance_scale`` with the unconditional prompt as the negative one.
+        Guidance is that of transformers: ``guidance_scale``, with the unconditional prompt as the negative prompt.
+
+        Args:
+            request: prompts, sampling and number of codes.
+            repeats: whether a code may occur twice in a sample.
         """
         codes, samples, length = self._vocabulary.codes, len(request.seeds), len(request.prompt)
         mask = CodesOnly(codes.first_id, codes.count, self.model.config.vocab_size, self._device, repeats=repeats)
@@ -42,15 +46,15 @@ class Plain:
             negative = self._rows(request.unconditional, samples)
             guidance = {"guidance_scale": request.scale, "negative_prompt_ids": negative}
         sampling = request.sampling
-        drawing: dict[str, Any] = {"do_sample": False}
+        sampler: dict[str, Any] = {"do_sample": False}
         if sampling.temperature > 0:
-            drawing = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k or 0}
-            drawing |= {"top_p": 1.0 if sampling.top_p is None else sampling.top_p}
-        written = self._generate(prompt, request.count or request.limit, [mask], **guidance, **drawing)
+            sampler = {"do_sample": True, "temperature": sampling.temperature, "top_k": sampling.top_k or 0}
+            sampler |= {"top_p": 1.0 if sampling.top_p is None else sampling.top_p}
+        written = self._generate(prompt, request.count or request.limit, [mask], **guidance, **sampler)
         return (written[:, length:] - codes.first_id).tolist()
 
     def write_text(self, request: TextRequest) -> list[int]:
-        """The text that *request* asks for, greedily; its constraint becomes a mask, also where a token is forced."""
+        """Generate the text of *request* greedily; its constraint becomes a mask, even where a token is forced."""
         assert request.constraint is not None, "text without a grammar is not compared"
         prompt = self._rows(request.prompt, 1)
         mask = GrammarMask(request.constraint, prompt.shape[1])
@@ -75,7 +79,7 @@ class Plain:
 
 
 class CodesOnly(LogitsProcessor):
-    """Lets nothing but the codes from *first_id* on be drawn; without *repeats* none twice."""
+    """Allows only the *count* codes from *first_id* on, and without *repeats* none of them twice."""
 
     def __init__(self, first_id: int, count: int, vocabulary: int, device: str, *, repeats: bool) -> None:
         self._others = torch.ones(vocabulary, dtype=torch.bool, device=device)
@@ -83,13 +87,13 @@ class CodesOnly(LogitsProcessor):
         self._repeats = repeats
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """*scores* ``[N, vocabulary]`` with all other tokens at minus infinity."""
+        """Return *scores* ``[N, vocabulary]`` with all other tokens at minus infinity."""
         scores = scores.masked_fill(self._others, -torch.inf)
         return scores if self._repeats else scores.scatter(1, input_ids, -torch.inf)
 
 
 class GrammarMask(LogitsProcessor):
-    """Holds one text to *constraint*; the first *prompt* tokens are not part of it."""
+    """Applies *constraint* to a single text after the first *prompt* tokens."""
 
     def __init__(self, constraint: Constraint, prompt: int) -> None:
         self._constraint = constraint
@@ -97,7 +101,7 @@ class GrammarMask(LogitsProcessor):
         self._accepted = prompt
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """*scores* ``[1, vocabulary]`` with all forbidden tokens at minus infinity."""
+        """Return *scores* ``[1, vocabulary]`` with all forbidden tokens at minus infinity."""
         if input_ids.shape[1] > self._accepted:
             self._constraint.accept(int(input_ids[0, -1]))
         self._forced = self._forced or self._constraint.forced()
