@@ -1,4 +1,4 @@
-"""The exit statuses of the commands, and the sentences that come with them."""
+"""The exit statuses of the commands, and their messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def raising(error: BaseException) -> int:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "said"),
+    ("error", "status", "message"),
     [
         (RefusalError("No room."), 2, "it: No room.\n"),
         (ValueError("odd"), 2, "it: ValueError is a fault of the tool, not a result.\n"),
@@ -37,13 +37,13 @@ def raising(error: BaseException) -> int:
         ),
     ],
 )
-def test_what_is_no_verdict_is_not_1(
-    error: BaseException, status: int, said: str, capsys: pytest.CaptureFixture[str]
+def test_an_error_never_has_exit_status_1(
+    error: BaseException, status: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("it", lambda: raising(error)) == status
-    told = capsys.readouterr().err
-    assert told.endswith(said)
-    assert ("Traceback" in told) == ("fault" in said)
+    errors = capsys.readouterr().err
+    assert errors.endswith(message)
+    assert ("Traceback" in errors) == ("fault" in message)
 
 
 def test_a_verdict_and_a_known_refusal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,7 +80,7 @@ def test_a_crash_of_every_command_is_2(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "cannot be read"),
         ("", "cannot be read"),
@@ -90,13 +90,13 @@ def test_a_crash_of_every_command_is_2(monkeypatch: pytest.MonkeyPatch, capsys: 
     ],
 )
 def test_a_configuration_that_cannot_be_read(
-    tmp_path: Path, text: str | bytes | None, said: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, text: str | bytes | None, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "asv.conf.json"
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(RefusalError, match=said):
+    with pytest.raises(RefusalError, match=message):
         configuration.load(path)
 
 
@@ -184,10 +184,10 @@ def test_publishing_shows_each_warning_once(project: Project, capfd: pytest.Capt
     )
     environment = {"PATH": str(project.root / "bin"), "HOME": str(project.root)}
     assert publish(project.root, "asv.conf.json", environment) == 0
-    told = capfd.readouterr()
-    assert told.out == ""
+    output = capfd.readouterr()
+    assert output.out == ""
     for warning in (damaged.name, "1 measured commit (", "acknowledges nothing", "need a network"):
-        assert told.err.count(warning) == 1, told.err
+        assert output.err.count(warning) == 1, output.err
 
 
 def test_publishing_that_fails_says_why(project: Project, capfd: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     start = time.perf_counter()
     while counts.total() < arguments.rows:
         schedule = Schedule(
-            _comparisons(arguments.cells), (local_side("base"), local_side("head")), arguments.budget_s, lambda *_: None
+            _comparisons(arguments.cells),
+            (local_side("baseline"), local_side("candidate")),
+            arguments.budget_s,
+            lambda *_: None,
         )
         schedule.run()
         verdicts = _judged_rows(schedule)
