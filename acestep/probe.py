@@ -40,11 +40,10 @@ PROBE_VERSION: Final = 1
 
 
 def preload() -> None:
-    """Import everything that loading models imports, except optional engines (vllm, mlx)."""
+    """Import everything that loading models imports, except the engine that the planner then runs on."""
     import acestep.handler
     import acestep.inference
     import acestep.llm_inference
-    import acestep.planner.engines.pt
     import acestep.planner.grammar
     import acestep.planner.vocabulary
     import acestep.runtime.load_options  # noqa: F401
@@ -355,7 +354,7 @@ def open_shapes(
     """Return a handler in bfloat16 on the device ``meta``: its stages run, but compute and store nothing.
 
     The stages `encode_condition` and `decode_latents` take it; the text encoder's is `encode_text_shapes`, and the
-    diffusion's `diffuse`. It has the attribute ``dtype``.
+    diffusion's `diffusion`. It has the attribute ``dtype``.
 
     Args:
         variant: variant of the diffusion model, such as ``turbo`` or ``xl-base``.
@@ -396,30 +395,20 @@ def encode_text_shapes(models: Synthesizer, caption_tokens: int, lyric_tokens: i
     return meta_text_states(models, caption_tokens, lyric_tokens)
 
 
-def diffuse(
-    models: Synthesizer,
-    condition: Tensor,
-    context: Tensor,
-    seeds: Sequence[int],
-    *,
-    steps: int,
-    shift: float,
-    guidance_scale: float,
-    dcw: tuple[str, float, float],
-    on_step: Callable[[int, int], None],
-) -> Tensor:
-    """Sample latents ``(batch, frames, 64)`` with the Euler solver.
+def diffusion(
+    models: Synthesizer, *, steps: int, shift: float, guidance_scale: float, dcw: tuple[str, float, float]
+) -> Callable[[Tensor, Tensor, Sequence[int], Callable[[int, int], None]], Tensor]:
+    """Return a function that samples latents ``(batch, frames, 64)`` with the Euler solver.
+
+    The function takes the condition sequence ``(batch, tokens, hidden)``, the context latents ``(batch, frames, 128)``,
+    the seed of each piece, and a function that it calls after each step with its number and that of all steps.
 
     Args:
         models: holds the models.
-        condition: the condition sequence ``(batch, tokens, hidden)``.
-        context: the context latents ``(batch, frames, 128)``.
-        seeds: the seed of each piece.
         steps: number of steps.
         shift: of the schedule of timesteps.
         guidance_scale: strength of the guidance, of a variant that can be guided.
         dcw: mode, scaler and high scaler of the wavelet correction.
-        on_step: is called after each step, with its number and that of all steps.
     """
     from acestep.sampling.dcw import DCW
     from acestep.sampling.guidance import Guidance
@@ -427,8 +416,12 @@ def diffuse(
 
     assert models.variant is not None
     sampler = SolverSettings(guidance=Guidance(guidance_scale)) if models.variant.guided else SolverSettings()
-    schedule = models.variant.schedule(steps, shift)
-    return models.diffuse(condition, context, seeds, schedule, DCW(*dcw), None, on_step, sampler)
+    schedule, correction = models.variant.schedule(steps, shift), DCW(*dcw)
+
+    def sample(condition: Tensor, context: Tensor, seeds: Sequence[int], on_step: Callable[[int, int], None]) -> Tensor:
+        return models.diffuse(condition, context, seeds, schedule, correction, None, on_step, sampler)
+
+    return sample
 
 
 def fused_attention() -> Any:

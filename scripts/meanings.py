@@ -31,7 +31,7 @@ KEPT: Final = ROOT / "benchmarks" / "meanings.json"
 HARNESS: Final = "benchmarks.harness"
 COUNTING: Final = ("exact", "fingerprint", "operators", "output", "profiled", "sketch")
 """Modules of the harness that define the exact metrics of every matrix."""
-INTERFACE: Final = ("cells", "host", "record", "settings", "workload")
+INTERFACE: Final = ("adapters", "cells", "host", "record", "settings", "workload")
 """Modules that workloads import, and that say nothing about what is measured."""
 LOADING: Final = "workloads/models.py"
 """The module through which a matrix has to do with the frozen workload."""

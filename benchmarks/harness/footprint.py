@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+from benchmarks.harness.adapters import probe
 from benchmarks.harness.operators import counting
-from benchmarks.harness.workload import require
 from benchmarks.harness.workloads.synthesizer import LATENT_CHANNELS, LATENT_RATE
 
 CAPTION_TOKENS = 96
 LYRIC_TOKENS = 416
 UNLIMITED = 1 << 62
+GUIDANCE_SCALE = 7.0
+"""Default guidance scale of a generation; it matters to variants that can be guided."""
+DCW = ("double", 0.05, 0.02)
+"""Default wavelet correction of a generation: mode, scaler and high scaler."""
 EXECUTED = 3
 """Steps: the first one, one like those that follow it, and the last one, which has no correction."""
 
@@ -39,7 +43,7 @@ class Asked:
     caption_tokens: int = CAPTION_TOKENS
     lyric_tokens: int = LYRIC_TOKENS
     beside_bytes: int = 0
-    scale: str = "full"
+    scale: Literal["tiny", "full"] = "full"
 
 
 @dataclass
@@ -94,51 +98,39 @@ def footprint(asked: Asked, limit_bytes: int = UNLIMITED, models: Any = None) ->
 
 def open_models(asked: Asked) -> Any:
     """Return the models that *asked* needs, without storage, in numbers of 2 bytes."""
-    import torch
-
-    options = require("acestep.runtime.load_options", "LoadOptions")(
-        "meta", torch.bfloat16, "sdpa", False, asked.quantization, asked.offload, asked.offload_dit
+    return probe.open_shapes(
+        asked.family,
+        quantization=asked.quantization,
+        offload=asked.offload,
+        offload_dit=asked.offload_dit,
+        scale=asked.scale,
     )
-    family = require("acestep.checkpoints.variants", "variant_named")(asked.family)
-    return require("acestep.gpu.meta_models", "build_meta_models")(family, options, asked.scale)
 
 
 def _stages(asked: Asked, models: Any, run: _Run) -> None:
     import torch
 
-    text_states = require("acestep.gpu.meta_models", "meta_text_states")
     frames = int(LATENT_RATE * asked.duration)
-    text = run("text_encode", lambda: text_states(models, asked.caption_tokens, asked.lyric_tokens))
+    text = run("text_encode", lambda: probe.encode_text_shapes(models, asked.caption_tokens, asked.lyric_tokens))
     if text is None:
         return
-    states = run("condition_encode", lambda: models.encode_condition(text)[0])
+    states = run("condition_encode", lambda: probe.encode_condition(models, text)[0])
     if states is None:
         return
     condition = states.expand(asked.batch, *states.shape[1:])
     context = torch.empty(asked.batch, frames, 2 * LATENT_CHANNELS, device="meta", dtype=models.dtype)
-    schedule = models.variant.schedule(min(asked.steps, EXECUTED), 3.0)
-    sampler, correction = _sampling(models)
+    steps = min(asked.steps, EXECUTED)
+    sample = probe.diffusion(models, steps=steps, shift=3.0, guidance_scale=GUIDANCE_SCALE, dcw=DCW)
     seeds = range(asked.batch)
-    latents = run(
-        "diffusion",
-        lambda: models.diffuse(condition, context, seeds, schedule, correction, None, run.mark, sampler),
-        held=(states, context),
-    )
+    latents = run("diffusion", lambda: sample(condition, context, seeds, run.mark), held=(states, context))
     if latents is None:
         return
-    run.repeat("diffusion", asked.steps - len(schedule))
-    run("vae_decode", lambda: models.decode_latents(latents), held=(latents,))
-    if models.decoding is not None:
-        told = models.decoding.public
-        run.found.vae_path = "whole" if told["path"] == "whole" else f"{told['path']} {told['window_frames']}"
-
-
-def _sampling(models: Any) -> tuple[Any, Any]:
-    """How a generation samples unless it is told otherwise: guided where the family is, with the wavelet correction."""
-    sampler, correction = require("acestep.sampling.solver", "SolverSettings"), require("acestep.sampling.dcw", "DCW")
-    guidance = require("acestep.sampling.guidance", "Guidance")
-    sampling = sampler(guidance=guidance(7.0)) if models.variant.guided else sampler()
-    return sampling, correction("double", 0.05, 0.02)
+    run.repeat("diffusion", asked.steps - steps)
+    run("vae_decode", lambda: probe.decode_latents(models, latents, tiled=True), held=(latents,))
+    report = probe.decode_report(models)
+    if report is not None:
+        tiles = f"{report['path']} {report['window_frames']}"
+        run.found.vae_path = "whole" if report["path"] == "whole" else tiles
 
 
 class _Run:
@@ -146,8 +138,8 @@ class _Run:
 
     def __init__(self, models: Any, limit_bytes: int, beside_bytes: int) -> None:
         self._models, self._limit_bytes = models, limit_bytes
-        self._always = _resting_bytes(models) + beside_bytes
-        self._counted = counting(require("acestep.memory.limit", "MemoryLimit"))
+        self._always = probe.resting_bytes(models) + beside_bytes
+        self._counted = counting(probe.memory_limit_class())
         self._limit: Any = None
         self._fused: Any = None
         self._marks: list[tuple[int, int]] = []
@@ -155,20 +147,19 @@ class _Run:
 
     def __call__(self, name: str, work: Callable[[], Any], held: tuple[Any, ...] = ()) -> Any:
         """What *work* returns beside tensors *held*; None, with the reason noted, if memory ran out."""
-        is_out_of_memory = require("acestep.memory.device", "is_out_of_memory")
-        fused, weights = require("acestep.gpu.meta_models", "FusedAttention")(), self._always
+        fused, weights = probe.fused_attention(), self._always
         limit = self._counted(self._limit_bytes, weights + sum(tensor.nbytes for tensor in held), "meta")
         self._limit, self._fused, self._marks = limit, fused, []
-        moved = self._models.offload_manager.transfers.moved_bytes
+        moved = probe.moved_bytes(self._models)
         result = None
         try:
             with fused, limit:
                 result = work()
         except Exception as error:
-            if not is_out_of_memory(error):
+            if not probe.is_out_of_memory(error):
                 raise
             self.found.failed, self.found.reason = name, str(error)
-        moved = self._models.offload_manager.transfers.moved_bytes - moved
+        moved = probe.moved_bytes(self._models) - moved
         self.found.stages[name] = Stage(weights + moved, limit.peak_bytes, limit.flops + fused.flops, limit.operators)
         return result
 
@@ -183,15 +174,3 @@ class _Run:
             stage = self.found.stages[name]
             stage.flops += times * (then_flops - flops)
             stage.operators += times * (then_operators - operators)
-
-
-def _resting_bytes(models: Any) -> int:
-    """Bytes of the weights that are on the device between stages."""
-    stored = require("acestep.runtime.offload", "stored_bytes")
-    resting = [
-        module
-        for name, modules in models.parts().items()
-        if name not in models.offload_manager.offloaded
-        for module in modules
-    ]
-    return sum(stored(tensor) for module in resting for tensor in (*module.parameters(), *module.buffers()))

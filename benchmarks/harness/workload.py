@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -75,48 +72,3 @@ class Workload(Protocol):
 
     def weight(self, cell: Cell) -> float:
         """How long *cell* takes compared with others; only the estimate of the time left depends on it."""
-
-
-def require(module: str, *names: str) -> Any:
-    """Return `module.names[0]` (a list if there are several) of the package under measurement.
-
-    Raises Unsupported if the package has no such module or name. A package that is not installed, a missing dependency,
-    and a module of the package that its own code asks for in vain are failures: their ModuleNotFoundError passes.
-    """
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if not _lacks(module, error):
-            raise
-        raise Unsupported(f"this commit has no module {error.name}") from error
-    values = [require_attribute(found, name) for name in names]
-    return values[0] if len(values) == 1 else values
-
-
-def _lacks(module: str, error: ModuleNotFoundError) -> bool:
-    """Return whether *error* says that *module* itself, or a parent package below the top one, does not exist."""
-    package = module.partition(".")[0]
-    missing = error.name or ""
-    if missing == package or not f"{module}.".startswith(f"{missing}."):
-        return False
-    asking = {frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)}
-    return not any(name == package or name.startswith(f"{package}.") for name in asking)
-
-
-def require_attribute(owner: object, name: str) -> Any:
-    """Return the attribute *name* of *owner*; Unsupported if the commit does not have it."""
-    try:
-        return getattr(owner, name)
-    except AttributeError as error:
-        if error.obj is not None and (error.obj is not owner or error.name != name):
-            raise  # a property of the owner has failed
-        label = getattr(owner, "__name__", type(owner).__name__)
-        raise Unsupported(f"{label} has no {name} at this commit") from error
-
-
-def require_keywords(function: Callable[..., Any], *keywords: str) -> None:
-    """Raise Unsupported if *function* does not take one of *keywords*."""
-    accepted = inspect.signature(function).parameters
-    missing = [keyword for keyword in keywords if keyword not in accepted]
-    if missing:
-        raise Unsupported(f"{function.__name__} does not take {', '.join(missing)} at this commit")

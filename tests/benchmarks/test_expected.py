@@ -1,7 +1,6 @@
 """What a commit lacks is n/a if it never had it, and a failure if it should have it."""
 
 import subprocess
-import sys
 
 import pytest
 
@@ -9,55 +8,7 @@ from benchmarks.harness import expected
 from benchmarks.harness.expected import is_expected
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.matrix import measure_matrix
-from benchmarks.harness.workload import Unsupported, require, require_attribute
 from tests.benchmarks.fakes import MATRIX, Deeds, TooNew, settings_in
-
-
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """A package `measured` whose files a test writes."""
-    folder = tmp_path / "measured"
-    folder.mkdir()
-    (folder / "__init__.py").touch()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield folder
-    for name in [name for name in sys.modules if name.partition(".")[0] == "measured"]:
-        del sys.modules[name]
-
-
-@pytest.mark.usefixtures("package")
-def test_a_module_or_its_parent_that_never_was_is_unsupported():
-    for module in ("measured.nowhere", "measured.no.where"):
-        with pytest.raises(Unsupported, match=r"no module measured\.no"):
-            require(module, "name")
-
-
-def test_a_module_that_asks_in_vain_for_another_of_its_package_has_failed(package):
-    (package / "handler.py").write_text("from measured.clocks import now\n")
-    with pytest.raises(ModuleNotFoundError, match=r"measured\.clocks"):
-        require("measured.handler", "name")
-
-
-def test_a_package_whose_own_code_asks_in_vain_for_the_very_module_has_failed(package):
-    (package / "planner").mkdir()
-    (package / "planner" / "__init__.py").write_text("import measured.planner.engine\n")
-    with pytest.raises(ModuleNotFoundError, match=r"measured\.planner\.engine"):
-        require("measured.planner.engine", "name")
-
-
-def test_a_package_that_is_not_installed_has_failed():
-    with pytest.raises(ModuleNotFoundError, match="measured"):
-        require("measured.handler", "name")
-
-
-def test_a_property_that_fails_is_not_a_missing_name():
-    class Handler:
-        @property
-        def planner(self):
-            return self.engine  # which nobody has set
-
-    with pytest.raises(AttributeError, match="engine"):
-        require_attribute(Handler(), "planner")
 
 
 def expect(monkeypatch, since):

@@ -1,7 +1,6 @@
 """The workloads, on the tiny models."""
 
 import gc
-import re
 import subprocess
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from benchmarks.harness.frozen.tree import frozen_digest
 from benchmarks.harness.matrices import STAGES, STAGES_MATRIX, STARTUP, STARTUP_MATRIX
 from benchmarks.harness.matrix import measure_matrix
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import CellFailed, Unsupported, require, require_attribute, require_keywords
+from benchmarks.harness.workload import CellFailed, Unsupported
 from benchmarks.harness.workloads import generation, stages, startup
 from benchmarks.harness.workloads.generation import check_work
 from benchmarks.harness.workloads.models import checkpoints, load_lm
@@ -206,8 +205,8 @@ def test_what_fails_in_a_fork_is_told_by_its_parent():
         "from benchmarks.harness.workloads.startup import in_fork\n"
         "import os\n"
         "assert in_fork(lambda: [os.getpid()]) != [os.getpid()]\n"
-        "from benchmarks.harness.workload import require\n"
-        "for deed in (lambda: 1 / 0, lambda: os._exit(3), lambda: require('acestep.nowhere', 'name')):\n"
+        "from benchmarks.harness.adapters.lookup import find\n"
+        "for deed in (lambda: 1 / 0, lambda: os._exit(3), lambda: find('acestep.nowhere')):\n"
         "    try: in_fork(deed)\n"
         "    except Exception as error: print(type(error).__name__, error)\n"
     )
@@ -219,31 +218,3 @@ def test_what_fails_in_a_fork_is_told_by_its_parent():
         "Unsupported this commit has no module acestep.nowhere",
     ]
     assert startup.in_fork is in_fork
-
-
-@pytest.mark.parametrize(
-    ("module", "name", "told"),
-    [
-        ("acestep.not_yet", "anything", "no module acestep.not_yet"),
-        ("acestep.inference", "not_yet", "acestep.inference has no not_yet"),
-    ],
-)
-def test_what_a_commit_does_not_have_is_unsupported(module, name, told):
-    with pytest.raises(Unsupported, match=re.escape(told)):
-        require(module, name)
-
-
-def test_a_dependency_that_is_missing_is_a_failure():
-    with pytest.raises(ModuleNotFoundError):
-        require("not_a_package_at_all", "name")
-
-
-def test_attributes_and_keywords_that_a_commit_does_not_have_are_unsupported():
-    def decode(latents, tiled=True):
-        return latents, tiled
-
-    require_keywords(decode, "tiled")
-    with pytest.raises(Unsupported, match="decode does not take overlap"):
-        require_keywords(decode, "tiled", "overlap")
-    with pytest.raises(Unsupported, match="decode has no not_yet"):
-        require_attribute(decode, "not_yet")

@@ -1,4 +1,4 @@
-"""The functions that ask the planner alone, through `acestep.inference`."""
+"""The functions that ask the planner alone, through their public names."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
+from benchmarks.harness.adapters import package
+from benchmarks.harness.adapters.lookup import require_keywords
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, require, require_keywords
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample
 from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.generation import CAPTION, FIRST_SEED, LYRICS, audio_codes
 from benchmarks.harness.workloads.models import workload_digest
@@ -51,7 +53,8 @@ class Apis:
 
     def load(self, settings: Settings) -> Engines:
         """Load no engine yet, but import what they need."""
-        require("acestep.inference", *(name for name, _ in APIS.values()))
+        for name, _ in APIS.values():
+            package.public(name)
         return Engines(settings)
 
     def facts(self, state: Engines) -> Mapping[str, Scalar]:
@@ -65,7 +68,7 @@ class Apis:
     def prepare(self, state: Engines, cell: Cell) -> TakeSample:
         """Return a function that makes the call once."""
         name, inputs = APIS[str(cell["stage"])]
-        function = require("acestep.inference", name)
+        function = package.public(name)
         require_keywords(function, "seed")
         constrained = bool(cell["constrained"])
         call = partial(

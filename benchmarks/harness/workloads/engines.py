@@ -6,10 +6,11 @@ import gc
 from dataclasses import replace
 from typing import Any
 
+from benchmarks.harness.adapters import probe
 from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.host import pinned_threads
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import TakeSample, Unsupported, require
+from benchmarks.harness.workload import TakeSample, Unsupported
 from benchmarks.harness.workloads.models import checkpoints, load_lm
 
 
@@ -22,7 +23,7 @@ class Engines:
 
     def __init__(self, settings: Settings) -> None:
         """Import what loading needs."""
-        require("acestep.planner.engines.pt", "PtEngine")
+        self._engine_of = probe.planner_engine
         self.settings = settings
         self.loaded_bytes = 0
         self._name = ""
@@ -49,7 +50,7 @@ class Engines:
 
     def engine(self, name: str) -> Any:
         """Return the engine itself, as `handler` does."""
-        engine = getattr(getattr(self.handler(name), "_planner", None), "engine", None)
+        engine = self._engine_of(self.handler(name))
         if engine is None:
             raise Unsupported("the planner of this commit has no engine to be measured alone")
         return engine
@@ -71,7 +72,7 @@ def computed_by(engine: str, take: TakeSample) -> TakeSample:
 
 def dtype_of(settings: Settings) -> str:
     """Return the number format that planners compute in."""
-    return str(require("acestep.runtime.devices", "default_dtype")(settings.device))
+    return str(probe.default_dtype(settings.device))
 
 
 def _pin_threads(count: int) -> None:

@@ -6,10 +6,11 @@ import gc
 from functools import partial
 from typing import Any
 
+from benchmarks.harness.adapters import probe
 from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import CellFailed, require_attribute, require_keywords
+from benchmarks.harness.workload import CellFailed
 from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit, workload_digest
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, denoising
 
@@ -53,14 +54,12 @@ def dit_step(dit: Any, cell: Cell) -> partial[Any]:
     """Predict velocities once; of a doubled batch, half of it without a condition, where the family is guided."""
     import torch
 
-    denoiser = require_attribute(dit, "denoiser")
-    require_keywords(denoiser, "guided")
     if dit.is_turbo_model() == _guided(cell):
         raise CellFailed(f"the model in {dit_folder(str(cell['family']))} is not one of {cell['family']}")
     latents, times, condition, context = denoising(dit, cell)
     if _guided(cell):
         latents, times = torch.cat([latents, latents]), torch.cat([times, times])
-    return partial(denoiser(condition, context, guided=_guided(cell)), latents, times)
+    return partial(probe.denoiser(dit, condition, context, guided=_guided(cell)), latents, times)
 
 
 def stepped(_dit: Any, cell: Cell, velocities: Any) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Whole pieces through `acestep.inference.generate_music`: one call, checked, and told as a sample."""
+"""Whole pieces through `generate_music`: one call, checked, and told as a sample."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.harness.adapters import package
 from benchmarks.harness.device import Region, observe
 from benchmarks.harness.fingerprint import fingerprint
 from benchmarks.harness.record import Scalar
-from benchmarks.harness.workload import CellFailed, Sample, require
+from benchmarks.harness.workload import CellFailed, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,10 +70,11 @@ def audio_codes(seconds: int) -> str:
 
 def generate(dit: Any, lm: Any, device: str, asked: Asked) -> Region[Any]:
     """Call `generate_music`, with files in a folder that goes afterwards; CellFailed with its error if it fails."""
-    names = ("generate_music", "GenerationParams", "GenerationConfig")
-    function, params_class, config_class = require("acestep.inference", *names)
-    params = params_class(**{"caption": CAPTION, "lyrics": LYRICS, "vocal_language": "en", **asked.params})
-    config = config_class(
+    function = package.public("generate_music")
+    params = package.public("GenerationParams")(
+        **{"caption": CAPTION, "lyrics": LYRICS, "vocal_language": "en", **asked.params}
+    )
+    config = package.public("GenerationConfig")(
         batch_size=asked.batch,
         use_random_seed=asked.seed is None,
         seeds=None if asked.seed is None else [asked.seed + item for item in range(asked.batch)],

@@ -3,37 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.adapters import package, probe
 from benchmarks.harness.frozen import tree
 from benchmarks.harness.settings import DIT_FOLDER, LM_FOLDER, Settings
-from benchmarks.harness.workload import Unavailable, Unsupported, require, require_keywords
+from benchmarks.harness.workload import Unavailable
 
 TURBO = ("turbo",)
 PARTS = ("vae", "Qwen3-Embedding-0.6B", LM_FOLDER)
 """The folders that are loaded besides those of the diffusion models."""
 CONTENT_BYTES = 1_000_000
 """Largest size of a file that counts with its content in `workload_digest`."""
-TURBO_ALONE = ("this version runs turbo checkpoints only", "this version makes music with turbo models only")
-"""What commits that are older than the other variants say about them."""
 
 
 def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
     """Return the checkpoints folder of the scale, which is written first if it is a synthetic one.
 
     The tiny ones are the frozen workload, the same at every commit. The full ones take gigabytes and are written by the
-    commit's own `acestep.synthetic`. *dits* are variants of the diffusion model; Unavailable where one is missing.
+    commit itself. *dits* are variants of the diffusion model; Unavailable where one is missing.
     """
     if settings.scale == "tiny":
         return tree.cached()
     if settings.scale == "full":
-        cached = require("acestep.synthetic", "cached")
         if dits == TURBO:
-            return Path(cached(settings.scale))
-        require_keywords(cached, "dits")
-        return Path(cached(settings.scale, planners=(), dits=dits))
+            return probe.synthetic_checkpoints("full", planners=("0.6B",), variants=dits)
+        return probe.synthetic_checkpoints("full", planners=(), variants=dits)
     root = Path(settings.scale)
     missing = [dit_folder(dit) for dit in dits if not (root / dit_folder(dit)).is_dir()]
     if missing and dits != TURBO:
@@ -65,42 +61,19 @@ def dit_folder(family: str) -> str:
 
 
 def load_dit(settings: Settings, root: Path, folder: str = DIT_FOLDER, **options: Any) -> Any:
-    """Return an AceStepHandler initialised with *options*; RuntimeError with its report if it cannot load.
+    """Return a synthesizer initialised with *options*; RuntimeError with its report if it cannot load.
 
     Unsupported where the commit does not take one of *options*, or is older than the variant in *folder*.
     """
-    os.environ["ACESTEP_CHECKPOINTS_DIR"] = str(root)
-    handler = require("acestep.handler", "AceStepHandler")()
-    require_keywords(handler.initialize_service, *options)
-    report, loaded = handler.initialize_service(str(root.parent), folder, device=settings.device, **options)
-    if not loaded and any(sentence in report for sentence in TURBO_ALONE):
-        raise Unsupported(report)
-    if not loaded:
-        raise RuntimeError(report)
-    return handler
+    return package.load_synthesizer(root, folder, settings.device, **options)
 
 
 def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
-    """Return an LLMHandler initialised on *engine*; RuntimeError with its report if it cannot load.
+    """Return a planner initialised on *engine*; RuntimeError with its report if it cannot load.
 
     Unsupported where the commit, Unavailable where the checkpoints or the environment do not have what it takes.
     """
-    handler = require("acestep.llm_inference", "LLMHandler")()
+    package.public("LLMHandler")
     if not (root / LM_FOLDER).is_dir():
         raise Unavailable(f"{root} has no {LM_FOLDER}")
-    if engine != "pt":
-        require_engine(engine, settings.device)
-    report, loaded = handler.initialize(str(root), LM_FOLDER, backend=engine, device=settings.device)
-    if not loaded:
-        raise RuntimeError(report)
-    return handler
-
-
-def require_engine(name: str, device: str) -> None:
-    """Raise Unavailable, with the package's own sentence, if the environment has no such engine for *device*."""
-    select = require("acestep.planner.engines", "select_backend")
-    require_keywords(select, "device")
-    try:
-        select(name, device=device)
-    except ValueError as error:
-        raise Unavailable(str(error)) from error
+    return package.load_planner(root, LM_FOLDER, engine, settings.device)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from benchmarks.harness.adapters import package
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, TakeSample, Unsupported, require
+from benchmarks.harness.workload import Sample, TakeSample, Unsupported
 from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, Asked, as_sample, generate
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm, workload_digest
 
@@ -39,7 +40,7 @@ class Music:
 
     def load(self, settings: Settings) -> Handlers:
         """Load synthesizer and planner."""
-        require("acestep.inference", "generate_music")
+        package.public("generate_music")
         root, digest = checkpoints(settings), workload_digest(settings)
         dit = load_dit(settings, root)
         try:

@@ -9,10 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.adapters import package, probe
+from benchmarks.harness.adapters.lookup import require_keywords
 from benchmarks.harness.device import module_bytes, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, require, require_keywords
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable
 from benchmarks.harness.workloads import generation
 from benchmarks.harness.workloads.memory import with_memory
 from benchmarks.harness.workloads.models import checkpoints, load_dit, workload_digest
@@ -36,13 +38,13 @@ class Options:
 
     def load(self, settings: Settings) -> Settings:
         """Import what loading needs, and build the checkpoints."""
-        require_keywords(require("acestep.handler", "AceStepHandler").initialize_service, *KEYWORDS)
+        require_keywords(package.public("AceStepHandler").initialize_service, *KEYWORDS)
         checkpoints(settings)
         return settings
 
     def facts(self, state: Settings) -> Mapping[str, Scalar]:
         """Return number format and checkpoints."""
-        dtype = str(require("acestep.runtime.devices", "default_dtype")(state.device))
+        dtype = str(probe.default_dtype(state.device))
         return {"dtype": dtype, "workload": workload_digest(state)}
 
     def weight(self, cell: Cell) -> float:
@@ -67,7 +69,7 @@ def load_with(settings: Settings, root: Path, cell: Cell) -> Any:
     values = (*OFFLOADS[str(cell["offload"])], quantization, bool(cell["compile"]))
     options: dict[str, Any] = dict(zip(KEYWORDS, values, strict=True))
     dit = load_dit(settings, root, **options)
-    effect = dit.in_effect()
+    effect = probe.options_in_effect(dit)
     counts = {
         "offload": (len(effect["offloaded"]), "offloaded parts"),
         "quantization": (effect["quantized_layers"], "quantized layers"),
@@ -114,7 +116,7 @@ def _is_on(cell: Cell, option: str) -> bool:
 
 def _sample(device: str, dit: Any, cell: Cell) -> Sample:
     asked = asked_for(PIECE, turbo=True)
-    calls_before = dit.in_effect()["compiled_calls"]
+    calls_before = probe.options_in_effect(dit)["compiled_calls"]
     run = generation.generate(dit, None, device, asked)
     sample = generation.as_sample(run, dit, asked, STAGES)
     effect, transfers = run.result.extra_outputs["options"], run.result.extra_outputs["transfers"]
@@ -123,7 +125,7 @@ def _sample(device: str, dit: Any, cell: Cell) -> Sample:
         "compiled_calls": effect["compiled_calls"] - calls_before,
         "transfers": transfers["times"],
         "transfer_bytes": transfers["moved_bytes"],
-        **_weights(dit.model.decoder),
+        **_weights(probe.transformer(dit)),
     }
     check_run(cell, counts)
     names = ["weight_bytes", *(name for option in EXACT if _is_on(cell, option) for name in EXACT[option])]

@@ -7,23 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import contention
+from benchmarks.harness.adapters import package, probe
 from benchmarks.harness.device import observe, tensor_bytes
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import LM_FOLDER, Settings
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, Unsupported, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, Unsupported
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm, workload_digest
 from benchmarks.harness.workloads.options import load_with
-
-IMPORTS = {
-    "acestep": ("acestep",),
-    "inference": ("acestep.inference", "acestep.handler", "acestep.llm_inference"),
-}
 
 Load = Callable[[], object]
 Prepare = Callable[[Settings, Path], Load]
@@ -32,36 +27,41 @@ Prepare = Callable[[Settings, Path], Load]
 
 def _prepare_grammar(settings: Settings, root: Path) -> Load:  # noqa: ARG001 - all components are called alike
     vocabulary = _vocabulary(root)
-    grammar = require("acestep.planner.grammar", "Grammar")
-    schema = require("acestep.planner.cot_schema", "CotSchema").for_phase1({}, caption=True, language=True)
-    return lambda: grammar(vocabulary).constraint(schema).forced()
+    open_grammar, start_constraint, forced_tokens = probe.open_grammar, probe.start_constraint, probe.forced_tokens
+    schema = probe.cot_schema(caption=True, language=True)
+    return lambda: forced_tokens(start_constraint(open_grammar(vocabulary), schema))
 
 
 def _vocabulary(root: Path) -> Any:
     if not (root / LM_FOLDER).is_dir():
         raise Unavailable(f"{root} has no {LM_FOLDER}")
-    return require("acestep.planner.vocabulary", "Vocabulary")(root / LM_FOLDER)
+    return probe.read_vocabulary(root / LM_FOLDER)
 
 
 def _dit_with(**option: Scalar) -> Prepare:
     cell: Cell = {"offload": "none", "quantization": "none", "compile": False, **option}
-    return lambda settings, root: partial(load_with, settings, root, cell)
+
+    def prepare(settings: Settings, root: Path) -> Load:
+        _ = probe.options_in_effect  # Unsupported where options have no effect
+        return partial(load_with, settings, root, cell)
+
+    return prepare
 
 
-LOADS: dict[str, tuple[str, Prepare]] = {
-    "dit": ("acestep.handler", lambda settings, root: partial(load_dit, settings, root)),
-    "lm": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root)),
-    "lm_vllm": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root, "vllm")),
-    "lm_mlx": ("acestep.llm_inference", lambda settings, root: partial(load_lm, settings, root, "mlx")),
-    "lm_tokenizer": ("acestep.planner.vocabulary", lambda settings, root: partial(_vocabulary, root)),  # noqa: ARG005
-    "lm_grammar": ("acestep.planner.grammar", _prepare_grammar),
-    "dit_offloaded": ("acestep.runtime.load_options", _dit_with(offload="all")),
-    "dit_int8": ("acestep.runtime.load_options", _dit_with(quantization="int8_weight_only")),
-    "dit_fp8": ("acestep.runtime.load_options", _dit_with(quantization="fp8_weight_only")),
-    "dit_w8a8": ("acestep.runtime.load_options", _dit_with(quantization="w8a8_dynamic")),
-    "dit_compiled": ("acestep.runtime.load_options", _dit_with(compile=True)),
+LOADS: dict[str, Prepare] = {
+    "dit": lambda settings, root: partial(load_dit, settings, root),
+    "lm": lambda settings, root: partial(load_lm, settings, root),
+    "lm_vllm": lambda settings, root: partial(load_lm, settings, root, "vllm"),
+    "lm_mlx": lambda settings, root: partial(load_lm, settings, root, "mlx"),
+    "lm_tokenizer": lambda settings, root: partial(_vocabulary, root),  # noqa: ARG005
+    "lm_grammar": _prepare_grammar,
+    "dit_offloaded": _dit_with(offload="all"),
+    "dit_int8": _dit_with(quantization="int8_weight_only"),
+    "dit_fp8": _dit_with(quantization="fp8_weight_only"),
+    "dit_w8a8": _dit_with(quantization="w8a8_dynamic"),
+    "dit_compiled": _dit_with(compile=True),
 }
-"""The module that each component needs, and how its loading is prepared."""
+"""How the loading of each component is prepared."""
 
 _IMPORT = """
 import sys, time
@@ -83,9 +83,7 @@ class Startup:
 
     def load(self, settings: Settings) -> Settings:
         """Import what loading models needs, so that forks of this process spend their time on loading alone."""
-        for module in ("acestep.inference", *(module for module, _ in LOADS.values())):
-            with suppress(Unsupported):
-                require(module, "__name__")
+        probe.preload()
         return settings
 
     def facts(self, state: Settings) -> Mapping[str, Scalar]:
@@ -99,12 +97,8 @@ class Startup:
     def prepare(self, state: Settings, cell: Cell) -> TakeSample:
         """Return a function that imports or loads once."""
         if cell["stage"] == "Import":
-            modules = IMPORTS[str(cell["target"])]
-            for module in modules:
-                require(module, "__name__")
-            return partial(_import, modules)
-        module, prepare = LOADS[str(cell["component"])]
-        require(module, "__name__")
+            return partial(_import, package.modules(str(cell["target"])))
+        prepare = LOADS[str(cell["component"])]
         root = Path(in_fork(lambda: str(checkpoints(state))))
         return partial(_load_in_fork, partial(_load, prepare, state, root))
 

@@ -8,15 +8,18 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from benchmarks.harness.adapters import probe
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
-from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable, require
+from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable
 from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.generation import FIRST_SEED
 
 STEPS = 100
 """Tokens that a sample of `decode_step` writes for each piece."""
 PROMPT_TOKENS = 16
+SAMPLING = {"temperature": 0.85, "top_p": 0.9}
+"""How tokens are drawn."""
 _NUMBERS = itertools.count()
 
 Written = tuple[list[list[int]], int]
@@ -34,7 +37,7 @@ def prefill(engines: Engines, cell: Cell) -> TakeSample:
 
     def take() -> Sample:
         prompt = _prompt(length, first=next(_NUMBERS), stride=1 + length // 64)
-        write = _codes(engine, _codes_request(prompt, guidance, batch=1, count=1))
+        write = _code_writer(engine, prompt, guidance, batch=1, codes=1)
         return replace(_sample(engines.settings.device, write, batch=1, count=1), output=None)
 
     return take
@@ -44,60 +47,39 @@ def decode_step(engines: Engines, cell: Cell) -> partial[Sample]:
     """Write STEPS tokens for each piece of the batch, codes or text."""
     batch, guidance = int(cell["batch"]), bool(cell["guidance"])
     if cell["phase"] == "codes":
-        request = _codes_request(_prompt(PROMPT_TOKENS), guidance, batch=batch, count=STEPS)
-        write = _codes(engines.engine(str(cell["engine"])), request)
+        engine = engines.engine(str(cell["engine"]))
+        write: Callable[[], Written] = _code_writer(engine, _prompt(PROMPT_TOKENS), guidance, batch=batch, codes=STEPS)
     elif batch > 1 or guidance:
         raise Unavailable("the planner writes text for one sample at a time, without guidance")
     else:
-        write = _text(engines.engine(str(cell["engine"])))
+        write = _text_writer(engines.engine(str(cell["engine"])))
     return partial(_sample, engines.settings.device, write, batch=batch, count=STEPS)
 
 
-def _codes(engine: Any, request: Any) -> Callable[[], Written]:
+def _text_writer(engine: Any) -> Callable[[], Written]:
+    write_text = probe.text_writer(engine, _prompt(PROMPT_TOKENS), tokens=STEPS, seed=FIRST_SEED, **SAMPLING)
+
     def write() -> Written:
-        run = engine.write_codes(request)
-        return run.codes, run.forwards
+        tokens, forwards = write_text()
+        return [tokens], forwards
 
     return write
 
 
-def _text(engine: Any) -> Callable[[], Written]:
-    request_class = require("acestep.planner.engines.base", "TextRequest")
-    request = request_class(
-        prompt=_prompt(PROMPT_TOKENS),
-        constraint=None,
-        sampling=_sampling(),
-        seed=FIRST_SEED,
-        limit=STEPS,
-        stops=frozenset(),
-    )
-
-    def write() -> Written:
-        run = engine.write_text(request)
-        return [run.tokens], run.forwards
-
-    return write
-
-
-def _codes_request(prompt: list[int], guidance: bool, *, batch: int, count: int) -> Any:
-    request_class = require("acestep.planner.engines.base", "CodesRequest")
-    return request_class(
-        prompt=prompt,
+def _code_writer(engine: Any, prompt: list[int], guidance: bool, *, batch: int, codes: int) -> Callable[[], Written]:
+    return probe.code_writer(
+        engine,
+        prompt,
         unconditional=prompt[::-1] if guidance else None,
-        scale=2.0 if guidance else 1.0,
-        count=count,
-        limit=count,
-        sampling=_sampling(),
+        guidance_scale=2.0 if guidance else 1.0,
+        codes=codes,
         seeds=[FIRST_SEED + item for item in range(batch)],
+        **SAMPLING,
     )
 
 
 def _prompt(tokens: int, first: int = 0, stride: int = 3) -> list[int]:
     return [7 + (first + stride * place) % 190 for place in range(tokens)]
-
-
-def _sampling() -> Any:
-    return require("acestep.planner.sampling", "Sampling")(temperature=0.85, top_p=0.9)
 
 
 def _sample(device: str, write: Callable[[], Written], *, batch: int, count: int) -> Sample:

@@ -3,47 +3,38 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from functools import partial
-from inspect import signature
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.adapters import probe
 from benchmarks.harness.record import Cell
-from benchmarks.harness.workload import require, require_attribute
 from benchmarks.harness.workloads.generation import CAPTION, LYRICS, SAMPLE_RATE
 
 LATENT_RATE = 25
 LATENT_CHANNELS = 64
-WINDOW_FRAMES = 512
+TILE_FRAMES = 512
 
 
 def text_encode(dit: Any, cell: Cell) -> partial[Any]:
     """Tokenize and encode caption and lyrics."""
-    encode = require_attribute(dit, "encode_text")
     batch = int(cell["batch"])
-    return partial(encode, [CAPTION] * batch, [LYRICS] * batch)
+    return partial(probe.encode_text, dit, [CAPTION] * batch, [LYRICS] * batch)
 
 
 def condition_encode(dit: Any, cell: Cell) -> partial[Any]:
     """Encode text states, exactly `lyric_tokens` of them lyrics, into the condition sequence."""
-    encode = require_attribute(dit, "encode_condition")
     batch, tokens = int(cell["batch"]), int(cell["lyric_tokens"])
     words = " ".join(islice(cycle(LYRICS.split()), 4 * tokens))
-    text = require_attribute(dit, "encode_text")([CAPTION] * batch, [words] * batch)
-    cut = {name: getattr(text, name)[:, :tokens].contiguous() for name in ("lyrics", "lyrics_mask", "lyric_ids")}
-    if cut["lyrics"].shape[1] != tokens:
-        raise ValueError(f"the lyrics have {cut['lyrics'].shape[1]} tokens instead of {tokens}")
-    return partial(encode, replace(text, **cut))
+    text = probe.encode_text(dit, [CAPTION] * batch, [words] * batch)
+    return partial(probe.encode_condition, dit, probe.cut_lyrics(text, tokens))
 
 
 def dit_forward(dit: Any, cell: Cell) -> partial[Any]:
     """Predict the velocity once, half way between noise and data."""
     latents, times, condition, context = denoising(dit, cell)
-    if hasattr(dit, "denoiser"):
-        return partial(dit.denoiser(condition, context), latents, times)
-    return partial(dit.model.decoder, latents, times, times, condition, context, return_dict=False)
+    return partial(probe.denoiser(dit, condition, context), latents, times)
 
 
 def denoising(dit: Any, cell: Cell) -> tuple[Any, Any, Any, Any]:
@@ -51,8 +42,8 @@ def denoising(dit: Any, cell: Cell) -> tuple[Any, Any, Any, Any]:
     import torch
 
     batch, frames = int(cell["batch"]), LATENT_RATE * int(cell["duration"])
-    text = require_attribute(dit, "encode_text")([CAPTION] * batch, [LYRICS] * batch)
-    condition, _ = require_attribute(dit, "encode_condition")(text)
+    text = probe.encode_text(dit, [CAPTION] * batch, [LYRICS] * batch)
+    condition, _ = probe.encode_condition(dit, text)
     latents = seeded_latents(batch, frames, dit)
     context = torch.cat([latents, torch.ones_like(latents)], dim=-1)
     return latents, torch.full((batch,), 0.5, device=dit.device, dtype=dit.dtype), condition, context
@@ -60,17 +51,15 @@ def denoising(dit: Any, cell: Cell) -> tuple[Any, Any, Any, Any]:
 
 def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
     """Decode latents to a waveform on the CPU, whole or in tiles."""
-    decode, tiled = require_attribute(dit, "decode_latents"), bool(cell["tiled"])
+    tiled = bool(cell["tiled"])
     latents = seeded_latents(1, LATENT_RATE * int(cell["duration"]), dit)
-    pinned = {"window_frames": WINDOW_FRAMES} if tiled and "window_frames" in signature(decode).parameters else {}
-    return partial(decode, latents, tiled=tiled, **pinned)
+    return partial(probe.decode_latents, dit, latents, tiled=tiled, tile_frames=TILE_FRAMES if tiled else None)
 
 
 def audio_save(dit: Any, cell: Cell) -> partial[Any]:  # noqa: ARG001 - every stage is called alike
     """Write a file over the one of the sample before; it goes with the worker's temporary folder."""
-    save = require("acestep.audio.write", "save")
     waveform = seeded_waveform(SAMPLE_RATE * int(cell["duration"]))
-    return partial(save, waveform, Path(tempfile.mkdtemp()) / "piece", str(cell["format"]))
+    return partial(probe.save_audio, waveform, Path(tempfile.mkdtemp()) / "piece", str(cell["format"]))
 
 
 def seeded_latents(batch: int, frames: int, dit: Any) -> Any:

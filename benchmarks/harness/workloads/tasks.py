@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.adapters import package, probe
+from benchmarks.harness.adapters.lookup import require_keywords
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, TakeSample, require, require_keywords
+from benchmarks.harness.workload import Sample, TakeSample
 from benchmarks.harness.workloads import generation
 from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, Asked, audio_codes
 from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit, workload_digest
@@ -87,7 +89,7 @@ class Tasks:
     def load(self, settings: Settings) -> Studio:
         """Load the synthesizer, and write the files."""
         needed = {"task_type", "src_audio", "reference_audio", "audio_codes"}.union(PINNED, *TASKS.values())
-        require_keywords(require("acestep.inference", "GenerationParams"), *sorted(needed))
+        require_keywords(package.public("GenerationParams"), *sorted(needed))
         dit = load_dit(settings, checkpoints(settings, dits=(FAMILY,)), dit_folder(FAMILY))
         folder = Path(tempfile.mkdtemp())
         source = write_audio(folder / "source.wav", PIECE_S)
@@ -135,8 +137,7 @@ def asked_for(state: Studio, cell: Cell) -> Asked:
 
 def write_audio(path: Path, seconds: int) -> str:
     """Write the same *seconds* of audio every time, sample by sample as they are, and return the path."""
-    save = require("acestep.audio.write", "save")
-    save(seeded_waveform(SAMPLE_RATE * seconds), path, "wav32")
+    probe.save_audio(seeded_waveform(SAMPLE_RATE * seconds), path, "wav32")
     return str(path)
 
 

@@ -7,16 +7,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from benchmarks.harness.adapters import package, probe
 from benchmarks.harness.footprint import Asked, footprint
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Sample, TakeSample, require
+from benchmarks.harness.workload import Sample, TakeSample
 
 GIB = 2**30
 
 
 class Tiers:
-    """Asks the functions of `acestep.gpu_config` and `acestep.memory.predict`."""
+    """Asks the functions about GPU tiers and those that predict memory."""
 
     limit_s = 600.0
     memory = False
@@ -24,7 +25,7 @@ class Tiers:
     def load(self, settings: Settings) -> None:
         """Import what all cells ask; nothing depends on scale or device of *settings*."""
         del settings
-        require("acestep.gpu_config", "get_gpu_config")
+        package.public("get_gpu_config")
 
     def facts(self, state: None) -> Mapping[str, Scalar]:  # noqa: ARG002 - the interface's
         """Return nothing: no model is loaded."""
@@ -40,7 +41,7 @@ class Tiers:
 
 
 def _resolve(cell: Cell) -> Sample:
-    get_config, labels = require("acestep.gpu_config", "get_gpu_config", "GPU_TIER_LABELS")
+    get_config, labels = package.public("get_gpu_config"), package.public("GPU_TIER_LABELS")
     size = float(cell["vram_gb"])
     config = get_config(size)
     series = {
@@ -57,7 +58,7 @@ def _resolve(cell: Cell) -> Sample:
 
 
 def _estimate(cell: Cell) -> Sample:
-    estimate = require("acestep.gpu_config", "estimate_inference_vram")
+    estimate = package.public("estimate_inference_vram")
     lm = str(cell["lm"])
     planner = {} if lm == "none" else {"with_lm": True, "lm_size": lm}
     estimated = estimate(int(cell["batch"]), float(cell["duration"]), str(cell["dit"]), **planner)
@@ -65,25 +66,25 @@ def _estimate(cell: Cell) -> Sample:
 
 
 def _predict(cell: Cell) -> Sample:
-    size, setup = float(cell["vram_gb"]), _setup(cell)
-    predicted = require("acestep.memory.predict", "predict")(size, setup.variant(str(cell["variant"])))
+    predicted = probe.predict_memory(float(cell["vram_gb"]), _setup(cell, str(cell["variant"])))
     series = {
-        "peak": predicted.peak_gb * GIB,
-        "over_budget": max(0.0, predicted.peak_gb - predicted.budget_gb) * GIB,
-        "misfits": float(not predicted.fits()),
+        "peak": predicted["peak_gb"] * GIB,
+        "over_budget": max(0.0, predicted["peak_gb"] - predicted["budget_gb"]) * GIB,
+        "misfits": float(not predicted["fits"]),
     }
-    return Sample(series, {"peak_stage": predicted.peak_stage}, 0.0, exact=True)
+    return Sample(series, {"peak_stage": predicted["peak_stage"]}, 0.0, exact=True)
 
 
 def _boundary(cell: Cell) -> Sample:
-    predict, request_class = require("acestep.memory.predict", "predict", "GenerationShape")
-    request = request_class(float(cell["duration"]))
-    sizes = range(2, 49)
+    duration_s, sizes = float(cell["duration"]), range(2, 49)
 
     def least(variant: str) -> float:
-        """The size from which on all larger ones fit."""
-        fitting = [predict(size, _setup({**cell, "vram_gb": size}).variant(variant), request).fits() for size in sizes]
-        misfits = [size for size, fits in zip(sizes, fitting, strict=True) if not fits]
+        """Return the size from which on all larger ones fit."""
+        misfits = [
+            size
+            for size in sizes
+            if not probe.predict_memory(size, _setup({**cell, "vram_gb": size}, variant), duration_s)["fits"]
+        ]
         return float(misfits[-1] + 1 if misfits else sizes[0])
 
     series = {
@@ -93,21 +94,21 @@ def _boundary(cell: Cell) -> Sample:
 
 
 def _batches(cell: Cell) -> Sample:
-    largest = require("acestep.memory.predict", "largest_batch")(float(cell["vram_gb"]), _setup(cell))
-    config = require("acestep.gpu_config", "get_gpu_config")(float(cell["vram_gb"]))
+    largest = probe.largest_batch(float(cell["vram_gb"]), _setup(cell))
+    config = package.public("get_gpu_config")(float(cell["vram_gb"]))
     allowed = config.max_batch_size_without_lm if cell["lm"] == "none" else config.max_batch_size_with_lm
     series = {"too_large": float(max(0, allowed - largest)), "unused": float(max(0, largest - allowed))}
     return Sample(series, {"largest": largest, "allowed": allowed}, 0.0, exact=True)
 
 
 def _run(cell: Cell) -> Sample:
-    budget, planner_gb = require("acestep.gpu.probe", "budget_gb"), require("acestep.memory.predict", "planner_gb")
-    setup, limit = _setup(cell), int(budget(float(cell["vram_gb"])) * GIB)
+    options = probe.tier_options(_setup(cell))
+    limit = int(probe.budget_gb(float(cell["vram_gb"])) * GIB)
     asked = Asked(
-        quantization="int8_weight_only" if setup.quantized else None,
-        offload=setup.offload,
-        offload_dit=setup.offload_dit,
-        beside_bytes=int(planner_gb(setup, 1) * GIB) if setup.planner_stays else 0,
+        quantization="int8_weight_only" if options["quantized"] else None,
+        offload=options["offload"],
+        offload_dit=options["offload_dit"],
+        beside_bytes=int(options["resident_planner_gb"] * GIB),
     )
     start = time.perf_counter()
     found = footprint(asked, limit)
@@ -116,10 +117,9 @@ def _run(cell: Cell) -> Sample:
     return Sample(series, work, time.perf_counter() - start, exact=True)
 
 
-def _setup(cell: Cell) -> Any:
+def _setup(cell: Cell, variant: Any = "default") -> Any:
     """Return how the tier of *cell* loads its models."""
-    config = require("acestep.gpu_config", "get_gpu_config")(float(cell["vram_gb"]))
-    return require("acestep.memory.predict", "ModelSetup").from_config(config, with_lm=cell["lm"] == "tier")
+    return probe.tier_setup(float(cell["vram_gb"]), planner=cell["lm"] == "tier", variant=variant)
 
 
 STAGES: dict[str, Callable[[Cell], Sample]] = {

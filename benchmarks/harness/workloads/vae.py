@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from benchmarks.harness.adapters import probe
 from benchmarks.harness.record import Cell
-from benchmarks.harness.workload import CellFailed, require_attribute, require_keywords
+from benchmarks.harness.workload import CellFailed
 from benchmarks.harness.workloads.generation import SAMPLE_RATE
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, seeded_latents, seeded_waveform
 
@@ -15,27 +16,27 @@ PLACES = "{}, {} items together, {} frames at a time"
 
 def decode_batch(dit: Any, cell: Cell) -> partial[Any]:
     """Decode the latents of a batch, whole (window 0) or in windows of so many latent frames."""
-    function = require_attribute(dit, "decode_latents")
-    require_keywords(function, "tiled", "window_frames")
-    require_attribute(dit, "decoding")
+    probe.decode_report(dit)  # Unsupported where it cannot be told whether windows were decoded as asked
     latents, window = seeded_latents(int(cell["batch"]), _frames(cell), dit), int(cell["window"])
-    return partial(function, latents, tiled=window > 0, window_frames=window or None)
+    return partial(probe.decode_latents, dit, latents, tiled=window > 0, tile_frames=window or None)
 
 
 def decoded_batch(dit: Any, cell: Cell, _waveforms: Any) -> dict[str, float]:
     """Return the share of latent frames that were decoded again; CellFailed if it was not done as *cell* says."""
-    window, told = int(cell["window"]), dit.decoding.public
+    window, report = int(cell["window"]), probe.decode_report(dit)
+    if report is None:
+        raise CellFailed("the handler does not say how it decoded")
     wanted = ("tiled", 1, window) if window else ("whole", int(cell["batch"]), _frames(cell))
-    done = told["path"], told["items"], told["window_frames"]
+    done = report["path"], report["items"], report["window_frames"]
     if done != wanted:
         raise CellFailed(f"it decoded {PLACES.format(*done)} instead of {PLACES.format(*wanted)}")
-    return {"extra_work": float(told["extra_work"])} if window else {}
+    return {"extra_work": float(report["extra_work"])} if window else {}
 
 
 def encode(dit: Any, cell: Cell) -> partial[Any]:
     """Encode a waveform."""
     samples = round(SAMPLE_RATE * float(cell["duration"]))
-    return partial(require_attribute(dit, "encode_audio"), seeded_waveform(samples))
+    return partial(probe.encode_audio, dit, seeded_waveform(samples))
 
 
 def encoded(_dit: Any, cell: Cell, latents: Any) -> dict[str, float]:
