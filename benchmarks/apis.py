@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, parameters, ratio, timed
-from benchmarks.harness.workloads.apis import Apis
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Make the chosen calls; asv gives all classes of this module these records."""
-    return matrix.measure_matrix(matrices.APIS_MATRIX, Apis)
+    return matrix.measure_matrix(matrices.APIS_MATRIX)
 
 
 class _Call(FromRecords):
@@ -34,7 +33,7 @@ class Understand(_Call):
     """understand_music: metadata and lyrics from audio codes of so many seconds; with none of them, from nothing."""
 
     stage = "Understand"
-    params, param_names = parameters(matrices.APIS[stage])
+    params, param_names = parameters(matrices.APIS_AXES[stage])
     version = "2"
 
 
@@ -42,7 +41,7 @@ class CreateSample(_Call):
     """create_sample: caption, lyrics and metadata from one sentence."""
 
     stage = "CreateSample"
-    params, param_names = parameters(matrices.APIS[stage])
+    params, param_names = parameters(matrices.APIS_AXES[stage])
     version = "2"
 
 
@@ -50,5 +49,5 @@ class FormatSample(_Call):
     """format_sample: caption, lyrics of so many lines and metadata, put in order."""
 
     stage = "FormatSample"
-    params, param_names = parameters(matrices.APIS[stage])
+    params, param_names = parameters(matrices.APIS_AXES[stage])
     version = "2"

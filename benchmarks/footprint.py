@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, for_whole_matrix, parameters
-from benchmarks.harness.workloads.footprint import Footprints
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Run the chosen shapes."""
-    return matrix.measure_matrix(matrices.FOOTPRINT_MATRIX, Footprints)
+    return matrix.measure_matrix(matrices.FOOTPRINT_MATRIX)
 
 
 class Shapes(FromRecords):
@@ -23,7 +22,7 @@ class Shapes(FromRecords):
     """
 
     stage = "Shapes"
-    params, param_names = parameters(matrices.FOOTPRINT[stage])
+    params, param_names = parameters(matrices.FOOTPRINT_AXES[stage])
 
     track_peak = cost("peak", "bytes", "peak of all stages")
     track_text_weights = cost("text_weights", "bytes", "text weights")

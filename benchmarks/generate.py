@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, memory, parameters, ratio, timed
-from benchmarks.harness.workloads.music import Music
 
 
 class GenerateMusic(FromRecords):
@@ -19,7 +18,7 @@ class GenerateMusic(FromRecords):
     1.4 one that has nothing in common with it; on other machines rounding is about 0.000001 away.
     """
 
-    params, param_names = parameters(matrices.MUSIC)
+    params, param_names = parameters(matrices.GENERATE_AXES)
     version = "2"
 
     track_time_wall = timed("wall", "Wall time of generate_music")
@@ -46,4 +45,4 @@ class GenerateMusic(FromRecords):
     @for_whole_matrix
     def setup_cache(self) -> matrix.Records:
         """Generate the chosen pieces."""
-        return matrix.measure_matrix(matrices.GENERATE_MATRIX, Music)
+        return matrix.measure_matrix(matrices.GENERATE_MATRIX)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, exact, fact, for_whole_matrix, memory, parameters, timed
-from benchmarks.harness.workloads.options import Options
 
 
 class Generate(FromRecords):
@@ -15,7 +14,7 @@ class Generate(FromRecords):
     peak_memory: of all tensors, weights included; with a CPU, host and device are one: what is moved is there twice.
     """
 
-    params, param_names = parameters(matrices.OPTIONS)
+    params, param_names = parameters(matrices.OPTIONS_AXES)
     version = "2"
 
     track_time_wall = timed("wall", "Options: wall time of generate_music")
@@ -35,4 +34,4 @@ class Generate(FromRecords):
     @for_whole_matrix
     def setup_cache(self) -> matrix.Records:
         """Generate the piece with the chosen options."""
-        return matrix.measure_matrix(matrices.OPTIONS_MATRIX, Options)
+        return matrix.measure_matrix(matrices.OPTIONS_MATRIX)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, memory, parameters, ratio, timed
-from benchmarks.harness.workloads.planner import Planner
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Run the chosen parts; asv gives all classes of this module these records."""
-    return matrix.measure_matrix(matrices.PLANNER_MATRIX, Planner)
+    return matrix.measure_matrix(matrices.PLANNER_MATRIX)
 
 
 class _Written(FromRecords):
@@ -37,7 +36,7 @@ class Prefill(_Written):
     """A prompt read by the model, and the first audio code; with guidance, its unconditional twin as well."""
 
     stage = "Prefill"
-    params, param_names = parameters(matrices.PLANNER[stage])
+    params, param_names = parameters(matrices.PLANNER_AXES[stage])
     version = "2"
 
     track_time = timed("time", "time")
@@ -51,7 +50,7 @@ class DecodeStep(_Written):
     """
 
     stage = "DecodeStep"
-    params, param_names = parameters(matrices.PLANNER[stage])
+    params, param_names = parameters(matrices.PLANNER_AXES[stage])
     version = "2"
 
     track_time = timed("time", "time of one step")
@@ -66,7 +65,7 @@ class ChainOfThought(_WholePhase):
     """
 
     stage = "ChainOfThought"
-    params, param_names = parameters(matrices.PLANNER[stage])
+    params, param_names = parameters(matrices.PLANNER_AXES[stage])
     version = "2"
 
     track_time_constrained = timed("constrained", "grammar and masks")
@@ -76,7 +75,7 @@ class CodesPhase(_WholePhase):
     """The whole second phase: five audio codes a second for each piece of the batch, with guidance."""
 
     stage = "CodesPhase"
-    params, param_names = parameters(matrices.PLANNER[stage])
+    params, param_names = parameters(matrices.PLANNER_AXES[stage])
     version = "2"
 
     track_time_guidance = timed("guidance", "guidance")
@@ -91,7 +90,7 @@ class Constraint(FromRecords):
     """
 
     stage = "Constraint"
-    params, param_names = parameters(matrices.PLANNER[stage])
+    params, param_names = parameters(matrices.PLANNER_AXES[stage])
     version = "2"
 
     track_time_compile = timed("compile", "compiling")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix, memory, parameters, timed
-from benchmarks.harness.workloads.stages import Stages
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Run the chosen stages; asv gives all classes of this module these records."""
-    return matrix.measure_matrix(matrices.STAGES_MATRIX, Stages)
+    return matrix.measure_matrix(matrices.STAGES_MATRIX)
 
 
 class _Stage(FromRecords):
@@ -28,7 +27,7 @@ class TextEncode(_Stage):
     """Caption and lyrics to text states: tokenizer, encoder and embedding."""
 
     stage = "TextEncode"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
@@ -36,7 +35,7 @@ class ConditionEncode(_Stage):
     """Text states, lyrics and timbre to the condition sequence."""
 
     stage = "ConditionEncode"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
@@ -44,7 +43,7 @@ class DiTForward(_Stage):
     """One evaluation of the diffusion transformer."""
 
     stage = "DiTForward"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
@@ -56,7 +55,7 @@ class DiTStep(_Stage):
     """
 
     stage = "DiTStep"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
@@ -64,7 +63,7 @@ class VAEDecode(_Stage):
     """Latents of one piece to its waveform, in tiles or whole."""
 
     stage = "VAEDecode"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
@@ -75,7 +74,7 @@ class VAEWindows(_Stage):
     """
 
     stage = "VAEWindows"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
     track_extra_work = cost("extra_work", "share", "share of latent frames that are decoded again")
@@ -85,7 +84,7 @@ class VAEEncode(_Stage):
     """A waveform to its latents. The tiny VAE's encoder is as wide as the released one, and takes seconds a second."""
 
     stage = "VAEEncode"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
@@ -93,7 +92,7 @@ class AudioSave(FromRecords):
     """A waveform to a file."""
 
     stage = "AudioSave"
-    params, param_names = parameters(matrices.STAGES[stage])
+    params, param_names = parameters(matrices.STAGES_AXES[stage])
 
     track_time = timed("time", "time")
     track_peak_memory = memory("peak_memory", "peak memory", version="3")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, for_whole_matrix, memory, parameters, timed
-from benchmarks.harness.workloads.startup import Startup
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Import and load; asv gives all classes of this module these records."""
-    return matrix.measure_matrix(matrices.STARTUP_MATRIX, Startup)
+    return matrix.measure_matrix(matrices.STARTUP_MATRIX)
 
 
 class Import(FromRecords):
     """Importing a part of the package in a fresh interpreter, timed inside it."""
 
     stage = "Import"
-    params, param_names = parameters(matrices.STARTUP[stage])
+    params, param_names = parameters(matrices.STARTUP_AXES[stage])
 
     track_time = timed("time", "time")
 
@@ -30,7 +29,7 @@ class Load(FromRecords):
     """
 
     stage = "Load"
-    params, param_names = parameters(matrices.STARTUP[stage])
+    params, param_names = parameters(matrices.STARTUP_AXES[stage])
     version = "2"
 
     track_time = timed("time", "time")

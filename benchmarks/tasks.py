@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, exact, for_whole_matrix, memory, parameters, ratio, timed
-from benchmarks.harness.workloads.tasks import Tasks
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Make the chosen pieces; asv gives all classes of this module these records."""
-    return matrix.measure_matrix(matrices.TASKS_MATRIX, Tasks)
+    return matrix.measure_matrix(matrices.TASKS_MATRIX)
 
 
 class _Task(FromRecords):
@@ -39,7 +38,7 @@ class Types(_Task):
     """
 
     stage = "Types"
-    params, param_names = parameters(matrices.TASKS[stage])
+    params, param_names = parameters(matrices.TASKS_AXES[stage])
     version = "2"
 
     track_time_audio_load = timed("audio_load", "reading the audio files")
@@ -51,5 +50,5 @@ class FromCodes(_Task):
     """The same pieces from audio codes in place of the file: no audio is encoded."""
 
     stage = "FromCodes"
-    params, param_names = parameters(matrices.TASKS[stage])
+    params, param_names = parameters(matrices.TASKS_AXES[stage])
     version = "2"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, fact, for_whole_matrix, parameters
-from benchmarks.harness.workloads.tiers import Tiers
 
 LONGEST_S = 600.0
 """The longest audio that the package makes."""
@@ -17,7 +16,7 @@ PLANNERS = 3.0
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
     """Ask what is chosen; asv gives all classes of this module these records."""
-    return matrix.measure_matrix(matrices.TIERS_MATRIX, Tiers)
+    return matrix.measure_matrix(matrices.TIERS_MATRIX)
 
 
 class Resolve(FromRecords):
@@ -27,7 +26,7 @@ class Resolve(FromRecords):
     """
 
     stage = "Resolve"
-    params, param_names = parameters(matrices.TIERS[stage])
+    params, param_names = parameters(matrices.TIERS_AXES[stage])
 
     track_tier_index = fact("tier_index", "index", "index of the tier")
     track_duration_shortfall_lm = fact(
@@ -45,7 +44,7 @@ class Estimators(FromRecords):
     """What a request is estimated to take up, with every model on the GPU."""
 
     stage = "Estimators"
-    params, param_names = parameters(matrices.TIERS[stage])
+    params, param_names = parameters(matrices.TIERS_AXES[stage])
 
     track_estimate = cost("estimate", "bytes", "estimate of a request")
 
@@ -54,7 +53,7 @@ class MemoryModel(FromRecords):
     """What 30 s are predicted to take up, as the tier loads the models and without quantization and offload."""
 
     stage = "MemoryModel"
-    params, param_names = parameters(matrices.TIERS[stage])
+    params, param_names = parameters(matrices.TIERS_AXES[stage])
 
     track_peak = cost("peak", "bytes", "predicted peak")
     track_over_budget = cost("over_budget", "bytes", "beyond what there is")
@@ -65,7 +64,7 @@ class Boundary(FromRecords):
     """The least size from which on every larger one is predicted to fit."""
 
     stage = "Boundary"
-    params, param_names = parameters(matrices.TIERS[stage])
+    params, param_names = parameters(matrices.TIERS_AXES[stage])
 
     track_min_gb_default = cost("min_gb_default", "GB", "least size, as tiers load")
     track_min_gb_no_quant = cost("min_gb_no_quant", "GB", "least size without quantization")
@@ -76,7 +75,7 @@ class BatchBoundary(FromRecords):
     """The tier's largest batch against the largest of 1, 2, 4 and 8 that is predicted to fit."""
 
     stage = "BatchBoundary"
-    params, param_names = parameters(matrices.TIERS[stage])
+    params, param_names = parameters(matrices.TIERS_AXES[stage])
 
     track_too_large = cost("too_large", "pieces", "allowed, but predicted not to fit")
     track_unused = fact("unused", "pieces", "predicted to fit, but not allowed")
@@ -86,7 +85,7 @@ class Run(FromRecords):
     """30 s of a tier at the released shapes, run without storage under its limit."""
 
     stage = "Run"
-    params, param_names = parameters(matrices.TIERS[stage])
+    params, param_names = parameters(matrices.TIERS_AXES[stage])
 
     track_peak = cost("peak", "bytes", "peak at released shapes")
     track_misfits = cost("misfits", "misfits", "out of memory")

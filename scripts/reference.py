@@ -12,29 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from benchmarks.harness import matrices
 from benchmarks.harness.cells import Matrix, Selection, key
 from benchmarks.harness.host import pinned_threads
-from benchmarks.harness.reference import Entry, entry_of, file_of, name_of
+from benchmarks.harness.matrices import MATRICES
+from benchmarks.harness.reference_outputs import Entry, entry_of, file_of, name_of
 from benchmarks.harness.settings import SCALES, Settings, SettingsError
-from benchmarks.harness.workload import Workload
-from benchmarks.harness.workloads.apis import Apis
-from benchmarks.harness.workloads.music import Music
-from benchmarks.harness.workloads.options import Options
-from benchmarks.harness.workloads.planner import Planner
-from benchmarks.harness.workloads.stages import Stages
-from benchmarks.harness.workloads.tasks import Tasks
 from scripts.tracker.command import run
-
-SOURCES: tuple[tuple[Matrix, type[Workload]], ...] = (
-    (matrices.GENERATE_MATRIX, Music),
-    (matrices.TASKS_MATRIX, Tasks),
-    (matrices.OPTIONS_MATRIX, Options),
-    (matrices.STAGES_MATRIX, Stages),
-    (matrices.PLANNER_MATRIX, Planner),
-    (matrices.APIS_MATRIX, Apis),
-)
-"""Matrices whose cells have an output."""
 
 
 def main() -> int:
@@ -51,7 +34,7 @@ def write() -> int:
     settings = replace(Settings.from_environment(), cells="quick")
     if settings.scale not in SCALES:
         raise SettingsError("ACESTEP_BENCH_SCALE: outputs are kept of synthetic checkpoints alone, give tiny or full.")
-    kept = {name: entry for matrix, workload in SOURCES for name, entry in outputs(matrix, workload, settings)}
+    kept = {name: entry for matrix in MATRICES if matrix.outputs for name, entry in outputs(matrix, settings)}
     path = file_of(settings.scale, settings.device)
     path.parent.mkdir(exist_ok=True)
     path.write_text(as_text(kept), encoding="utf-8")
@@ -59,15 +42,15 @@ def write() -> int:
     return 0
 
 
-def outputs(matrix: Matrix, workload: type[Workload], settings: Settings) -> Iterator[tuple[str, Entry]]:
+def outputs(matrix: Matrix, settings: Settings) -> Iterator[tuple[str, Entry]]:
     """Yield the name and the entry of each chosen cell of *matrix* that has an output."""
     import torch
 
-    source = workload()
-    state = source.load(settings)
+    workload = matrix.workload()
+    state = workload.load(settings)
     torch.set_num_threads(pinned_threads(settings))
-    for cell in Selection(settings.cells, matrices.MATRICES).of(matrix):
-        output = source.prepare(state, cell)().output
+    for cell in Selection(settings.cells, MATRICES).of(matrix):
+        output = workload.prepare(state, cell)().output
         if output is not None:
             print(name_of(matrix.name, key(cell)), flush=True)
             yield name_of(matrix.name, key(cell)), entry_of(output)

@@ -131,7 +131,7 @@ def test_whatever_a_mode_imports_is_in_the_wheel(installed):
         f"import sys, acestep_profiler; sys.path.insert(0, str(acestep_profiler._ROOT)); {imports}; print(len(found))"
     )
 
-    assert "benchmarks.harness.footprint" in modules
+    assert "benchmarks.harness.meta_footprint" in modules
     assert run(installed, "python", "-c", code).strip() == str(len(modules))
 
 

@@ -8,6 +8,7 @@ from itertools import product
 
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import SettingsError
+from benchmarks.harness.workload import Workload
 
 Axes = Mapping[str, Sequence[Scalar]]
 """Parameter names and their values, in the order asv shows them."""
@@ -25,11 +26,21 @@ def grid(axes: Axes, **fixed: Scalar) -> list[Cell]:
 
 @dataclass(frozen=True)
 class Matrix:
-    """All cells of one setup_cache; `name` is that of the module asv finds the benchmarks in."""
+    """The cells of one module of benchmarks, which one `setup_cache` measures.
+
+    Attributes:
+        name: name of the module of `benchmarks` whose classes show the series.
+        workload: class that loads the models and runs the cells.
+        cells: every cell, in the order in which they are measured.
+        quick: the cells that are measured unless others are chosen.
+        outputs: whether samples have an output whose distance to a reference output is a series.
+    """
 
     name: str
+    workload: type[Workload]
     cells: tuple[Cell, ...]
     quick: tuple[Cell, ...]
+    outputs: bool = False
 
     def __post_init__(self) -> None:
         unknown = [key(cell) for cell in self.quick if cell not in self.cells]

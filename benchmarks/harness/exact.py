@@ -13,11 +13,11 @@ from benchmarks.harness.operators import counter
 from benchmarks.harness.output import numbers
 from benchmarks.harness.profiled import Profiled, profiled
 from benchmarks.harness.record import Scalar
-from benchmarks.harness.reference import Entry, distance_to, entry_of
+from benchmarks.harness.reference_outputs import Entry, distance_to, entry_of
 from benchmarks.harness.series_types import COST, DISTANCE, FINGERPRINT
 from benchmarks.harness.workload import Sample, TakeSample
 
-EXACT: Mapping[str, tuple[str, str, str]] = {
+EXACT_METRICS: Mapping[str, tuple[str, str, str]] = {
     "tokens": ("tokens", "tokens", COST),
     "dit_calls": ("calls", "DiT calls", COST),
     "operators": ("operators", "operator calls", COST),
@@ -35,7 +35,7 @@ EXACT: Mapping[str, tuple[str, str, str]] = {
 operators, flop: of aten, those that a compiled graph has left aside unknown, so that there are none where one runs.
 allocated_bytes: of all allocations together. peak_bytes: the most at once beside what was there before.
 graph_breaks: since the cell was prepared. recompiled: in one more run of a cell that has warmed up; it should be none.
-distance: see `reference.distance_to`.
+distance: see `reference_outputs.distance_to`.
 """
 
 
@@ -54,8 +54,8 @@ class Warm:
         return profiled(partial(without_garbage_collector, self.take), self.device)
 
 
-def exact_of(warm: Warm, expected: Entry | None = None) -> dict[str, Scalar]:
-    """Run the cell up to twice more and return its companions, of EXACT; *expected* is its kept output.
+def exact_metrics(warm: Warm, expected: Entry | None = None) -> dict[str, Scalar]:
+    """Run the cell up to twice more and return its companions, of EXACT_METRICS; *expected* is its kept output.
 
     What torch does not compute in this process is not run again: nothing could be counted.
     """

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from benchmarks.harness.cells import Axes, Matrix, grid
 from benchmarks.harness.record import Cell
+from benchmarks.harness.workloads.apis import Apis
+from benchmarks.harness.workloads.footprint import Footprints
+from benchmarks.harness.workloads.music import Music
+from benchmarks.harness.workloads.options import Options
+from benchmarks.harness.workloads.planner import Planner
+from benchmarks.harness.workloads.stages import Stages
+from benchmarks.harness.workloads.startup import Startup
+from benchmarks.harness.workloads.tasks import Tasks
+from benchmarks.harness.workloads.tiers import Tiers
 
-MUSIC: Axes = {
+GENERATE_AXES: Axes = {
     "duration": (30, 60, 120, 240),
     "batch": (1, 2, 4),
     "thinking": (False, True),
     "steps": (8, 16),
 }
 
-STAGES: dict[str, Axes] = {
+STAGES_AXES: dict[str, Axes] = {
     "TextEncode": {"batch": (1, 2, 4)},
     "ConditionEncode": {"batch": (1, 2, 4), "lyric_tokens": (128, 512, 2048)},
     "DiTForward": {"duration": (30, 60, 120, 240), "batch": (1, 2, 4)},
@@ -25,7 +34,7 @@ STAGES: dict[str, Axes] = {
 
 ENGINES = ("pt", "vllm", "mlx")
 
-PLANNER: dict[str, Axes] = {
+PLANNER_AXES: dict[str, Axes] = {
     "Prefill": {"engine": ENGINES, "prompt_tokens": (128, 512, 2048), "guidance": (False, True)},
     "DecodeStep": {
         "engine": ENGINES,
@@ -38,13 +47,13 @@ PLANNER: dict[str, Axes] = {
     "Constraint": {"new": ("tokenizer", "form", "nothing"), "caption": (True, False)},
 }
 
-APIS: dict[str, Axes] = {
+APIS_AXES: dict[str, Axes] = {
     "Understand": {"engine": ENGINES, "constrained": (True, False), "codes_s": (30, 120, 0)},
     "CreateSample": {"engine": ENGINES, "constrained": (True, False), "instrumental": (False, True)},
     "FormatSample": {"engine": ENGINES, "constrained": (True, False), "lyric_lines": (4, 16, 64)},
 }
 
-TASKS: dict[str, Axes] = {
+TASKS_AXES: dict[str, Axes] = {
     "Types": {
         "task": ("text2music", "cover", "repaint", "lego", "extract", "complete"),
         "reference": (False, True),
@@ -52,13 +61,13 @@ TASKS: dict[str, Axes] = {
     "FromCodes": {"task": ("cover", "repaint", "lego", "extract", "complete")},
 }
 
-OPTIONS: Axes = {
+OPTIONS_AXES: Axes = {
     "offload": ("none", "models", "all"),
     "quantization": ("none", "int8_weight_only", "fp8_weight_only", "w8a8_dynamic"),
     "compile": (False, True),
 }
 
-FOOTPRINT: dict[str, Axes] = {
+FOOTPRINT_AXES: dict[str, Axes] = {
     "Shapes": {
         "family": ("turbo", "base", "xl-turbo", "xl-base"),
         "loaded": ("plain", "offloaded", "offloaded int8"),
@@ -68,7 +77,7 @@ FOOTPRINT: dict[str, Axes] = {
 }
 
 SIZES = (4, 6, 8, 12, 16, 20, 24)
-TIERS: dict[str, Axes] = {
+TIERS_AXES: dict[str, Axes] = {
     "Resolve": {"vram_gb": (0, 4, 6, 7, 8, 12, 15.5, 16, 20, 24, 48, 80)},
     "Estimators": {
         "dit": ("turbo", "base", "xl_turbo", "xl_base"),
@@ -86,7 +95,7 @@ TIERS: dict[str, Axes] = {
     "Run": {"vram_gb": SIZES, "lm": ("none", "tier")},
 }
 
-STARTUP: dict[str, Axes] = {
+STARTUP_AXES: dict[str, Axes] = {
     "Import": {"target": ("acestep", "inference")},
     "Load": {
         "component": (
@@ -104,17 +113,20 @@ def _of(stages: dict[str, Axes]) -> tuple[Cell, ...]:
 
 GENERATE_MATRIX = Matrix(
     "generate",
-    tuple(grid(MUSIC)),
+    Music,
+    tuple(grid(GENERATE_AXES)),
     quick=(
         {"duration": 30, "batch": 1, "thinking": False, "steps": 8},
         {"duration": 30, "batch": 1, "thinking": True, "steps": 8},
         {"duration": 30, "batch": 2, "thinking": True, "steps": 8},
     ),
+    outputs=True,
 )
 
 STAGES_MATRIX = Matrix(
     "stages",
-    _of(STAGES),
+    Stages,
+    _of(STAGES_AXES),
     quick=(
         {"stage": "TextEncode", "batch": 1},
         {"stage": "TextEncode", "batch": 2},
@@ -131,6 +143,7 @@ STAGES_MATRIX = Matrix(
         {"stage": "DiTStep", "family": "turbo", "duration": 30, "batch": 1},
         {"stage": "DiTStep", "family": "base", "duration": 30, "batch": 1},
     ),
+    outputs=True,
 )
 
 
@@ -141,7 +154,8 @@ def _by_engine(stages: dict[str, Axes]) -> tuple[Cell, ...]:
 
 PLANNER_MATRIX = Matrix(
     "planner",
-    _by_engine(PLANNER),
+    Planner,
+    _by_engine(PLANNER_AXES),
     quick=(
         {"stage": "Prefill", "engine": "pt", "prompt_tokens": 128, "guidance": False},
         {"stage": "Prefill", "engine": "pt", "prompt_tokens": 512, "guidance": True},
@@ -153,21 +167,25 @@ PLANNER_MATRIX = Matrix(
         {"stage": "Constraint", "new": "tokenizer", "caption": True},
         {"stage": "Constraint", "new": "nothing", "caption": True},
     ),
+    outputs=True,
 )
 
 APIS_MATRIX = Matrix(
     "apis",
-    _by_engine(APIS),
+    Apis,
+    _by_engine(APIS_AXES),
     quick=(
         {"stage": "Understand", "engine": "pt", "constrained": True, "codes_s": 30},
         {"stage": "CreateSample", "engine": "pt", "constrained": True, "instrumental": False},
         {"stage": "FormatSample", "engine": "pt", "constrained": True, "lyric_lines": 4},
     ),
+    outputs=True,
 )
 
 STARTUP_MATRIX = Matrix(
     "startup",
-    _of(STARTUP),
+    Startup,
+    _of(STARTUP_AXES),
     quick=(
         {"stage": "Import", "target": "acestep"},
         {"stage": "Load", "component": "dit"},
@@ -178,25 +196,30 @@ STARTUP_MATRIX = Matrix(
 
 TASKS_MATRIX = Matrix(
     "tasks",
-    _of(TASKS),
+    Tasks,
+    _of(TASKS_AXES),
     quick=(
         {"stage": "Types", "task": "text2music", "reference": False},
         {"stage": "FromCodes", "task": "cover"},
     ),
+    outputs=True,
 )
 
 OPTIONS_MATRIX = Matrix(
     "options",
-    tuple(grid(OPTIONS)),
+    Options,
+    tuple(grid(OPTIONS_AXES)),
     quick=(
         {"offload": "none", "quantization": "none", "compile": False},
         {"offload": "all", "quantization": "int8_weight_only", "compile": False},
     ),
+    outputs=True,
 )
 
 FOOTPRINT_MATRIX = Matrix(
     "footprint",
-    _of(FOOTPRINT),
+    Footprints,
+    _of(FOOTPRINT_AXES),
     quick=(
         {"stage": "Shapes", "family": "turbo", "loaded": "plain", "duration": 30, "batch": 1},
         {"stage": "Shapes", "family": "turbo", "loaded": "plain", "duration": 240, "batch": 1},
@@ -210,8 +233,9 @@ QUICK_RUNS = ((4, "none"), (8, "tier"))
 
 TIERS_MATRIX = Matrix(
     "tiers",
-    _of(TIERS),
-    quick=tuple(c for c in _of(TIERS) if c["stage"] != "Run" or (c["vram_gb"], c["lm"]) in QUICK_RUNS),
+    Tiers,
+    _of(TIERS_AXES),
+    quick=tuple(c for c in _of(TIERS_AXES) if c["stage"] != "Run" or (c["vram_gb"], c["lm"]) in QUICK_RUNS),
 )
 
 MATRICES = (
@@ -225,3 +249,8 @@ MATRICES = (
     TIERS_MATRIX,
     STARTUP_MATRIX,
 )
+
+
+def matrix_named(name: str) -> Matrix:
+    """Return the matrix called *name*; raises KeyError if there is none."""
+    return {matrix.name: matrix for matrix in MATRICES}[name]

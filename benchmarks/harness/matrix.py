@@ -11,12 +11,11 @@ from benchmarks.harness.cells import Matrix, Selection, key
 from benchmarks.harness.files import NotWritable
 from benchmarks.harness.journal import Journal
 from benchmarks.harness.matrices import MATRICES
-from benchmarks.harness.progress import Ledger, Progress
+from benchmarks.harness.progress import CellProgress, Ledger
 from benchmarks.harness.record import Cell, Record
 from benchmarks.harness.settings import Settings, SettingsError
 from benchmarks.harness.stored import saved
 from benchmarks.harness.workers import Workers
-from benchmarks.harness.workload import Workload
 
 Records = dict[str, dict[str, Any]]
 """A record's plain data under the name of its cell; cells that were not chosen are absent."""
@@ -26,7 +25,6 @@ WHOLE = "matrix"
 
 def measure_matrix(
     matrix: Matrix,
-    workload: type[Workload],
     settings: Settings | None = None,
     known: tuple[Matrix, ...] = MATRICES,
 ) -> Records:
@@ -38,22 +36,22 @@ def measure_matrix(
     try:
         settings = settings or Settings.from_environment()
         cells = Selection(settings.cells, known).of(matrix)
-        records = _measure(matrix, workload, settings, cells)
+        records = _measure(matrix, settings, cells)
     except (SettingsError, NotWritable) as error:
         print(error, flush=True)
         return {WHOLE: Record(matrix.name, {}, "fail", str(error)).to_dict()}
     return {key(cell): records[key(cell)].to_dict() for cell in cells}
 
 
-def _measure(matrix: Matrix, workload: type[Workload], settings: Settings, cells: list[Cell]) -> dict[str, Record]:
+def _measure(matrix: Matrix, settings: Settings, cells: list[Cell]) -> dict[str, Record]:
     """Return the records of *cells*: from the journal, or measured now and then in the journal."""
     ledger = Ledger(settings, matrix.name)
     journal = Journal(settings, matrix.name, definition(settings), saved(settings, matrix.name))
     records = dict(journal.records)
     missing = [cell for cell in cells if key(cell) not in records]
-    progress = Progress(matrix.name, missing, workload().weight, Path(settings.journal))
+    progress = CellProgress(matrix.name, missing, matrix.workload().weight, Path(settings.journal))
     progress.begin(resumed=len(cells) - len(missing))
-    workers = Workers(matrix, workload, settings)
+    workers = Workers(matrix, settings)
     try:
         with closing(workers.measure(missing)) as measured:
             for record in measured:

@@ -10,9 +10,9 @@ from typing import Any
 
 from benchmarks.harness.compiled import Graphs
 from benchmarks.harness.contention import is_contended
-from benchmarks.harness.exact import Warm, exact_of, without_garbage_collector
+from benchmarks.harness.exact import Warm, exact_metrics, without_garbage_collector
 from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar, Status
-from benchmarks.harness.reference import Entry
+from benchmarks.harness.reference_outputs import Entry
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, Workload
 
 WARMUP_RUNS = 3
@@ -103,7 +103,7 @@ def _counted(record: Record, warm: Warm, loaded_bytes: int | None, expected: Ent
     try:
         if loaded_bytes is not None and "peak_memory" not in samples:
             samples["peak_memory"] = [float(loaded_bytes + (warm.profile.peak_bytes or 0))]
-        exact = exact_of(warm, expected)
+        exact = exact_metrics(warm, expected)
     except Exception as error:  # noqa: BLE001 - it is recorded
         exact = {UNCOUNTED: classify(error)[1]}
     return replace(record, samples=samples, exact=exact, exact_s=time.perf_counter() - start)
@@ -178,10 +178,10 @@ def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
     return time.perf_counter() - start, samples[0]
 
 
-def companions(warm: Warm, expected: Entry | None) -> dict[str, Scalar]:
-    """Return the companions of the times, or the reason why there are none: it must not take the times with it."""
+def exact_metrics_or_reason(warm: Warm, expected: Entry | None) -> dict[str, Scalar]:
+    """Return the exact metrics of a cell, or the reason why it has none: a failure here must not lose its samples."""
     try:
-        return exact_of(warm, expected)
+        return exact_metrics(warm, expected)
     except Exception as error:  # noqa: BLE001 - it is recorded
         return {UNCOUNTED: classify(error)[1]}
 

@@ -13,7 +13,7 @@ from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar
 from benchmarks.harness.settings import Settings
 
 
-class Progress:
+class CellProgress:
     """Prints a line for each finished cell and adds it to progress.jsonl in *folder*.
 
     asv shows neither, but takes a line on standard output as a sign of life, and whoever runs asv can follow

@@ -1,4 +1,4 @@
-"""What was measured in one cell of a matrix, and under which circumstances."""
+"""The record of one cell: what was measured, and on which host."""
 
 from __future__ import annotations
 
@@ -8,30 +8,37 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 Scalar = bool | int | float | str
-"""A parameter or a fact: plain data that JSON and asv both keep unchanged."""
+"""Value of a parameter or of a fact: plain data, which JSON and asv store unchanged."""
 Cell = Mapping[str, Scalar]
-"""Parameter names and values of one cell, in the order of the matrix."""
+"""Parameters of a cell by their names, in the order of the matrix."""
 Status = Literal["ok", "oom", "fail", "timeout", "skip"]
-"""`skip`: the commit does not have what the cell needs; asv shows it as n/a. The other three are failures."""
+"""`skip`: the commit lacks a feature that the cell needs; asv shows n/a. `oom`, `fail` and `timeout` are failures."""
 UNCOUNTED = "uncounted"
-"""In place of the exact metrics: the reason why a cell could not be counted."""
+"""Key in `Record.exact` of the reason why the exact metrics of a cell could not be counted."""
 
 
 @dataclass(frozen=True)
 class Record:
     """Samples of one cell, or the reason why there are none.
 
-    `samples` maps a series to its values, one a sample; a series that makes no sense in this cell is absent.
-    `work` is what a sample did (tokens, steps, batch), equal in all of them. `exact` is what else does not differ from
-    run to run, of `exact.EXACT`; or, under UNCOUNTED, the reason why it is not known. `host` holds machine, versions,
-    device, threads and dtype.
+    No second is counted in two of `timed_s`, `exact_s`, `warmup_s` and `untimed_s`.
 
-    `contention` is the run-queue wait of each timed sample in seconds, `contended` whether that is too much of its
-    time; None where it is unknown.
-
-    The seconds of the cell are those of the timed regions of its samples (`timed_s`), of runs for exact metrics alone
-    (`exact_s`), of the warm-up (`warmup_s`), and all others (`untimed_s`): preparing, collecting garbage, checking
-    outputs, and all of a cell that failed. None is counted twice. `ended_unix` is seconds since the epoch.
+    Attributes:
+        matrix: name of the cell's matrix.
+        cell: the cell.
+        status: ``ok``, or why there are no samples.
+        reason: a sentence, if the status is not ``ok``.
+        samples: the values of each series, one a sample. A series that the cell does not have is absent.
+        work: what a sample did, such as tokens, steps and pieces; every sample did the same.
+        exact: the cell's exact metrics, some of `exact.EXACT_METRICS`; or, under `UNCOUNTED`, why they are missing.
+        host: machine, versions, device, threads and dtype.
+        contention: run-queue wait of each timed sample in seconds; None where it is unknown.
+        contended: whether that is too large a share of the sample's time; None where it is unknown.
+        timed_s: seconds in the timed regions of the samples.
+        exact_s: seconds in runs that only count exact metrics.
+        warmup_s: seconds of the warm-up.
+        untimed_s: all other seconds: preparing, garbage collection, checking outputs, and those of a failed cell.
+        ended_unix: when the cell was finished, in seconds since the epoch.
     """
 
     matrix: str
@@ -61,21 +68,21 @@ class Record:
 
     @property
     def complete(self) -> bool:
-        """Whether the cell has its samples, and its exact metrics if there are any."""
+        """Whether the cell has its samples, and counting its exact metrics did not fail."""
         return self.status == "ok" and UNCOUNTED not in self.exact
 
     @property
     def failed(self) -> bool:
-        """Whether something that the commit can do was not measured."""
+        """Whether something that the commit supports could not be measured."""
         return self.status in ("oom", "fail", "timeout") or UNCOUNTED in self.exact
 
     @property
     def spent_s(self) -> float:
-        """Seconds that the cell took, all together."""
+        """All seconds that the cell took."""
         return self.timed_s + self.exact_s + self.warmup_s + self.untimed_s
 
     def with_host(self, host: Mapping[str, Scalar]) -> Record:
-        """Return the same record, measured on *host*."""
+        """Return the same record with the facts of *host*."""
         return replace(self, host=host)
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from types import MethodType
 from typing import Any, ClassVar, NoReturn, TypeVar
 
-from benchmarks.harness import reference
+from benchmarks.harness import reference_outputs
 from benchmarks.harness.cells import Axes, key
-from benchmarks.harness.exact import EXACT
+from benchmarks.harness.exact import EXACT_METRICS
 from benchmarks.harness.matrix import WHOLE, Records
 from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar
 from benchmarks.harness.series_types import COST, FACT, MEMORY, RATIO, TIME
 
-_COUNTED = (*EXACT, "peak_memory")
+_COUNTED = (*EXACT_METRICS, "peak_memory")
 """Series that come from runs of their own, after the samples."""
 Tracked = dict[str, Any] | float
 SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
@@ -76,7 +76,7 @@ class Series:
 
     asv finds a function there, which reads the series from the record of a cell. *record* is the name of the series in
     the records, *type* one of `series_types`, *title* its name on asv's pages, *version* its version if that is not its
-    class's; the version of distances is that of the outputs that are kept, see `reference.version`. With
+    class's; the version of distances is that of the outputs that are kept, see `reference_outputs.version`. With
     *shortfall_of*, the series is how far the number in the record falls short of that value: lower must be better.
     """
 
@@ -123,8 +123,8 @@ def fact(record: str, unit: str, title: str, shortfall_of: float | None = None) 
 
 
 def exact(record: str, title: str = "") -> Series:
-    """Return the series of a companion of a cell's times, which `exact.EXACT` knows, under another *title* if given."""
-    unit, usual, series_type = EXACT[record]
+    """Return the series of an exact metric, one of `exact.EXACT_METRICS`, under its usual title or another one."""
+    unit, usual, series_type = EXACT_METRICS[record]
     return Series(record, unit, title or usual, series_type)
 
 
@@ -168,7 +168,7 @@ def _track_function(series: Series, owner: BenchmarkClass) -> Callable[..., Trac
         setattr(track, attribute, value)
     version = series.version
     if series.record == "distance":
-        version = reference.version(owner.__module__.rpartition(".")[2])
+        version = reference_outputs.version(owner.__module__.rpartition(".")[2])
     if version:
         setattr(track, "version", version)  # noqa: B010 - asv reads the attribute of the function
     return track

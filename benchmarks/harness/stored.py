@@ -16,7 +16,7 @@ from benchmarks.harness.settings import Settings
 _RESULTS_DIR = re.compile(r'"results_dir"\s*:\s*"([^"]+)"')
 
 
-COMPANION = ".hosts.jsonl"
+OUTCOMES_SUFFIX = ".hosts.jsonl"
 """The suffix of the file beside a result file of asv that tells what became of each cell, a line a matrix."""
 
 
@@ -47,7 +47,7 @@ def saved(settings: Settings, matrix: str) -> Saved:
         data = _load(path)
         if data is None or (data.get("commit_hash"), data.get("env_name")) != (settings.commit, settings.environment):
             continue
-        outcomes = _outcomes(path.with_suffix(COMPANION), matrix)
+        outcomes = _outcomes(path.with_suffix(OUTCOMES_SUFFIX), matrix)
         if outcomes is None:
             times.append(_started(data, matrix))
         else:

@@ -18,14 +18,14 @@ import threading
 from queue import SimpleQueue
 from typing import IO, Any
 
+from benchmarks.harness.cell_sampler import CellSampler
 from benchmarks.harness.cells import key
 from benchmarks.harness.device import tensor_bytes
 from benchmarks.harness.expected import Expecting
 from benchmarks.harness.host import describe, pinned_threads
 from benchmarks.harness.measure import classify, measure_cell, run_once
-from benchmarks.harness.reference import kept, name_of
+from benchmarks.harness.reference_outputs import kept, name_of
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.turns import Turns
 from benchmarks.harness.workload import Workload
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     loaded = tensor_bytes() if settings.device == "cpu" and workload.memory else None
     gc.freeze()  # the loaded models never become garbage: collecting between samples need not visit them
     outputs = kept(settings.scale, settings.device)
-    turns = Turns(order["matrix"], workload, state, settings.device, outputs)
+    turns = CellSampler(order["matrix"], workload, state, settings.device, outputs)
     while True:
         question = json.loads(lines.get())
         if order["by"] == "sample":

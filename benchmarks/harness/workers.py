@@ -11,7 +11,6 @@ from benchmarks.harness.host import describe
 from benchmarks.harness.process import WorkerDied, WorkerProcess, WorkerTimeout
 from benchmarks.harness.record import UNCOUNTED, Cell, Record, Status
 from benchmarks.harness.settings import Settings
-from benchmarks.harness.workload import Workload
 
 LOADING_LIMIT_S = 1800.0
 
@@ -19,9 +18,9 @@ LOADING_LIMIT_S = 1800.0
 class Workers:
     """One worker after the other; `loading_s` adds up the seconds in which they started and loaded models."""
 
-    def __init__(self, matrix: Matrix, workload: type[Workload], settings: Settings) -> None:
+    def __init__(self, matrix: Matrix, settings: Settings) -> None:
         self._matrix = matrix.name
-        self._workload = workload
+        self._workload = matrix.workload
         self._settings = settings
         self._host = describe(settings)
         self.loading_s = 0.0

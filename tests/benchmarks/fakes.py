@@ -16,7 +16,6 @@ from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, Unavailable, Unsupported
 
 DEEDS = ("ok", "raise", "oom", "kill", "skip", "hang", "drift", "stop", "fine", "work", "exact", "elsewhere")
-MATRIX = Matrix("fake", tuple(grid({"deed": DEEDS})), quick=({"deed": "ok"}, {"deed": "fine"}))
 
 
 def settings_in(folder: Path, deeds: str, **changes: Any) -> Settings:
@@ -143,3 +142,6 @@ class DiesLoading(Deeds):
 
     def load(self, _settings):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+MATRIX = Matrix("fake", Deeds, tuple(grid({"deed": DEEDS})), quick=({"deed": "ok"}, {"deed": "fine"}))

@@ -37,16 +37,15 @@ def main():
     from benchmarks.harness.matrices import MATRICES
     from benchmarks.harness.settings import Settings
     from benchmarks.harness.workloads import footprint, tiers
-    from scripts.tracker.comparison.series_names import workload_of
 
     for module in (footprint, tiers):  # the released shapes take a minute
-        module.Asked = partial(module.Asked, scale="tiny")
+        module.FootprintRequest = partial(module.FootprintRequest, scale="tiny")
     found = {}
     folder = tempfile.mkdtemp()
     # startup forks this process, so it comes first: before torch has started threads
     for matrix in sorted(MATRICES, key=lambda matrix: matrix.name != "startup"):
         settings = Settings("tiny", "cpu", CELLS[matrix.name], "", "none", folder, folder)
-        workload = workload_of(matrix.name)()
+        workload = matrix.workload()
         state = workload.load(settings)
         for cell in Selection(settings.cells, MATRICES).of(matrix):
             found[f"{matrix.name}/{key(cell)}"] = measure(workload, state, cell)
@@ -55,13 +54,13 @@ def main():
 
 def measure(workload, state, cell):
     from benchmarks.harness.compiled import Graphs
-    from benchmarks.harness.exact import Warm, exact_of
+    from benchmarks.harness.exact import Warm, exact_metrics
 
     try:
         before = Graphs.so_far()
         take = workload.prepare(state, cell)
         sample = take()
-        exact = {} if sample.exact else exact_of(Warm(take, "cpu", sample, before))
+        exact = {} if sample.exact else exact_metrics(Warm(take, "cpu", sample, before))
     except Exception as error:  # noqa: BLE001 - the test shows it
         return {"reason": f"{type(error).__name__}: {error}"}
     return {"series": dict(sample.series), "work": dict(sample.work), "exact": exact}

@@ -6,11 +6,11 @@ import pytest
 
 from acestep import inference
 from benchmarks.harness.cells import key
-from benchmarks.harness.matrices import APIS, APIS_MATRIX
+from benchmarks.harness.matrices import APIS_AXES, APIS_MATRIX
 from benchmarks.harness.workload import CellFailed, Unsupported
 from benchmarks.harness.workloads import apis
 from benchmarks.harness.workloads.apis import Apis
-from benchmarks.harness.workloads.engines import Engines
+from benchmarks.harness.workloads.planner_cache import PlannerCache
 from tests.benchmarks.fakes import record_of
 
 UNDERSTAND = {"stage": "Understand", "engine": "pt", "constrained": True, "codes_s": 30}
@@ -21,7 +21,7 @@ def taken(state, cell):
 
 
 def test_every_function_has_a_workload():
-    assert apis.APIS.keys() == APIS.keys()
+    assert apis.APIS_AXES.keys() == APIS_AXES.keys()
 
 
 @pytest.mark.parametrize("cell", APIS_MATRIX.quick, ids=key)
@@ -60,7 +60,7 @@ def test_longer_inputs_are_longer_prompts(state, longer, shorter):
     assert tokens[0] > tokens[1]
 
 
-@pytest.mark.parametrize("stage", APIS)
+@pytest.mark.parametrize("stage", APIS_AXES)
 def test_without_a_constraint_the_same_tokens_are_written_understood_or_not(state, stage):
     cell = next(c for c in APIS_MATRIX.cells if c["stage"] == stage and not c["constrained"])
     first = taken(state, cell)
@@ -107,6 +107,6 @@ def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, mo
 
     monkeypatch.setattr("acestep.planner.engines.select_backend", choose)
 
-    record = record_of("apis", Apis(), Engines(state.settings), {**UNDERSTAND, "engine": "vllm"}, None)
+    record = record_of("apis", Apis(), PlannerCache(state.settings), {**UNDERSTAND, "engine": "vllm"}, None)
 
     assert (record.status, record.reason) == ("skip", "backend 'vllm' is not on this cpu: pip install it")

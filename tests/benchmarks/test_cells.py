@@ -7,6 +7,7 @@ import pytest
 from benchmarks.harness.cells import Matrix, Selection, grid, key
 from benchmarks.harness.matrices import ENGINES, GENERATE_MATRIX, MATRICES, PLANNER_MATRIX
 from benchmarks.harness.settings import SettingsError
+from tests.benchmarks.fakes import Deeds
 
 
 def chosen(text):
@@ -48,7 +49,7 @@ def test_the_cells_of_an_engine_follow_each_other_so_that_it_is_loaded_once():
 
 def test_a_quick_cell_must_be_a_cell():
     with pytest.raises(ValueError, match="a=3"):
-        Matrix("m", ({"a": 1},), quick=({"a": 3},))
+        Matrix("m", Deeds, ({"a": 1},), quick=({"a": 3},))
 
 
 def test_quick_and_full():

@@ -7,10 +7,10 @@ import torch
 
 from benchmarks.harness.cells import Matrix
 from benchmarks.harness.compiled import Graphs
-from benchmarks.harness.exact import EXACT, Warm, exact_of
+from benchmarks.harness.exact import EXACT_METRICS, Warm, exact_metrics
 from benchmarks.harness.matrix import measure_matrix
 from benchmarks.harness.measure import WARMUP_RUNS
-from benchmarks.harness.reference import entry_of
+from benchmarks.harness.reference_outputs import entry_of
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample
 from benchmarks.harness.workloads.stages import Stages
@@ -22,7 +22,7 @@ CELLS = (
     {"stage": "DiTForward", "duration": 30, "batch": 1},
     {"stage": "AudioSave", "format": "wav", "duration": 30},
 )
-MATRIX = Matrix("stages", CELLS, CELLS)
+MATRIX = Matrix("stages", Stages, CELLS, CELLS)
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ class Multiplying:
 
 def exact(workload, expected=None):
     before = Graphs.so_far()
-    return exact_of(Warm(workload.take, "cpu", workload.take(), before), expected)
+    return exact_metrics(Warm(workload.take, "cpu", workload.take(), before), expected)
 
 
 def measured(workload, **known):
@@ -93,7 +93,7 @@ def test_what_a_run_says_about_itself_is_taken_over():
     told = exact(Multiplying(work={"tokens": 7, "dit_calls": 8, "batch": 1}))
 
     assert (told["tokens"], told["dit_calls"]) == (7, 8)
-    assert told.keys() <= EXACT.keys()
+    assert told.keys() <= EXACT_METRICS.keys()
 
 
 def test_an_output_is_compared_with_the_one_that_is_kept():
@@ -188,7 +188,7 @@ def test_one_sample_that_says_it_all_needs_no_companions():
 
 def in_a_new_worker(folder):
     settings = Settings("tiny", "cpu", "quick", "", "none", str(folder), str(folder))
-    records = measure_matrix(MATRIX, Stages, settings, known=(MATRIX,))
+    records = measure_matrix(MATRIX, settings, known=(MATRIX,))
     assert {record["status"] for record in records.values()} == {"ok"}, records
     return [record["exact"] for record in records.values()]
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness import footprint as harness_footprint
-from benchmarks.harness.footprint import Asked, footprint
+from benchmarks.harness.meta_footprint import FootprintRequest, footprint
 from benchmarks.harness.record import Record
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workloads.footprint import Footprints
@@ -21,7 +21,7 @@ DIT, VAE, TEXT = 2 * 2_393_872_518, 2 * 168_586_240, 2 * 595_776_512
 
 @pytest.fixture(scope="module")
 def plain() -> Any:
-    return footprint(Asked(steps=2))
+    return footprint(FootprintRequest(steps=2))
 
 
 def measured(workload: Any, cell: dict[str, Any]) -> Record:
@@ -32,7 +32,7 @@ def measured(workload: Any, cell: dict[str, Any]) -> Record:
 
 
 def test_the_same_numbers_every_time(plain: Any) -> None:
-    assert footprint(Asked(steps=2)) == plain
+    assert footprint(FootprintRequest(steps=2)) == plain
 
 
 def test_weights_are_those_of_the_released_models(plain: Any) -> None:
@@ -42,17 +42,17 @@ def test_weights_are_those_of_the_released_models(plain: Any) -> None:
 
 
 def test_steps_that_are_not_run_are_counted_as_if_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
-    counted = footprint(Asked(steps=5, scale="tiny")).stages["diffusion"]
+    counted = footprint(FootprintRequest(steps=5, scale="tiny")).stages["diffusion"]
     monkeypatch.setattr(harness_footprint, "EXECUTED", 5)
-    run = footprint(Asked(steps=5, scale="tiny")).stages["diffusion"]
+    run = footprint(FootprintRequest(steps=5, scale="tiny")).stages["diffusion"]
     assert (counted.flops, counted.operators) == (run.flops, run.operators)
     assert counted.peak_bytes == pytest.approx(run.peak_bytes, abs=8)  # the flow times themselves
 
 
 def test_work_grows_with_steps_and_pieces(plain: Any) -> None:
-    more, larger = footprint(Asked(steps=4)), footprint(Asked(steps=2, batch=2))
+    more, larger = footprint(FootprintRequest(steps=4)), footprint(FootprintRequest(steps=2, batch=2))
     step = (more.stages["diffusion"].flops - plain.stages["diffusion"].flops) / 2
-    eight = footprint(Asked(steps=8)).stages["diffusion"]
+    eight = footprint(FootprintRequest(steps=8)).stages["diffusion"]
     assert eight.flops == plain.stages["diffusion"].flops + 6 * step
     assert step == pytest.approx(1.06e12, rel=0.1)
     assert larger.stages["diffusion"].peak_bytes > plain.stages["diffusion"].peak_bytes
@@ -61,7 +61,7 @@ def test_work_grows_with_steps_and_pieces(plain: Any) -> None:
 
 
 def test_offloaded_models_are_there_for_their_stage_alone(plain: Any) -> None:
-    found = footprint(Asked(steps=2, offload=True, offload_dit=True))
+    found = footprint(FootprintRequest(steps=2, offload=True, offload_dit=True))
     assert found.resting_bytes == 0
     assert sum(stage.weight_bytes for stage in found.stages.values()) < plain.resting_bytes
     for name, stage in found.stages.items():
@@ -71,11 +71,11 @@ def test_offloaded_models_are_there_for_their_stage_alone(plain: Any) -> None:
 
 def test_a_limit_is_felt_as_on_a_gpu(plain: Any) -> None:
     decode = plain.stages["vae_decode"].peak_bytes
-    tiled = footprint(Asked(steps=2), decode - 100 * 2**20)
+    tiled = footprint(FootprintRequest(steps=2), decode - 100 * 2**20)
     assert plain.vae_path == "whole"
     assert tiled.vae_path.startswith("tiled")
     assert not tiled.failed
-    short = footprint(Asked(steps=2), plain.resting_bytes + 2**20)
+    short = footprint(FootprintRequest(steps=2), plain.resting_bytes + 2**20)
     assert short.failed == "text_encode"
     assert "out of memory" in short.reason
 

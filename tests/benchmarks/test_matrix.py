@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def measure(folder, deeds, workload=Deeds, **changes):
-    return measure_matrix(MATRIX, workload, settings_in(folder, deeds, **changes), known=(MATRIX,))
+    return measure_matrix(replace(MATRIX, workload=workload), settings_in(folder, deeds, **changes), known=(MATRIX,))
 
 
 def statuses(records):
@@ -228,7 +229,7 @@ def test_a_full_disk_says_what_to_do_and_keeps_what_is_measured(tmp_path, monkey
 
 
 def test_unknown_cells_are_refused_before_anything_is_measured(tmp_path):
-    records = measure_matrix(MATRIX, Deeds, settings_in(tmp_path, "typo"), known=(MATRIX,))
+    records = measure_matrix(MATRIX, settings_in(tmp_path, "typo"), known=(MATRIX,))
 
     assert "no cell has deed=typo" in records[WHOLE]["reason"]
     assert prepared(tmp_path) == []

@@ -98,7 +98,7 @@ def test_the_seconds_of_a_cell_are_counted_once_each(monkeypatch):
             clock[0] += 2.0
             return super().take()
 
-    monkeypatch.setattr(measure, "exact_of", lambda *_: clock.__setitem__(0, clock[0] + 4.0) or {})
+    monkeypatch.setattr(measure, "exact_metrics", lambda *_: clock.__setitem__(0, clock[0] + 4.0) or {})
     record = Slow(0.5).measure()
 
     assert (record.warmup_s, record.timed_s, record.exact_s) == (2.0, 10 * 0.5, 4.0)

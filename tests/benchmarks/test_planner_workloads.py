@@ -5,11 +5,11 @@ import json
 import pytest
 
 from benchmarks.harness.cells import key
-from benchmarks.harness.matrices import ENGINES, PLANNER, PLANNER_MATRIX
+from benchmarks.harness.matrices import ENGINES, PLANNER_AXES, PLANNER_MATRIX
 from benchmarks.harness.workload import CellFailed, Sample, Unsupported
-from benchmarks.harness.workloads import engines
-from benchmarks.harness.workloads.engines import Engines
+from benchmarks.harness.workloads import planner_cache
 from benchmarks.harness.workloads.planner import PARTS, Planner
+from benchmarks.harness.workloads.planner_cache import PlannerCache
 from tests.benchmarks.fakes import record_of
 
 TEXT_STEP = {"stage": "DecodeStep", "engine": "pt", "phase": "text", "batch": 1, "guidance": False}
@@ -24,7 +24,7 @@ def taken(state, cell):
 
 
 def test_every_part_has_a_workload():
-    assert PARTS.keys() == PLANNER.keys()
+    assert PARTS.keys() == PLANNER_AXES.keys()
 
 
 @pytest.mark.parametrize("cell", PLANNER_MATRIX.quick, ids=key)
@@ -51,8 +51,8 @@ def test_words_are_those_of_the_metadata_and_a_word_a_code(state):
 def test_only_one_engine_computes_in_this_process_with_torch():
     sample = Sample({}, {}, 1.0)
 
-    assert engines.computed_by("pt", lambda: sample)() is sample
-    assert {engines.computed_by(name, lambda: sample)().in_torch for name in ENGINES if name != "pt"} == {False}
+    assert planner_cache.computed_by("pt", lambda: sample)() is sample
+    assert {planner_cache.computed_by(name, lambda: sample)().in_torch for name in ENGINES if name != "pt"} == {False}
 
 
 def test_a_step_is_a_hundredth_of_a_hundred_tokens(state):
@@ -143,7 +143,7 @@ def test_compiling_something_new_really_compiles(state, monkeypatch, new):
 def test_an_engine_that_is_missing_is_not_available_rather_than_failed(state, monkeypatch, cell):
     monkeypatch.setattr("acestep.planner.engines.select_backend", _no_engine)
 
-    record = record_of("planner", Planner(), Engines(state.settings), {**cell, "engine": "vllm"}, None)
+    record = record_of("planner", Planner(), PlannerCache(state.settings), {**cell, "engine": "vllm"}, None)
 
     assert (record.status, record.reason) == ("skip", "backend 'vllm' is not on this cpu: pip install it")
 
@@ -169,8 +169,8 @@ def test_engines_are_loaded_once_and_one_at_a_time(state, monkeypatch):
             raise RuntimeError("no memory for vllm")
         return Handler(name)
 
-    monkeypatch.setattr(engines, "load_lm", load)
-    held = Engines(state.settings)
+    monkeypatch.setattr(planner_cache, "load_lm", load)
+    held = PlannerCache(state.settings)
     for name in ("pt", "pt", "vllm", "vllm", "mlx"):
         if name == "vllm":
             with pytest.raises(RuntimeError, match="no memory for vllm"):

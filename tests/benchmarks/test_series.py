@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.generate import GenerateMusic
-from benchmarks.harness.exact import EXACT
+from benchmarks.harness.exact import EXACT_METRICS
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.matrix import WHOLE
 from benchmarks.harness.record import Record
@@ -104,7 +104,7 @@ def test_companions_are_tracked_where_a_cell_has_them(discovered):
     tracked = {}
     for name in discovered[0]:
         owner, _, series = name.rpartition(".track_")
-        if series in EXACT and not owner.startswith(("footprint", "tiers")):
+        if series in EXACT_METRICS and not owner.startswith(("footprint", "tiers")):
             tracked.setdefault(series, set()).add(owner.partition(".")[0])
 
     assert {"generate", "stages", "planner", "apis"} <= tracked["operators"] & tracked["distance"]

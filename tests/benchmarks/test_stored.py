@@ -11,7 +11,7 @@ from asv.runner import BenchmarkResult
 
 from benchmarks.harness.matrix import measure_matrix
 from benchmarks.harness.stored import saved
-from tests.benchmarks.fakes import MATRIX, Deeds, prepared, settings_in
+from tests.benchmarks.fakes import MATRIX, prepared, settings_in
 
 MACHINE = "here"
 
@@ -25,7 +25,7 @@ def project(tmp_path, monkeypatch):
 
 
 def measure(folder):
-    return measure_matrix(MATRIX, Deeds, settings_in(folder, "ok"), known=(MATRIX,))
+    return measure_matrix(MATRIX, settings_in(folder, "ok"), known=(MATRIX,))
 
 
 def save(folder, name="fake.Fake.track_time", value=1.0, machine=MACHINE, started_unix=None, **changes):

@@ -60,11 +60,11 @@ def test_every_task_does_its_work_and_has_an_output_of_its_own(studio):
 def test_a_real_source_is_encoded_and_the_stages_add_up_to_the_wall_time(tmp_path, studio, monkeypatch):
     monkeypatch.setattr(tasks, "PIECE_S", 6)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    short = tasks.Studio(studio.dit, write_audio(tmp_path / "short.wav", 6), studio.reference, "cpu")
+    short = tasks.TaskState(studio.dit, write_audio(tmp_path / "short.wav", 6), studio.reference, "cpu")
     series = taken(short, REPAINT).series
 
     assert series["source_encode"] > 0.5 * series["wall"]
-    assert sum(series.get(stage, 0.0) for stage in tasks.STAGES) == pytest.approx(series["wall"], rel=0.02)
+    assert sum(series.get(stage, 0.0) for stage in tasks.TASK_TIME_COSTS) == pytest.approx(series["wall"], rel=0.02)
     assert series["s_per_audio_s"] == pytest.approx(series["wall"] / 6)
 
 

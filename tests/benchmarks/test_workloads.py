@@ -10,16 +10,16 @@ import pytest
 from acestep import inference
 from benchmarks.harness.cells import key
 from benchmarks.harness.frozen.tree import frozen_digest
-from benchmarks.harness.matrices import STAGES, STAGES_MATRIX, STARTUP, STARTUP_MATRIX
+from benchmarks.harness.matrices import STAGES_AXES, STAGES_MATRIX, STARTUP_AXES, STARTUP_MATRIX
 from benchmarks.harness.matrix import measure_matrix
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Unsupported
 from benchmarks.harness.workloads import generation, stages, startup
 from benchmarks.harness.workloads.generation import check_work
 from benchmarks.harness.workloads.models import checkpoints, load_lm
-from benchmarks.harness.workloads.music import Handlers, Music, asked_for
+from benchmarks.harness.workloads.music import Handlers, Music, request_for
 from benchmarks.harness.workloads.stages import Stages
-from benchmarks.harness.workloads.startup import Startup, in_fork
+from benchmarks.harness.workloads.startup import in_fork
 
 THOUGHTFUL = {"duration": 30, "batch": 2, "thinking": True, "steps": 16}
 PLAIN = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
@@ -74,7 +74,7 @@ def test_the_work_of_a_piece_tells_its_windows(handlers, monkeypatch):
 def test_the_stages_of_a_piece_add_up_to_its_wall_time(handlers):
     series = Music().prepare(handlers, THOUGHTFUL)().series
 
-    assert sum(series[stage] for stage in generation.STAGES) == pytest.approx(series["wall"], rel=0.02)
+    assert sum(series[stage] for stage in generation.STAGES_AXES) == pytest.approx(series["wall"], rel=0.02)
     assert 16 * series["dit_step"] < series["dit"] * 1.5
     assert series["s_per_audio_s"] == pytest.approx(series["wall"] / 60)
 
@@ -99,7 +99,7 @@ def test_a_failed_generation_fails_with_its_error(handlers, monkeypatch):
 @pytest.mark.parametrize("changed", ["audios", "files", "audio_samples", "codes", "steps"])
 def test_other_work_than_asked_for_is_a_failure(changed):
     work = {"audios": 2, "files": 2, "audio_samples": 1_440_000, "codes": 300, "steps": 16}
-    wanted = asked_for(THOUGHTFUL, turbo=True).work
+    wanted = request_for(THOUGHTFUL, turbo=True).work
     check_work(work, wanted)
 
     with pytest.raises(CellFailed, match=f"{changed} 7 instead of {work[changed]}"):
@@ -176,22 +176,22 @@ def test_a_decoder_without_windows_is_too_old_for_them(models, turbo, monkeypatc
         Stages().prepare(models, {"stage": "VAEWindows", "duration": 30, "window": 128, "batch": 1})
 
 
-@pytest.mark.parametrize("audio_format", STAGES["AudioSave"]["format"])
+@pytest.mark.parametrize("audio_format", STAGES_AXES["AudioSave"]["format"])
 def test_every_format_can_be_saved(models, audio_format):
     Stages().prepare(models, {"stage": "AudioSave", "format": audio_format, "duration": 1})()
 
 
 def test_every_stage_has_a_workload():
-    assert stages.STAGES.keys() == STAGES.keys() > stages.REPORTS.keys()
+    assert stages.PREPARE_STAGE.keys() == STAGES_AXES.keys() > stages.CHECK_STAGE.keys()
 
 
 def test_every_component_has_a_workload():
-    assert [*startup.LOADS] == [*STARTUP["Load"]["component"]]
+    assert [*startup.LOADS] == [*STARTUP_AXES["Load"]["component"]]
 
 
 def test_importing_and_loading_are_measured_in_processes_of_their_own(tmp_path):
     chosen = settings(tmp_path, cells="stage=Import,target=acestep;component=lm;component=lm_grammar")
-    records = measure_matrix(STARTUP_MATRIX, Startup, chosen, known=(STARTUP_MATRIX,))
+    records = measure_matrix(STARTUP_MATRIX, chosen, known=(STARTUP_MATRIX,))
 
     assert [record["status"] for record in records.values()] == ["ok", "ok", "ok"], records
     assert {record["host"]["workload"] for record in records.values()} == {frozen_digest()}

@@ -13,10 +13,10 @@ from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample
-from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.generation import CAPTION, FIRST_SEED, LYRICS, audio_codes
 from benchmarks.harness.workloads.models import workload_digest
-from benchmarks.harness.workloads.planning import counts_of, series_of
+from benchmarks.harness.workloads.planner_cache import PlannerCache, computed_by, dtype_of
+from benchmarks.harness.workloads.planner_reports import planner_counts, planner_series
 
 QUERY = "A cheerful sea shanty for a rainy morning, sung by a small choir, with accordion and fiddle."
 
@@ -51,13 +51,13 @@ class Apis:
     limit_s = 900.0
     memory = False
 
-    def load(self, settings: Settings) -> Engines:
+    def load(self, settings: Settings) -> PlannerCache:
         """Load no engine yet, but import what they need."""
         for name, _ in APIS.values():
             package.public(name)
-        return Engines(settings)
+        return PlannerCache(settings)
 
-    def facts(self, state: Engines) -> Mapping[str, Scalar]:
+    def facts(self, state: PlannerCache) -> Mapping[str, Scalar]:
         """Return number format and checkpoints."""
         return {"dtype": dtype_of(state.settings), "workload": workload_digest(state.settings)}
 
@@ -65,7 +65,7 @@ class Apis:
         """Without a constraint there is nothing that ends early."""
         return 1.0 if cell["constrained"] else 2.0
 
-    def prepare(self, state: Engines, cell: Cell) -> TakeSample:
+    def prepare(self, state: PlannerCache, cell: Cell) -> TakeSample:
         """Return a function that makes the call once."""
         name, inputs = APIS[str(cell["stage"])]
         function = package.public(name)
@@ -87,8 +87,8 @@ def _sample(device: str, call: partial[Any], constrained: bool) -> Sample:
     if constrained and not run.result.success:
         raise CellFailed(str(run.result.error))
     reported = run.result.extra_outputs
-    work = {**counts_of(reported, run.result.error), "understood": bool(run.result.success)}
-    series = {**series_of(reported, run.time_s), "lm": float(reported["time_costs"]["total_time"])}
+    work = {**planner_counts(reported, run.result.error), "understood": bool(run.result.success)}
+    series = {**planner_series(reported, run.time_s), "lm": float(reported["time_costs"]["total_time"])}
     return Sample(series, work, run.time_s, output=_words(run.result), wait_s=run.wait_s)
 
 

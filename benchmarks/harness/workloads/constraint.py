@@ -12,8 +12,8 @@ from benchmarks.harness.contention import read_waits, waited_s
 from benchmarks.harness.record import Cell
 from benchmarks.harness.settings import LM_FOLDER
 from benchmarks.harness.workload import CellFailed, Sample
-from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.models import checkpoints
+from benchmarks.harness.workloads.planner_cache import PlannerCache
 
 CAPTION_LINE = "caption: A quiet bossa nova with nylon guitar, brushed drums and a double bass that walks.\n"
 METADATA = "\nbpm: 96\n{caption}duration: 187\nkeyscale: F# minor\nlanguage: pt\ntimesignature: 4\n"
@@ -23,7 +23,7 @@ SCHEMAS = 256
 """Number of schemas that samples take in turn; the package keeps fewer compiled ones, so each is compiled anew."""
 
 
-def write_with(engines: Engines, cell: Cell) -> partial[Sample]:
+def write_with(engines: PlannerCache, cell: Cell) -> partial[Sample]:
     """Compile what the cell calls new, and follow METADATA to its end."""
     vocabulary = probe.read_vocabulary(checkpoints(engines.settings) / LM_FOLDER)
     caption = bool(cell["caption"])

@@ -8,12 +8,17 @@ from functools import partial
 from typing import Any
 
 from benchmarks.harness.adapters import probe
-from benchmarks.harness.footprint import Asked, footprint, open_models
+from benchmarks.harness.meta_footprint import FootprintRequest, footprint, open_models
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample
 
-STAGES = {"text_encode": "text", "condition_encode": "condition", "diffusion": "diffusion", "vae_decode": "vae"}
+SERIES_PREFIXES = {
+    "text_encode": "text",
+    "condition_encode": "condition",
+    "diffusion": "diffusion",
+    "vae_decode": "vae",
+}
 
 
 class Footprints:
@@ -38,7 +43,7 @@ class Footprints:
 
     def prepare(self, state: dict[str, Any], cell: Cell) -> TakeSample:
         """Return a function that runs every stage."""
-        asked = asked_for(cell)
+        asked = request_for(cell)
         loaded = f"{cell['family']} {cell['loaded']}"
         if loaded not in state:
             state.clear()
@@ -46,10 +51,10 @@ class Footprints:
         return partial(_sample, asked, state[loaded])
 
 
-def asked_for(cell: Cell) -> Asked:
+def request_for(cell: Cell) -> FootprintRequest:
     """Return what *cell* is to run."""
     offloaded = "offloaded" in str(cell["loaded"])
-    return Asked(
+    return FootprintRequest(
         family=str(cell["family"]),
         duration=float(cell["duration"]),
         batch=int(cell["batch"]),
@@ -59,17 +64,17 @@ def asked_for(cell: Cell) -> Asked:
     )
 
 
-def _sample(asked: Asked, models: Any) -> Sample:
+def _sample(asked: FootprintRequest, models: Any) -> Sample:
     start = time.perf_counter()
     found = footprint(asked, models=models)
     series: dict[str, float] = {"peak": float(found.peak_bytes)}
     for name, stage in found.stages.items():
-        short = STAGES[name]
+        short = SERIES_PREFIXES[name]
         series |= {
             f"{short}_weights": float(stage.weight_bytes),
             f"{short}_peak": float(stage.peak_bytes),
             f"{short}_flops": float(stage.flops),
             f"{short}_operators": float(stage.operators),
         }
-    work = {"peak_stage": STAGES[found.peak_stage], "vae_path": found.vae_path}
+    work = {"peak_stage": SERIES_PREFIXES[found.peak_stage], "vae_path": found.vae_path}
     return Sample(series, work, time.perf_counter() - start, exact=True)

@@ -34,7 +34,7 @@ the river remembers the way that we go.
 TINIEST_CODES = 1000
 """No planner, however small, knows fewer."""
 
-STAGES = {
+TIME_COSTS = {
     "lm": "lm_total_time",
     "text_encode": "text_encode_time_cost",
     "condition": "dit_encoder_time_cost",
@@ -49,7 +49,7 @@ STAGES = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class GenerationRequest:
     """What one call is to do.
 
     `params` are fields of `GenerationParams`, over those of the piece that benchmarks make; `batch` is the number of
@@ -68,7 +68,7 @@ def audio_codes(seconds: int) -> str:
     return "".join(f"<|audio_code_{code}|>" for code in codes)
 
 
-def generate(dit: Any, lm: Any, device: str, asked: Asked) -> Region[Any]:
+def generate(dit: Any, lm: Any, device: str, asked: GenerationRequest) -> Region[Any]:
     """Call `generate_music`, with files in a folder that goes afterwards; CellFailed with its error if it fails."""
     function = package.public("generate_music")
     params = package.public("GenerationParams")(
@@ -87,7 +87,7 @@ def generate(dit: Any, lm: Any, device: str, asked: Asked) -> Region[Any]:
     return run
 
 
-def as_sample(run: Region[Any], dit: Any, asked: Asked, stages: Mapping[str, str] = STAGES) -> Sample:
+def as_sample(run: Region[Any], dit: Any, asked: GenerationRequest, stages: Mapping[str, str] = TIME_COSTS) -> Sample:
     """Return what *run* was: its work, the times of *stages* among its series; CellFailed for other work."""
     work = {**_work(run.result), "vae_path": _vae_path(run.result, dit.vae)}
     check_work(work, asked.work)

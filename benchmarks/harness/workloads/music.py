@@ -11,7 +11,13 @@ from benchmarks.harness.adapters import package
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample, Unsupported
-from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, Asked, as_sample, generate
+from benchmarks.harness.workloads.generation import (
+    CODES_PER_SECOND,
+    SAMPLE_RATE,
+    GenerationRequest,
+    as_sample,
+    generate,
+)
 from benchmarks.harness.workloads.models import checkpoints, load_dit, load_lm, workload_digest
 
 SIXTEEN_TIMES = [
@@ -62,10 +68,10 @@ class Music:
         """Return a function that generates, checks and measures one piece; Unsupported without a planner."""
         if cell["thinking"] and state.lm_missing is not None:
             raise state.lm_missing
-        return partial(_sample, state, asked_for(cell, turbo=state.dit.is_turbo_model()))
+        return partial(_sample, state, request_for(cell, turbo=state.dit.is_turbo_model()))
 
 
-def asked_for(cell: Cell, *, turbo: bool) -> Asked:
+def request_for(cell: Cell, *, turbo: bool) -> GenerationRequest:
     """Return what the `duration`, `batch`, `thinking` and `steps` of *cell* are to a model that is *turbo* or not."""
     thinking, steps, batch, duration = bool(cell["thinking"]), int(cell["steps"]), int(cell["batch"]), cell["duration"]
     params = {
@@ -87,8 +93,8 @@ def asked_for(cell: Cell, *, turbo: bool) -> Asked:
         "codes": CODES_PER_SECOND * int(duration) * batch if thinking else 0,
         "steps": steps,
     }
-    return Asked(params, batch, work)
+    return GenerationRequest(params, batch, work)
 
 
-def _sample(state: Handlers, asked: Asked) -> Sample:
+def _sample(state: Handlers, asked: GenerationRequest) -> Sample:
     return as_sample(generate(state.dit, state.lm, state.device, asked), state.dit, asked)

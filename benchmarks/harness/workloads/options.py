@@ -18,14 +18,14 @@ from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavaila
 from benchmarks.harness.workloads import generation
 from benchmarks.harness.workloads.memory import with_memory
 from benchmarks.harness.workloads.models import checkpoints, load_dit, workload_digest
-from benchmarks.harness.workloads.music import asked_for
+from benchmarks.harness.workloads.music import request_for
 
 PIECE: Cell = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
 OFFLOADS = {"none": (False, False), "models": (True, False), "all": (True, True)}
 """Whether text encoder and autoencoder rest on the host, and whether the diffusion model does."""
 KEYWORDS = ("offload_to_cpu", "offload_dit_to_cpu", "quantization", "compile_model")
-STAGES = {**generation.STAGES, "transfer": "dit_offload_time_cost"}
-EXACT = {"offload": ("transfers", "transfer_bytes"), "quantization": ("plain_layers",), "compile": ("graphs",)}
+OPTION_TIME_COSTS = {**generation.TIME_COSTS, "transfer": "dit_offload_time_cost"}
+OPTION_COUNTS = {"offload": ("transfers", "transfer_bytes"), "quantization": ("plain_layers",), "compile": ("graphs",)}
 """The counts that are series where an option is on."""
 
 
@@ -115,10 +115,10 @@ def _is_on(cell: Cell, option: str) -> bool:
 
 
 def _sample(device: str, dit: Any, cell: Cell) -> Sample:
-    asked = asked_for(PIECE, turbo=True)
+    asked = request_for(PIECE, turbo=True)
     calls_before = probe.options_in_effect(dit)["compiled_calls"]
     run = generation.generate(dit, None, device, asked)
-    sample = generation.as_sample(run, dit, asked, STAGES)
+    sample = generation.as_sample(run, dit, asked, OPTION_TIME_COSTS)
     effect, transfers = run.result.extra_outputs["options"], run.result.extra_outputs["transfers"]
     counts = {
         "graphs": effect["compiled_graphs"],
@@ -128,7 +128,10 @@ def _sample(device: str, dit: Any, cell: Cell) -> Sample:
         **_weights(probe.transformer(dit)),
     }
     check_run(cell, counts)
-    names = ["weight_bytes", *(name for option in EXACT if _is_on(cell, option) for name in EXACT[option])]
+    names = [
+        "weight_bytes",
+        *(name for option in OPTION_COUNTS if _is_on(cell, option) for name in OPTION_COUNTS[option]),
+    ]
     series = {name: float(counts[name]) for name in names}
     return replace(sample, series={**sample.series, **series}, work={**sample.work, **counts})
 

@@ -8,12 +8,12 @@ from typing import Any
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
 from benchmarks.harness.workload import CellFailed, Sample
-from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.generation import CAPTION, CODES_PER_SECOND, FIRST_SEED, LYRICS
-from benchmarks.harness.workloads.planning import counts_of, series_of, words_of
+from benchmarks.harness.workloads.planner_cache import PlannerCache
+from benchmarks.harness.workloads.planner_reports import planner_counts, planner_series, planner_text
 
 
-def chain_of_thought(engines: Engines, cell: Cell) -> partial[Sample]:
+def chain_of_thought(engines: PlannerCache, cell: Cell) -> partial[Sample]:
     """Write the metadata of a piece of which nothing but caption and lyrics is known."""
     call = partial(
         engines.handler(str(cell["engine"])).generate_with_stop_condition,
@@ -27,7 +27,7 @@ def chain_of_thought(engines: Engines, cell: Cell) -> partial[Sample]:
     return partial(_sample, engines.settings.device, call, codes=0)
 
 
-def codes_phase(engines: Engines, cell: Cell) -> partial[Sample]:
+def codes_phase(engines: PlannerCache, cell: Cell) -> partial[Sample]:
     """Write the audio codes of a batch of pieces, with guidance and without a chain of thought."""
     duration, batch = int(cell["duration"]), int(cell["batch"])
     call = partial(
@@ -49,8 +49,8 @@ def _sample(device: str, call: partial[dict[str, Any]], *, codes: int) -> Sample
     reported, error = run.result["extra_outputs"], run.result["error"]
     if error:
         raise CellFailed(str(error))
-    work = counts_of(reported, error)
+    work = planner_counts(reported, error)
     if work["code_tokens"] != codes:
         raise CellFailed(f"the planner wrote {work['code_tokens']} codes instead of {codes}")
-    series = series_of(reported, run.time_s)
-    return Sample(series, work, run.time_s, output=words_of(run.result), wait_s=run.wait_s)
+    series = planner_series(reported, run.time_s)
+    return Sample(series, work, run.time_s, output=planner_text(run.result), wait_s=run.wait_s)

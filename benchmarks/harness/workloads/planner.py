@@ -9,11 +9,11 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import TakeSample
 from benchmarks.harness.workloads import constraint, phases, steps
-from benchmarks.harness.workloads.engines import Engines, computed_by, dtype_of
 from benchmarks.harness.workloads.memory import with_memory
 from benchmarks.harness.workloads.models import workload_digest
+from benchmarks.harness.workloads.planner_cache import PlannerCache, computed_by, dtype_of
 
-PARTS: dict[str, Callable[[Engines, Cell], TakeSample]] = {
+PREPARE_PART: dict[str, Callable[[PlannerCache, Cell], TakeSample]] = {
     "Prefill": steps.prefill,
     "DecodeStep": steps.decode_step,
     "ChainOfThought": phases.chain_of_thought,
@@ -31,11 +31,11 @@ class Planner:
     memory = False
     """The harness would count tensors; not every engine has any, so those that do are counted here."""
 
-    def load(self, settings: Settings) -> Engines:
+    def load(self, settings: Settings) -> PlannerCache:
         """Load no engine yet, but import what they need."""
-        return Engines(settings)
+        return PlannerCache(settings)
 
-    def facts(self, state: Engines) -> Mapping[str, Scalar]:
+    def facts(self, state: PlannerCache) -> Mapping[str, Scalar]:
         """Return number format and checkpoints."""
         return {"dtype": dtype_of(state.settings), "workload": workload_digest(state.settings)}
 
@@ -43,10 +43,10 @@ class Planner:
         """Codes take longest, and longer the more there are."""
         return WEIGHTS[str(cell["stage"])] * float(cell.get("duration", 30)) / 30
 
-    def prepare(self, state: Engines, cell: Cell) -> TakeSample:
+    def prepare(self, state: PlannerCache, cell: Cell) -> TakeSample:
         """Return a function that runs the part once; steps in PyTorch have their peak of memory as well."""
         part = str(cell["stage"])
-        take = computed_by(str(cell.get("engine", "pt")), PARTS[part](state, cell))
+        take = computed_by(str(cell.get("engine", "pt")), PREPARE_PART[part](state, cell))
         if part in STEPS_ALONE and cell["engine"] == "pt":
             return with_memory(take, state.settings.device, state.loaded_bytes + tensor_bytes())
         return take

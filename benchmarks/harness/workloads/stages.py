@@ -9,15 +9,15 @@ from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample
-from benchmarks.harness.workloads import families, synthesizer, vae
-from benchmarks.harness.workloads.families import Shelf
+from benchmarks.harness.workloads import dit_variants, synthesizer, vae
+from benchmarks.harness.workloads.dit_variants import SynthesizerCache
 from benchmarks.harness.workloads.memory import with_memory
 
 Call = Callable[[], object]
 """Runs a stage once."""
 
 
-STAGES: dict[str, Callable[[Any, Cell], Call]] = {
+PREPARE_STAGE: dict[str, Callable[[Any, Cell], Call]] = {
     "TextEncode": synthesizer.text_encode,
     "ConditionEncode": synthesizer.condition_encode,
     "DiTForward": synthesizer.dit_forward,
@@ -25,14 +25,14 @@ STAGES: dict[str, Callable[[Any, Cell], Call]] = {
     "VAEWindows": vae.decode_batch,
     "VAEEncode": vae.encode,
     "AudioSave": synthesizer.audio_save,
-    "DiTStep": families.dit_step,
+    "DiTStep": dit_variants.dit_step,
 }
 """How to prepare each stage from the synthesizer."""
 
-REPORTS: dict[str, Callable[[Any, Cell, Any], dict[str, float]]] = {
+CHECK_STAGE: dict[str, Callable[[Any, Cell, Any], dict[str, float]]] = {
     "VAEWindows": vae.decoded_batch,
     "VAEEncode": vae.encoded,
-    "DiTStep": families.stepped,
+    "DiTStep": dit_variants.check_dit_step,
 }
 """How to check what the synthesizer has done and returned, and the further series that this gives."""
 FILES = ("AudioSave",)
@@ -47,11 +47,11 @@ class Stages:
     limit_s = 1800.0
     memory = True
 
-    def load(self, settings: Settings) -> Shelf:
+    def load(self, settings: Settings) -> SynthesizerCache:
         """Load the synthesizer of most cells."""
-        return Shelf(settings)
+        return SynthesizerCache(settings)
 
-    def facts(self, state: Shelf) -> Mapping[str, Scalar]:
+    def facts(self, state: SynthesizerCache) -> Mapping[str, Scalar]:
         """Return number format and checkpoints."""
         return {"dtype": str(state.synthesizer("turbo").dtype), "workload": state.workload}
 
@@ -60,7 +60,7 @@ class Stages:
         times = ENCODING if cell["stage"] == "VAEEncode" else 1.0
         return times * float(cell.get("duration", 10)) * float(cell.get("batch", 1)) + 30
 
-    def prepare(self, state: Shelf, cell: Cell) -> TakeSample:
+    def prepare(self, state: SynthesizerCache, cell: Cell) -> TakeSample:
         """Make the inputs of the stage and return a function that runs it.
 
         The harness knows the memory of what `load` loads; where a cell names a family, that is counted.
@@ -70,12 +70,12 @@ class Stages:
         stage = str(cell["stage"])
         dit = state.synthesizer(str(cell.get("family", "turbo")))
         with torch.inference_mode():
-            call = STAGES[stage](dit, cell)
+            call = PREPARE_STAGE[stage](dit, cell)
 
         def take() -> Sample:
             with torch.inference_mode():
                 run = observe(state.device, call)
-            told = REPORTS[stage](dit, cell, run.result) if stage in REPORTS else {}
+            told = CHECK_STAGE[stage](dit, cell, run.result) if stage in CHECK_STAGE else {}
             series, work = {"time": run.time_s, **told}, {**cell, **told}
             output = None if stage in FILES else run.result
             return Sample(series, work, run.time_s, run.peak_bytes, output=output, wait_s=run.wait_s)

@@ -12,8 +12,8 @@ from benchmarks.harness.adapters import probe
 from benchmarks.harness.device import observe
 from benchmarks.harness.record import Cell
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unavailable
-from benchmarks.harness.workloads.engines import Engines
 from benchmarks.harness.workloads.generation import FIRST_SEED
+from benchmarks.harness.workloads.planner_cache import PlannerCache
 
 STEPS = 100
 """Tokens that a sample of `decode_step` writes for each piece."""
@@ -26,7 +26,7 @@ Written = tuple[list[list[int]], int]
 """The tokens of each piece, and the calls of the model that they took."""
 
 
-def prefill(engines: Engines, cell: Cell) -> TakeSample:
+def prefill(engines: PlannerCache, cell: Cell) -> TakeSample:
     """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code.
 
     Every sample reads other tokens, for an engine may remember the prompts that it has read; so none has an output
@@ -43,7 +43,7 @@ def prefill(engines: Engines, cell: Cell) -> TakeSample:
     return take
 
 
-def decode_step(engines: Engines, cell: Cell) -> partial[Sample]:
+def decode_step(engines: PlannerCache, cell: Cell) -> partial[Sample]:
     """Write STEPS tokens for each piece of the batch, codes or text."""
     batch, guidance = int(cell["batch"]), bool(cell["guidance"])
     if cell["phase"] == "codes":

@@ -15,7 +15,7 @@ from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample
 from benchmarks.harness.workloads import generation
-from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, Asked, audio_codes
+from benchmarks.harness.workloads.generation import CODES_PER_SECOND, SAMPLE_RATE, GenerationRequest, audio_codes
 from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_dit, workload_digest
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, seeded_waveform
 
@@ -54,8 +54,8 @@ TASKS: dict[str, dict[str, Any]] = {
 }
 """What each task is told besides its source."""
 
-STAGES = {
-    **generation.STAGES,
+TASK_TIME_COSTS = {
+    **generation.TIME_COSTS,
     "audio_load": "audio_load_time_cost",
     "source_encode": "source_encode_time_cost",
     "reference_encode": "reference_encode_time_cost",
@@ -70,7 +70,7 @@ FILES = {
 
 
 @dataclass(frozen=True)
-class Studio:
+class TaskState:
     """The loaded synthesizer with the digest of its checkpoints, and the files that pieces start from."""
 
     dit: Any
@@ -86,7 +86,7 @@ class Tasks:
     limit_s = 3600.0
     memory = True
 
-    def load(self, settings: Settings) -> Studio:
+    def load(self, settings: Settings) -> TaskState:
         """Load the synthesizer, and write the files."""
         needed = {"task_type", "src_audio", "reference_audio", "audio_codes"}.union(PINNED, *TASKS.values())
         require_keywords(package.public("GenerationParams"), *sorted(needed))
@@ -94,9 +94,9 @@ class Tasks:
         folder = Path(tempfile.mkdtemp())
         source = write_audio(folder / "source.wav", PIECE_S)
         reference = write_audio(folder / "reference.wav", REFERENCE_S)
-        return Studio(dit, source, reference, settings.device, workload_digest(settings, dits=(FAMILY,)))
+        return TaskState(dit, source, reference, settings.device, workload_digest(settings, dits=(FAMILY,)))
 
-    def facts(self, state: Studio) -> Mapping[str, Scalar]:
+    def facts(self, state: TaskState) -> Mapping[str, Scalar]:
         """Return number format, family and checkpoints."""
         return {"dtype": str(state.dit.dtype), "family": FAMILY, "workload": state.workload}
 
@@ -104,12 +104,12 @@ class Tasks:
         """Encoding audio takes several times as long as all the rest."""
         return 0.2 * PIECE_S + _heard_s(cell)
 
-    def prepare(self, state: Studio, cell: Cell) -> TakeSample:
+    def prepare(self, state: TaskState, cell: Cell) -> TakeSample:
         """Return a function that makes, checks and measures one piece."""
-        return partial(_sample, state, asked_for(state, cell))
+        return partial(_sample, state, request_for(state, cell))
 
 
-def asked_for(state: Studio, cell: Cell) -> Asked:
+def request_for(state: TaskState, cell: Cell) -> GenerationRequest:
     """Return what *cell* asks for: its task, its source, and the work that this has to be."""
     task, codes = str(cell["task"]), cell["stage"] == "FromCodes"
     given: dict[str, Any] = {"src_audio": state.source}
@@ -132,7 +132,7 @@ def asked_for(state: Studio, cell: Cell) -> Asked:
         "steps": STEPS,
         "dit_rows": 2 * STEPS,  # guided
     }
-    return Asked({"task_type": task, **PINNED, **TASKS[task], **given}, 1, work)
+    return GenerationRequest({"task_type": task, **PINNED, **TASKS[task], **given}, 1, work)
 
 
 def write_audio(path: Path, seconds: int) -> str:
@@ -147,7 +147,9 @@ def _heard_s(cell: Cell) -> int:
     return PIECE_S * source + (REFERENCE_S if cell.get("reference") else 0)
 
 
-def _sample(state: Studio, asked: Asked) -> Sample:
+def _sample(state: TaskState, asked: GenerationRequest) -> Sample:
     run = generation.generate(state.dit, None, state.device, asked)
-    stages = {name: entry for name, entry in STAGES.items() if name not in FILES or FILES[name] & asked.params.keys()}
+    stages = {
+        name: entry for name, entry in TASK_TIME_COSTS.items() if name not in FILES or FILES[name] & asked.params.keys()
+    }
     return generation.as_sample(run, state.dit, asked, stages)

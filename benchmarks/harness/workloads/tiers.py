@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.harness.adapters import package, probe
-from benchmarks.harness.footprint import Asked, footprint
+from benchmarks.harness.meta_footprint import FootprintRequest, footprint
 from benchmarks.harness.record import Cell, Scalar
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import Sample, TakeSample
@@ -37,7 +37,7 @@ class Tiers:
 
     def prepare(self, state: None, cell: Cell) -> TakeSample:  # noqa: ARG002 - the interface's
         """Return a function that asks once."""
-        return partial(STAGES[str(cell["stage"])], cell)
+        return partial(SAMPLE_FUNCTIONS[str(cell["stage"])], cell)
 
 
 def _resolve(cell: Cell) -> Sample:
@@ -104,7 +104,7 @@ def _batches(cell: Cell) -> Sample:
 def _run(cell: Cell) -> Sample:
     options = probe.tier_options(_setup(cell))
     limit = int(probe.budget_gb(float(cell["vram_gb"])) * GIB)
-    asked = Asked(
+    asked = FootprintRequest(
         quantization="int8_weight_only" if options["quantized"] else None,
         offload=options["offload"],
         offload_dit=options["offload_dit"],
@@ -122,7 +122,7 @@ def _setup(cell: Cell, variant: Any = "default") -> Any:
     return probe.tier_setup(float(cell["vram_gb"]), planner=cell["lm"] == "tier", variant=variant)
 
 
-STAGES: dict[str, Callable[[Cell], Sample]] = {
+SAMPLE_FUNCTIONS: dict[str, Callable[[Cell], Sample]] = {
     "Resolve": _resolve,
     "Estimators": _estimate,
     "MemoryModel": _predict,

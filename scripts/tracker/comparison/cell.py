@@ -152,7 +152,7 @@ class CellComparison:
     def exact_metrics(self, prepared: Mapping[str, Any], counted: Mapping[str, Any]) -> dict[str, Scalar]:
         """Return the exact metrics in a worker's replies to the requests `prepare` and `count`."""
         series = {name: value for name, value in prepared["series"].items() if prepared["exact"] or self.is_exact(name)}
-        companions = counted["companions"] if counted["status"] == "ok" else {UNCOUNTED: counted["reason"]}
+        companions = counted["exact_metrics"] if counted["status"] == "ok" else {UNCOUNTED: counted["reason"]}
         return {**prepared["work"], **series, **companions}
 
     def is_exact(self, name: str) -> bool:

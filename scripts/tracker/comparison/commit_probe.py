@@ -47,7 +47,7 @@ class CommitProbe:
             with WorkerProcess(self.matrix, workload, side.settings, "sample", side.installed) as worker:
                 _checked(worker.answer(LOADING_LIMIT_S))
                 prepared = _checked(worker.ask({"prepare": dict(self.cell)}, workload.limit_s))
-                nothing = {"status": "ok", "companions": {}}
+                nothing = {"status": "ok", "exact_metrics": {}}
                 counted = nothing if prepared["exact"] else worker.ask({"count": True}, workload.limit_s)
         except (WorkerDied, WorkerTimeout) as error:
             raise ProbeFailed(str(error)) from error

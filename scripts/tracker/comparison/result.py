@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from benchmarks.harness.exact import EXACT
+from benchmarks.harness.exact import EXACT_METRICS
 from benchmarks.harness.record import Scalar
 from scripts.tracker.comparison.cell import CellComparison, CounterDiff
 from scripts.tracker.comparison.runner import BASELINE, CANDIDATE
@@ -186,8 +186,8 @@ def _errors(comparison: CellComparison) -> list[CellError]:
 
 
 def _label(comparison: CellComparison, diff: CounterDiff) -> str:
-    if diff.name in EXACT:
-        return EXACT[diff.name][1]
+    if diff.name in EXACT_METRICS:
+        return EXACT_METRICS[diff.name][1]
     series = comparison.series.get(diff.name)
     return series_label(series.benchmark) if series else diff.name.replace("_", " ")
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from itertools import product
-from typing import cast
 
 from benchmarks.harness.cells import Matrix
-from benchmarks.harness.matrices import MATRICES
+from benchmarks.harness.matrices import MATRICES, matrix_named
 from benchmarks.harness.record import Cell
 from benchmarks.harness.series import FromRecords, series_in
 from benchmarks.harness.series_types import EXACT_TYPES, TIME
@@ -16,19 +14,6 @@ from benchmarks.harness.suite import classes_of
 from benchmarks.harness.workload import Workload
 from scripts.tracker.history.renamed_series import RENAMED
 from scripts.tracker.labels import series_label, stage_label
-
-WORKLOADS = {
-    "generate": "music.Music",
-    "tasks": "tasks.Tasks",
-    "options": "options.Options",
-    "stages": "stages.Stages",
-    "planner": "planner.Planner",
-    "apis": "apis.Apis",
-    "footprint": "footprint.Footprints",
-    "tiers": "tiers.Tiers",
-    "startup": "startup.Startup",
-}
-"""The workload of each matrix."""
 
 
 class UnknownSeriesError(ValueError):
@@ -74,8 +59,7 @@ class CellSeries:
 
 def workload_of(matrix: str) -> type[Workload]:
     """Return the workload class of *matrix*."""
-    module, _, name = WORKLOADS[matrix].partition(".")
-    return cast("type[Workload]", getattr(importlib.import_module(f"benchmarks.harness.workloads.{module}"), name))
+    return matrix_named(matrix).workload
 
 
 def series_of(matrix: str, cell: Cell) -> dict[str, CellSeries]:

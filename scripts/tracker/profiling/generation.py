@@ -14,7 +14,7 @@ from benchmarks.harness.host import describe
 from benchmarks.harness.measure import classify
 from benchmarks.harness.record import Cell, Record
 from benchmarks.harness.workload import Sample
-from benchmarks.harness.workloads.generation import STAGES, Asked, as_sample, generate
+from benchmarks.harness.workloads.generation import TIME_COSTS, GenerationRequest, as_sample, generate
 from scripts.tracker.profiling.breakdown import Stages
 from scripts.tracker.profiling.results import spreads
 from scripts.tracker.profiling.session import Session
@@ -22,7 +22,7 @@ from scripts.tracker.profiling.session import Session
 DEFAULT_STEPS = 8
 DEFAULT_SEED = 42
 PARTS = {
-    **STAGES,
+    **TIME_COSTS,
     "lm_tokens": "lm_token_generation_time",
     "lm_constrained": "lm_constrained_decoding_time",
     "lm_cfg": "lm_cfg_time",
@@ -69,7 +69,7 @@ class Generations:
         most = self._session.dit.variant.max_steps
         return asked if most is None else min(asked, most)
 
-    def asked(self, configuration: Configuration) -> Asked:
+    def asked(self, configuration: Configuration) -> GenerationRequest:
         """What the call is to do."""
         arguments, thinking = self._arguments, configuration.thinking
         plans_all = thinking and arguments.mode == "benchmark"
@@ -91,7 +91,7 @@ class Generations:
         }
         seed = DEFAULT_SEED if arguments.seed is None else arguments.seed
         work = {"audios": configuration.batch_size, "steps": self.steps(configuration.inference_steps)}
-        return Asked(params, configuration.batch_size, work, None if seed < 0 else seed)
+        return GenerationRequest(params, configuration.batch_size, work, None if seed < 0 else seed)
 
     def run(self, configuration: Configuration) -> Sample:
         """One generation.

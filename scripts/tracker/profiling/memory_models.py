@@ -59,7 +59,7 @@ def _analytic(example: Example, arguments: argparse.Namespace) -> Runner:  # noq
 
 
 def _shapes(example: Example, arguments: argparse.Namespace) -> Runner:  # noqa: ARG001 - all ways are opened alike
-    from benchmarks.harness.footprint import footprint
+    from benchmarks.harness.meta_footprint import footprint
 
     def run(task: Task) -> TierTest:
         how, limit = "computed at released shapes", int(budget_gb(task.size_gb) * GIB)
@@ -87,10 +87,10 @@ def _shapes(example: Example, arguments: argparse.Namespace) -> Runner:  # noqa:
 
 def asked(task: Task, config_path: str, planner: float = 0.0) -> Any:
     """The footprint to be computed for *task*, beside a planner of so many GiB."""
-    from benchmarks.harness.footprint import Asked
+    from benchmarks.harness.meta_footprint import FootprintRequest
 
     setup = task.setup
-    return Asked(
+    return FootprintRequest(
         family=family_of(config_path),
         duration=task.duration_s,
         batch=task.batch,
@@ -136,9 +136,9 @@ def _budget(example: Example, arguments: argparse.Namespace) -> Runner:
 @cache
 def share_of(family: str) -> float:
     """Bytes of a tiny model's need in 4-byte numbers that stand for a byte of the released one's in 2-byte numbers."""
-    from benchmarks.harness.footprint import Asked, footprint
+    from benchmarks.harness.meta_footprint import FootprintRequest, footprint
 
-    full, tiny = (footprint(Asked(family=family, scale=scale)) for scale in ("full", "tiny"))
+    full, tiny = (footprint(FootprintRequest(family=family, scale=scale)) for scale in ("full", "tiny"))
     return 2 * tiny.peak_bytes / full.peak_bytes
 
 

@@ -14,7 +14,7 @@ from benchmarks.harness.host import describe
 from benchmarks.harness.measure import classify
 from benchmarks.harness.record import Record
 from benchmarks.harness.workload import CellFailed
-from benchmarks.harness.workloads.planning import counts_of, series_of
+from benchmarks.harness.workloads.planner_reports import planner_counts, planner_series
 from scripts.tracker.profiling.breakdown import Spread
 from scripts.tracker.profiling.generation import DEFAULT_SEED
 from scripts.tracker.profiling.results import Results, spreads
@@ -35,9 +35,9 @@ def run(session: Session, example: Example, arguments: argparse.Namespace, resul
     try:
         warmup_s = 0.0 if arguments.no_warmup else observe(device, call).time_s
         runs = [_checked(observe(device, call)) for _ in range(arguments.repeat or 1)]
-        series = [series_of(one.result.extra_outputs, one.time_s) for one in runs]
+        series = [planner_series(one.result.extra_outputs, one.time_s) for one in runs]
         samples = {name: [one[name] for one in series] for name in series[0]}
-        work = counts_of(runs[-1].result.extra_outputs, None)
+        work = planner_counts(runs[-1].result.extra_outputs, None)
         told_record = {"samples": samples, "work": work, "warmup_s": warmup_s, "ended_unix": time.time()}
         record = Record(record.matrix, record.cell, "ok", host=record.host, **told_record)  # type: ignore[arg-type]
     except Exception as error:  # noqa: BLE001 - a failed call is a result, too

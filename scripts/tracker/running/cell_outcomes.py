@@ -16,7 +16,7 @@ from asv.results import get_filename
 
 from benchmarks.harness.cells import key
 from benchmarks.harness.files import read_lines, write_lines
-from benchmarks.harness.stored import COMPANION
+from benchmarks.harness.stored import OUTCOMES_SUFFIX
 from scripts.tracker.running.benchmark_cells import CellId
 
 BUILD = "<build>"
@@ -28,7 +28,7 @@ class CellOutcomes:
     """The companion of one result file; lines that it cannot have are left out, and it is `damaged` then."""
 
     def __init__(self, results_dir: str, machine: str, commit: str, environment: str) -> None:
-        self.path = Path(results_dir, get_filename(machine, commit, environment)).with_suffix(COMPANION)
+        self.path = Path(results_dir, get_filename(machine, commit, environment)).with_suffix(OUTCOMES_SUFFIX)
         lines = read_lines(self.path)
         sound = [line for line in lines if _is_sound(line)]
         self.damaged = len(sound) < len(lines)

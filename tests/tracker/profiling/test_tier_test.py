@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from acestep.memory.predict import GenerationShape, ModelSetup, predict
-from benchmarks.harness.footprint import Asked, footprint
+from benchmarks.harness.meta_footprint import FootprintRequest, footprint
 from scripts.profile_inference import main
 
 GIB = 2**30
@@ -78,7 +78,7 @@ def test_tiny_models_generate_under_a_limit_in_proportion(tmp_path: Path, size: 
 
 def test_formula_and_shapes_agree_where_everything_is_on_the_gpu() -> None:
     predicted = predict(8, ModelSetup(), GenerationShape(30))
-    found = footprint(Asked(steps=2), int(predicted.budget_gb * GIB))
+    found = footprint(FootprintRequest(steps=2), int(predicted.budget_gb * GIB))
     for ours, formula in (("text_encode", "text"), ("diffusion", "diffuse"), ("vae_decode", "decode")):
         assert found.stages[ours].peak_bytes / GIB == pytest.approx(predicted.stages_gb[formula], rel=0.15)
 

@@ -15,7 +15,7 @@ from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_di
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, denoising
 
 
-class Shelf:
+class SynthesizerCache:
     """Holds one synthesizer at a time, a turbo one to begin with; another family takes its place.
 
     `loaded_bytes` is the size of the tensors that there are once it is loaded; `workload` the digest of the turbo
@@ -62,7 +62,7 @@ def dit_step(dit: Any, cell: Cell) -> partial[Any]:
     return partial(probe.denoiser(dit, condition, context, guided=_guided(cell)), latents, times)
 
 
-def stepped(_dit: Any, cell: Cell, velocities: Any) -> dict[str, float]:
+def check_dit_step(_dit: Any, cell: Cell, velocities: Any) -> dict[str, float]:
     """Return no further series; CellFailed if *velocities* are not those of all rows and frames."""
     wanted = int(cell["batch"]) * (2 if _guided(cell) else 1), LATENT_RATE * int(cell["duration"])
     if velocities.shape[:2] != wanted:

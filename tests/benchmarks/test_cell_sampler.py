@@ -2,8 +2,8 @@
 
 import pytest
 
+from benchmarks.harness.cell_sampler import CellSampler
 from benchmarks.harness.process import WorkerDied, WorkerProcess
-from benchmarks.harness.turns import Turns
 from benchmarks.harness.workload import Sample
 from tests.benchmarks.fakes import Deeds, prepared, settings_in
 
@@ -33,7 +33,7 @@ def test_a_sample_says_whether_it_waited_for_a_core(tmp_path):
             waits = iter([0.0, 0.0, 0.0, 0.0, 0.1, None])
             return lambda: Sample({"time": 1.0}, {}, timed_s=0.2, wait_s=next(waits))
 
-    turns = Turns("fake", Waiting(), tmp_path)
+    turns = CellSampler("fake", Waiting(), tmp_path)
     turns.answer({"prepare": {}})
 
     assert [sample["contended"] for sample in turns.answer({"take": 3})["samples"]] == [False, True, None]
@@ -61,7 +61,7 @@ def test_a_sample_that_does_other_work_fails(tmp_path):
             calls = iter(range(100))
             return lambda: Sample({"time": 1.0}, {"calls": next(calls) // 4}, timed_s=0.2)
 
-    turns = Turns("fake", Wandering(), tmp_path)
+    turns = CellSampler("fake", Wandering(), tmp_path)
     assert turns.answer({"prepare": {}})["status"] == "ok"
     assert turns.answer({"take": 1})["status"] == "ok"  # three runs were the warm-up
 

@@ -7,11 +7,11 @@ import pytest
 
 from acestep import synthetic
 from acestep.handler import AceStepHandler
-from benchmarks.harness.matrices import STAGES
+from benchmarks.harness.matrices import STAGES_AXES
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import CellFailed, Unsupported
-from benchmarks.harness.workloads import families
-from benchmarks.harness.workloads.families import Shelf
+from benchmarks.harness.workloads import dit_variants
+from benchmarks.harness.workloads.dit_variants import SynthesizerCache
 from benchmarks.harness.workloads.stages import Stages
 
 BASE = {"stage": "DiTStep", "family": "base", "duration": 30, "batch": 2}
@@ -35,7 +35,7 @@ def taken(shelf, cell):
 
 
 def test_a_step_of_every_family_runs(shelf):
-    samples = [taken(shelf, {**BASE, "family": family}) for family in STAGES["DiTStep"]["family"]]
+    samples = [taken(shelf, {**BASE, "family": family}) for family in STAGES_AXES["DiTStep"]["family"]]
     turbo, base, xl_turbo, xl_base = (sample.series["peak_memory"] for sample in samples)
 
     assert all(0 < sample.series["time"] <= sample.timed_s for sample in samples)
@@ -60,9 +60,9 @@ def test_what_is_not_distilled_is_guided(shelf, monkeypatch, cell, rows, guided)
 
 def test_families_are_loaded_once_and_one_at_a_time(settings, monkeypatch):
     loaded = []
-    load = families.load_dit
-    monkeypatch.setattr(families, "load_dit", lambda *args: loaded.append(args[-1]) or load(*args))
-    shelf = Shelf(settings)
+    load = dit_variants.load_dit
+    monkeypatch.setattr(dit_variants, "load_dit", lambda *args: loaded.append(args[-1]) or load(*args))
+    shelf = SynthesizerCache(settings)
     for family in ("turbo", "base", "base", "turbo"):
         shelf.synthesizer(family)
 
@@ -116,7 +116,7 @@ def test_a_commit_without_other_families_still_has_turbo(shelf, monkeypatch):
 
 def test_checkpoints_without_the_family_do_not_have_it(settings):
     root = synthetic.cached("tiny")
-    shelf = Shelf(replace(settings, scale=str(root)))
+    shelf = SynthesizerCache(replace(settings, scale=str(root)))
 
     assert taken(shelf, TURBO).series["time"] > 0
     with pytest.raises(Unsupported, match="has no acestep-v15-xl-base"):

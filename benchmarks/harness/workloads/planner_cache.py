@@ -14,7 +14,7 @@ from benchmarks.harness.workload import TakeSample, Unsupported
 from benchmarks.harness.workloads.models import checkpoints, load_lm
 
 
-class Engines:
+class PlannerCache:
     """Holds one planner at a time; another engine takes its place.
 
     What keeps an engine from loading is told to every cell that asks for it, and tried once. `loaded_bytes` is the

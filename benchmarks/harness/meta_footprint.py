@@ -25,7 +25,7 @@ EXECUTED = 3
 
 
 @dataclass(frozen=True)
-class Asked:
+class FootprintRequest:
     """A generation to be run through.
 
     `family` is that of the diffusion model, `duration` in seconds; `caption_tokens` and `lyric_tokens` make up the
@@ -81,7 +81,7 @@ class Footprint:
         return self.stages[self.peak_stage].peak_bytes
 
 
-def footprint(asked: Asked, limit_bytes: int = UNLIMITED, models: Any = None) -> Footprint:
+def footprint(asked: FootprintRequest, limit_bytes: int = UNLIMITED, models: Any = None) -> Footprint:
     """Run every stage of *asked*, on a device of *limit_bytes*; what does not fit ends it.
 
     *models* are those of `open_models`, if they are there already. Raises Unsupported where the commit cannot run
@@ -96,7 +96,7 @@ def footprint(asked: Asked, limit_bytes: int = UNLIMITED, models: Any = None) ->
     return run.found
 
 
-def open_models(asked: Asked) -> Any:
+def open_models(asked: FootprintRequest) -> Any:
     """Return the models that *asked* needs, without storage, in numbers of 2 bytes."""
     return probe.open_shapes(
         asked.family,
@@ -107,7 +107,7 @@ def open_models(asked: Asked) -> Any:
     )
 
 
-def _stages(asked: Asked, models: Any, run: _Run) -> None:
+def _stages(asked: FootprintRequest, models: Any, run: _Run) -> None:
     import torch
 
     frames = int(LATENT_RATE * asked.duration)
