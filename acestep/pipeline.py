@@ -12,11 +12,12 @@ from torch import Tensor
 from acestep.audio.levels import item_peaks, limit_peak
 from acestep.constants import LATENT_CHANNELS, SAMPLE_RATE, TIMBRE_FRAMES
 from acestep.memory.limit import outside_limit
+from acestep.memory.stage_estimates import StageEstimates
 from acestep.runtime.finite_outputs import NonFiniteOutputError, first_nonfinite_stage, is_finite
 from acestep.sampling.dcw import DCW
 from acestep.sampling.inputs import SamplerInputs
 from acestep.sampling.solver import SolverSettings
-from acestep.synthesizer import Synthesizer
+from acestep.synthesizer import ENCODE_FRAMES, Synthesizer
 from acestep.tasks.latents import PreparedLatents, prepare_latents
 from acestep.tasks.source import SourceAudio
 from acestep.tasks.spec import TaskSpec
@@ -77,8 +78,8 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
     """
     batch, before, moved = len(request.seeds), _work(clock), replace(models.offload_manager.transfers)
     report(0.51, desc="Preparing inputs...")
-    stage = StageRunner(models, clock)
-    with models.offload_manager.hold("text_encoder"), stage("text_encode", "text_encoder", stage.text_bytes()):
+    stage, estimates = StageRunner(models, clock), StageEstimates(models)
+    with models.offload_manager.hold("text_encoder"), stage("text_encode", "text_encoder", estimates.text_encode()):
         text = models.encode_text([request.caption], [request.lyric])
         plain_text = _plain_text(models, request, text)
     with models.offload_manager.hold("vae_encoder"):
@@ -86,15 +87,15 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
         encoded = _encode(models, request.source.waveform, "source_encode", stage, clock)
     tokens = text.text.shape[1] + text.lyrics.shape[1] + 1
     with models.offload_manager.hold("condition"):
-        with stage("condition_encode", "condition", stage.condition_bytes(tokens + TIMBRE_FRAMES)):
+        with stage("condition_encode", "condition", estimates.condition_encode(tokens + TIMBRE_FRAMES)):
             condition, mask = _condition(models, text, references, batch)
             plain = None if plain_text is None else _condition(models, plain_text, references, batch)[0]
         frames, codes = sum(request.source.frames), sum(map(len, request.source.codes))
-        with stage("code_decode", "condition", stage.layout_bytes(frames, codes)):
+        with stage("code_decode", "condition", estimates.prepare_latents(frames, codes)):
             prepared = prepare_latents(models, request.spec, request.source, encoded)
     length = prepared.target.shape[1]
     rows = 2 * batch if request.sampler.guidance else batch
-    with stage("diffusion", "decoder", stage.diffusion_bytes(rows, length, tokens)):
+    with stage("diffusion", "decoder", estimates.diffusion(rows, length, tokens)):
         latents = models.diffuse(
             condition,
             prepared.context,
@@ -121,7 +122,7 @@ def generate(models: Synthesizer, request: Request, report: Progress, clock: Clo
     report(0.8, desc="Decoding audio...")
     with stage("vae_decode", "vae_decoder", latents.nbytes):
         waveforms = models.decode_latents(latents, request.tiled, announce=lambda text: report(0.8, desc=text))
-    with outside_limit(), stage("post_process", "", 3 * waveforms.nbytes):
+    with outside_limit(), stage("post_process", "", estimates.post_process(waveforms.nbytes)):
         peaks = item_peaks(waveforms)
         if not is_finite(peaks):
             raise NonFiniteOutputError("Stage vae_decode")
@@ -166,7 +167,7 @@ def _encode(models: Synthesizer, waveform: Tensor | None, name: str, stage: Stag
     """Latents ``[T, 64]`` of *waveform* ``[2, samples]``, if there is one."""
     if waveform is None:
         return None
-    with stage(name, "vae_encoder", stage.encode_bytes(waveform.shape[1])):
+    with stage(name, "vae_encoder", StageEstimates(models).audio_encode(waveform.shape[1], ENCODE_FRAMES)):
         clock.counts.update(encoded_samples=waveform.shape[1])
         return models.encode_audio(waveform)
 

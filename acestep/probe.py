@@ -509,7 +509,8 @@ def tier_options(setup: ModelSetup) -> TierOptions:
 
 def predict_memory(vram_gb: float, setup: ModelSetup, duration_s: float = 30) -> MemoryPrediction:
     """Predict the memory of generating one piece of *duration_s* seconds on a GPU of *vram_gb*."""
-    from acestep.memory.predict import GenerationShape, predict
+    from acestep.memory.predict import predict
+    from acestep.memory.stage_estimates import GenerationShape
 
     predicted = predict(vram_gb, setup, GenerationShape(duration_s))
     return {

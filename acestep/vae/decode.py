@@ -19,10 +19,11 @@ from torch import Tensor
 from acestep.constants import DURATION_MAX_S, HOP_SAMPLES, LATENT_RATE
 from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory, release
 from acestep.memory.limit import limit_is_active, outside_limit
+from acestep.memory.stage_estimates import vae_decode_bytes
 from acestep.memory.units import format_bytes
 from acestep.runtime.offload import copy_module
 from acestep.vae.oobleck import SnakeFunction, decoder_stacks, snake
-from acestep.vae.tiling import ConvStack, input_range, peak_activation_elements, run_tiled
+from acestep.vae.tiling import ConvStack, input_range, run_tiled
 from acestep.validation import whole
 
 TILE_FRAMES: Final = (512, 384, 256, 128)
@@ -158,9 +159,7 @@ def decode_peak_bytes(
     chains: list[ConvStack], strategy: DecodeStrategy, frames: int, itemsize: int, device: str
 ) -> int:
     """About what decoding on *strategy* takes up on *device* at the most."""
-    middle = (frames - strategy.window) // 2 * HOP_SAMPLES
-    output = (middle, middle + strategy.window * HOP_SAMPLES)
-    return itemsize * peak_activation_elements(chains, strategy.items, output, frames, device)
+    return vae_decode_bytes(chains, strategy.items, strategy.window, frames, itemsize, device)
 
 
 def pinned_window() -> int | None:

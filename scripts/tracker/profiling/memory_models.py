@@ -20,7 +20,8 @@ from acestep.constants import LM_PREFIX
 from acestep.examples import Example
 from acestep.gpu.probe import budget_gb, is_cuda_available
 from acestep.gpu.simulation import simulated_vram
-from acestep.memory.predict import LM_FORWARD_GB, GenerationShape, latent_frames, planner_gb, predict
+from acestep.memory.predict import planner_gb, predict
+from acestep.memory.stage_estimates import RELEASED_LM_FORWARD_GB, GenerationShape
 from acestep.memory.units import GIB
 from scripts.tracker.profiling.session import SetupError, family_of, find_checkpoints
 from scripts.tracker.profiling.tier_tables import TierTest
@@ -43,12 +44,13 @@ class Way:
 
 def _analytic(example: Example, arguments: argparse.Namespace) -> Runner:  # noqa: ARG001 - all ways are opened alike
     def run(task: Task) -> TierTest:
-        predicted = predict(task.size_gb, task.setup, GenerationShape(task.duration_s, task.batch))
+        shape = GenerationShape(task.duration_s, task.batch)
+        predicted = predict(task.size_gb, task.setup, shape)
         chunk = predicted.tile_frames
         found = {
             "peak_gb": predicted.peak_gb,
             "stages_gb": predicted.stages_gb,
-            "vae_path": "whole" if chunk >= latent_frames(task.duration_s) else f"tiled {chunk}",
+            "vae_path": "whole" if chunk >= shape.frames else f"tiled {chunk}",
         }
         if predicted.fits():
             return task.test("ok", "computed by formula", **found)
@@ -68,7 +70,7 @@ def _shapes(example: Example, arguments: argparse.Namespace) -> Runner:  # noqa:
         stages = {name: stage.peak_bytes / GIB for name, stage in found.stages.items()}
         if setup.lm:
             beside = 0.0 if setup.planner_stays else planner
-            stages = {"lm": found.resting_bytes / GIB + beside + LM_FORWARD_GB, **stages}
+            stages = {"lm": found.resting_bytes / GIB + beside + RELEASED_LM_FORWARD_GB, **stages}
         peak = max(stages.values())
         seen = {
             "peak_gb": peak,

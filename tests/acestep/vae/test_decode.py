@@ -79,7 +79,7 @@ def test_what_was_expected_to_fit_and_does_not_is_followed_by_the_next_rung(
     handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mebibytes = enough_for(handler, DecodeStrategy("tiled", 1, 128)) * FREE_SHARE * 1.1
-    monkeypatch.setattr(decode, "peak_activation_elements", lambda *_: 0)
+    monkeypatch.setattr(decode, "vae_decode_bytes", lambda *_: 0)
     said: list[str] = []
     waveforms, how = decoded(handler, mebibytes, announce=said.append)
     assert how.strategy == DecodeStrategy("tiled", 1, 128)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from acestep.memory.predict import GenerationShape, ModelSetup, predict
+from acestep.memory.predict import ModelSetup, predict
+from acestep.memory.stage_estimates import GenerationShape
 from benchmarks.harness.meta_footprint import FootprintRequest, footprint
 from scripts.profile_inference import main
 
