@@ -81,7 +81,9 @@ class StageEstimates:
         from acestep.vae.tiling import peak_activation_elements
 
         tile = (0, min(tile_frames, samples // HOP_SAMPLES))
-        elements = peak_activation_elements(encoder_stacks(self._models.vae.encoder), 1, tile, samples, self._models.device)
+        elements = peak_activation_elements(
+            encoder_stacks(self._models.vae.encoder), 1, tile, samples, self._models.device
+        )
         return self._itemsize * elements
 
     def diffusion(self, rows: int, frames: int, condition_tokens: int) -> int:
@@ -121,7 +123,9 @@ def vae_decode_bytes(
     from acestep.vae.tiling import peak_activation_elements
 
     start = (frames - tile_frames) // 2 * HOP_SAMPLES
-    return itemsize * peak_activation_elements(stacks, items, (start, start + tile_frames * HOP_SAMPLES), frames, device)
+    return itemsize * peak_activation_elements(
+        stacks, items, (start, start + tile_frames * HOP_SAMPLES), frames, device
+    )
 
 
 def _layer_bytes(tokens: int, width: int, inner: int, itemsize: int) -> int:
