@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from acestep.checkpoints.variants import family_named
+from acestep.checkpoints.variants import variant_named
 from acestep.gpu.meta_models import build_meta_models
 from acestep.gpu_config import get_gpu_config
 from acestep.memory.predict import BATCH_SIZES, ModelSetup, largest_batch, predict
@@ -74,7 +74,7 @@ def test_fragmentation_reduces_what_fits() -> None:
 @pytest.mark.parametrize(("variant", "size"), [("turbo", "2B"), ("base", "2B"), ("xl-turbo", "XL")])
 def test_sizes_of_the_diffusion_checkpoints_equal_those_of_the_models(variant: str, size: str) -> None:
     options = LoadOptions("meta", torch.bfloat16)
-    models = build_meta_models(family_named(variant), options)
+    models = build_meta_models(variant_named(variant), options)
     assert sum(parameter.numel() for parameter in models.model.parameters()) == DIT_SIZES[size].parameters
     linear = linear_layers(models.model.decoder)
     assert sum(layer.weight.numel() for layer in linear) == DIT_SIZES[size].quantized_parameters
