@@ -34,9 +34,7 @@ def test_tokens_and_forwards_are_exact_from_run_to_run(state, cell):
         first.series[name] for name in ("tokens", "forwards")
     ]
     assert again.output == first.output
-    assert [line.partition(":")[0] for line in first.output.splitlines()][: len(apis.DESCRIPTION) - 1] == [
-        *apis.DESCRIPTION[:-1]
-    ]
+    assert [line.partition(":")[0] for line in first.output.splitlines()][: len(apis.FIELDS) - 1] == [*apis.FIELDS[:-1]]
 
 
 def test_the_planner_s_time_is_within_the_wall_time_and_is_made_of_model_and_grammar(state):

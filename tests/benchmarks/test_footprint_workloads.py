@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.harness import footprint as harness_footprint
+from benchmarks.harness import meta_footprint
 from benchmarks.harness.meta_footprint import FootprintRequest, footprint
 from benchmarks.harness.record import Record
 from benchmarks.harness.settings import Settings
@@ -43,7 +43,7 @@ def test_weights_are_those_of_the_released_models(plain: Any) -> None:
 
 def test_steps_that_are_not_run_are_counted_as_if_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = footprint(FootprintRequest(steps=5, scale="tiny")).stages["diffusion"]
-    monkeypatch.setattr(harness_footprint, "EXECUTED", 5)
+    monkeypatch.setattr(meta_footprint, "EXECUTED", 5)
     run = footprint(FootprintRequest(steps=5, scale="tiny")).stages["diffusion"]
     assert (counted.flops, counted.operators) == (run.flops, run.operators)
     assert counted.peak_bytes == pytest.approx(run.peak_bytes, abs=8)  # the flow times themselves

@@ -8,7 +8,7 @@ from benchmarks.harness.cells import key
 from benchmarks.harness.matrices import ENGINES, PLANNER_AXES, PLANNER_MATRIX
 from benchmarks.harness.workload import CellFailed, Sample, Unsupported
 from benchmarks.harness.workloads import planner_cache
-from benchmarks.harness.workloads.planner import PARTS, Planner
+from benchmarks.harness.workloads.planner import PREPARE_PART, Planner
 from benchmarks.harness.workloads.planner_cache import PlannerCache
 from tests.benchmarks.fakes import record_of
 
@@ -24,7 +24,7 @@ def taken(state, cell):
 
 
 def test_every_part_has_a_workload():
-    assert PARTS.keys() == PLANNER_AXES.keys()
+    assert PREPARE_PART.keys() == PLANNER_AXES.keys()
 
 
 @pytest.mark.parametrize("cell", PLANNER_MATRIX.quick, ids=key)

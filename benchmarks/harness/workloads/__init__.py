@@ -1,1 +1,1 @@
-"""What is measured: each module here drives one part of `acestep` through its public names."""
+"""The workloads: each class here loads models of the package under measurement and runs the cells of one matrix."""

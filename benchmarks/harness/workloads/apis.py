@@ -1,4 +1,4 @@
-"""The functions that ask the planner alone, through their public names."""
+"""The workload of the matrix `apis`: public functions that run the planner alone."""
 
 from __future__ import annotations
 
@@ -39,34 +39,34 @@ APIS: dict[str, tuple[str, Callable[[Cell], dict[str, Any]]]] = {
     "CreateSample": ("create_sample", _create_sample),
     "FormatSample": ("format_sample", _format_sample),
 }
-"""The function that each class calls, and its input by cell."""
+"""The function that each class of `benchmarks.apis` calls, and what makes its arguments from a cell."""
 
-DESCRIPTION = ("bpm", "duration", "keyscale", "language", "timesignature", "caption", "lyrics")
-"""What is known of a piece afterwards."""
+FIELDS = ("bpm", "duration", "keyscale", "language", "timesignature", "caption", "lyrics")
+"""Attributes of the result that the planner writes."""
 
 
 class Apis:
-    """Calls the function that the cell names, always with the same input and seed."""
+    """Calls the function that the cell names. Its arguments and seed are fixed."""
 
     limit_s = 900.0
     memory = False
 
     def load(self, settings: Settings) -> PlannerCache:
-        """Load no engine yet, but import what they need."""
+        """Return an empty cache of planners; cells load their engine."""
         for name, _ in APIS.values():
             package.public(name)
         return PlannerCache(settings)
 
     def facts(self, state: PlannerCache) -> Mapping[str, Scalar]:
-        """Return number format and checkpoints."""
+        """Return the dtype and the digest of the checkpoints."""
         return {"dtype": dtype_of(state.settings), "workload": workload_digest(state.settings)}
 
     def weight(self, cell: Cell) -> float:
-        """Without a constraint there is nothing that ends early."""
+        """Return more for unconstrained calls, which can write up to the limit."""
         return 1.0 if cell["constrained"] else 2.0
 
     def prepare(self, state: PlannerCache, cell: Cell) -> TakeSample:
-        """Return a function that makes the call once."""
+        """Return a function that calls the function once."""
         name, inputs = APIS[str(cell["stage"])]
         function = package.public(name)
         require_keywords(function, "seed")
@@ -82,16 +82,16 @@ class Apis:
 
 
 def _sample(device: str, call: partial[Any], constrained: bool) -> Sample:
-    """Take one sample; a model that no constraint holds may write what cannot be understood."""
+    """Take one sample. Without a constraint the output may be unparsable; that is no failure."""
     run = observe(device, call)
     if constrained and not run.result.success:
         raise CellFailed(str(run.result.error))
     reported = run.result.extra_outputs
     work = {**planner_counts(reported, run.result.error), "understood": bool(run.result.success)}
     series = {**planner_series(reported, run.time_s), "lm": float(reported["time_costs"]["total_time"])}
-    return Sample(series, work, run.time_s, output=_words(run.result), wait_s=run.wait_s)
+    return Sample(series, work, run.time_s, output=_text(run.result), wait_s=run.wait_s)
 
 
-def _words(result: Any) -> str:
-    """Return what the planner wrote, name by name."""
-    return "\n".join(f"{name}: {getattr(result, name, '')}" for name in DESCRIPTION)
+def _text(result: Any) -> str:
+    """Return the text that the planner wrote, field by field."""
+    return "\n".join(f"{name}: {getattr(result, name, '')}" for name in FIELDS)

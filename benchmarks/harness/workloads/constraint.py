@@ -1,4 +1,4 @@
-"""The grammar of the chain of thought: compiling it, and asking it what may follow, without a model."""
+"""Constrained decoding of a chain of thought without a model: compiling the grammar, and computing the masks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from benchmarks.harness.workloads.planner_cache import PlannerCache
 
 CAPTION_LINE = "caption: A quiet bossa nova with nylon guitar, brushed drums and a double bass that walks.\n"
 METADATA = "\nbpm: 96\n{caption}duration: 187\nkeyscale: F# minor\nlanguage: pt\ntimesignature: 4\n"
-"""What the model is taken to choose wherever the grammar leaves a choice."""
+"""The chain of thought that is written: wherever the grammar leaves a choice, the next token of this text is chosen."""
 LONGEST_S = 600
 SCHEMAS = 256
 """Number of schemas that samples take in turn; the package keeps fewer compiled ones, so each is compiled anew."""
 
 
-def write_with(engines: PlannerCache, cell: Cell) -> partial[Sample]:
-    """Compile what the cell calls new, and follow METADATA to its end."""
+def write_metadata(engines: PlannerCache, cell: Cell) -> partial[Sample]:
+    """Return a function that compiles what the cell calls new and then accepts METADATA token by token."""
     vocabulary = probe.read_vocabulary(checkpoints(engines.settings) / LM_FOLDER)
     caption = bool(cell["caption"])
     chosen = _choices(vocabulary, caption)
@@ -36,7 +36,7 @@ def _schema(caption: bool, longest_s: int = LONGEST_S) -> Any:
 
 
 def _choices(vocabulary: Any, caption: bool) -> list[int]:
-    """Return the tokens of METADATA that the grammar leaves to the model, as the tokenizer would write them."""
+    """Return the tokens of METADATA that the grammar does not force."""
     text = METADATA.format(caption=CAPTION_LINE if caption else "")
     constraint = probe.start_constraint(probe.open_grammar(vocabulary), _schema(caption))
     controls = probe.control_tokens(vocabulary)

@@ -1,4 +1,4 @@
-"""Families of diffusion models: loaded one at a time, and a step of each."""
+"""Synthesizers by variant of the diffusion model, and a step of each."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from benchmarks.harness.workloads.synthesizer import LATENT_RATE, denoising
 
 
 class SynthesizerCache:
-    """Holds one synthesizer at a time, a turbo one to begin with; another family takes its place.
+    """Holds one synthesizer at a time, at first the turbo variant; loading another variant drops it.
 
-    `loaded_bytes` is the size of the tensors that there are once it is loaded; `workload` the digest of the turbo
-    checkpoints.
+    Attributes:
+        device: of the synthesizer.
+        loaded_bytes: size of all tensors after the synthesizer was loaded.
+        workload: digest of the turbo checkpoints.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Load turbo."""
+        """Load the turbo variant."""
         self.device = settings.device
         self.loaded_bytes = 0
         self._settings = settings
@@ -33,10 +35,10 @@ class SynthesizerCache:
         self.workload = workload_digest(settings)
 
     def synthesizer(self, family: str) -> Any:
-        """Return the synthesizer with the diffusion model of *family*; Unsupported where there is none."""
+        """Return the synthesizer with the variant *family*; raises as `load_dit` and `checkpoints`."""
         if family != self._family:
             self._load(family)
-            gc.freeze()  # collecting between samples need not visit it
+            gc.freeze()  # the garbage collector need not visit it between samples
         return self._synthesizer
 
     def _load(self, family: str) -> None:
@@ -51,7 +53,10 @@ class SynthesizerCache:
 
 
 def dit_step(dit: Any, cell: Cell) -> partial[Any]:
-    """Predict velocities once; of a doubled batch, half of it without a condition, where the family is guided."""
+    """Return a function that evaluates the transformer once, as a step of a generation does.
+
+    For variants that are guided, the batch is doubled, and its second half has no condition.
+    """
     import torch
 
     if dit.is_turbo_model() == _guided(cell):
@@ -63,7 +68,7 @@ def dit_step(dit: Any, cell: Cell) -> partial[Any]:
 
 
 def check_dit_step(_dit: Any, cell: Cell, velocities: Any) -> dict[str, float]:
-    """Return no further series; CellFailed if *velocities* are not those of all rows and frames."""
+    """Raise CellFailed if *velocities* have another number of rows or frames; return no further series."""
     wanted = int(cell["batch"]) * (2 if _guided(cell) else 1), LATENT_RATE * int(cell["duration"])
     if velocities.shape[:2] != wanted:
         rows, frames, _ = velocities.shape

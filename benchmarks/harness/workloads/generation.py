@@ -1,4 +1,4 @@
-"""Whole pieces through `generate_music`: one call, checked, and told as a sample."""
+"""One call of `generate_music`: the request, the call, and the sample that is made of its result."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Row me home, row me slow,
 the river remembers the way that we go.
 """
 TINIEST_CODES = 1000
-"""No planner, however small, knows fewer."""
+"""Number of audio codes that even the smallest planner has."""
 
 TIME_COSTS = {
     "lm": "lm_total_time",
@@ -45,15 +45,18 @@ TIME_COSTS = {
     "save": "audio_save_time_cost",
     "other": "other_time_cost",
 }
-"""Series and the entry of `time_costs` they come from; together they are the wall time of a piece made of text."""
+"""The entry of ``time_costs`` that each series is; for text2music their sum is the wall time."""
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What one call is to do.
+    """The arguments of one call of `generate_music`, and the work that it has to do.
 
-    `params` are fields of `GenerationParams`, over those of the piece that benchmarks make; `batch` is the number of
-    pieces, whose seeds count on from `seed` (None is a random one each); `work` is what this has to be.
+    Attributes:
+        params: fields of `GenerationParams`; caption, lyrics and language have defaults here.
+        batch: number of pieces.
+        work: the entries of a sample's work that the call must have, see `check_work`.
+        seed: seed of the first piece; the others count up from it. None draws a random seed for each.
     """
 
     params: Mapping[str, Any]
@@ -63,13 +66,16 @@ class GenerationRequest:
 
 
 def audio_codes(seconds: int) -> str:
-    """Return codes that last *seconds*, as text."""
-    codes = (379 * place % TINIEST_CODES for place in range(CODES_PER_SECOND * seconds))
+    """Return audio codes for *seconds* of audio, as text."""
+    codes = (379 * position % TINIEST_CODES for position in range(CODES_PER_SECOND * seconds))
     return "".join(f"<|audio_code_{code}|>" for code in codes)
 
 
 def generate(dit: Any, lm: Any, device: str, asked: GenerationRequest) -> Region[Any]:
-    """Call `generate_music`, with files in a folder that goes afterwards; CellFailed with its error if it fails."""
+    """Call `generate_music`, which saves its files in a folder that is removed afterwards.
+
+    Raises CellFailed with the reported error if the generation fails.
+    """
     function = package.public("generate_music")
     params = package.public("GenerationParams")(
         **{"caption": CAPTION, "lyrics": LYRICS, "vocal_language": "en", **asked.params}
@@ -88,7 +94,10 @@ def generate(dit: Any, lm: Any, device: str, asked: GenerationRequest) -> Region
 
 
 def as_sample(run: Region[Any], dit: Any, asked: GenerationRequest, stages: Mapping[str, str] = TIME_COSTS) -> Sample:
-    """Return what *run* was: its work, the times of *stages* among its series; CellFailed for other work."""
+    """Return the sample of *run*; *stages* names the entries of ``time_costs`` that become series.
+
+    Raises CellFailed if the run did other work than requested.
+    """
     work = {**_work(run.result), "vae_path": _vae_path(run.result, dit.vae)}
     check_work(work, asked.work)
     waveforms = _waveforms(run.result)
@@ -97,9 +106,9 @@ def as_sample(run: Region[Any], dit: Any, asked: GenerationRequest, stages: Mapp
 
 
 def check_work(work: Mapping[str, Scalar], wanted: Mapping[str, Scalar]) -> None:
-    """Raise CellFailed if *work* is not what is *wanted*: its time would say nothing about its speed.
+    """Raise CellFailed if *work* differs from the *wanted* entries: the time of other work is no measure of speed.
 
-    What a commit does not count cannot be compared.
+    Entries that the commit does not report are not compared.
     """
     wrong = [f"{name} {work[name]} instead of {n}" for name, n in wanted.items() if work.get(name, n) != n]
     if wrong:
@@ -107,7 +116,7 @@ def check_work(work: Mapping[str, Scalar], wanted: Mapping[str, Scalar]) -> None
 
 
 def _work(result: Any) -> dict[str, Scalar]:
-    """Return what the call did: the counts it reports, and what its output shows."""
+    """Return the work of a call: the counts that it reports, and those that its output shows."""
     audios, reported = result.audios, result.extra_outputs
     spans = reported.get("spans", ())
     return {
@@ -121,22 +130,25 @@ def _work(result: Any) -> dict[str, Scalar]:
 
 
 def _vae_path(result: Any, vae: Any) -> str:
-    """Return how the VAE decoded, and in windows of how many frames: older commits tell by a switch of its own."""
-    told = result.extra_outputs.get("vae_decode")
-    if told:
-        return "whole" if told["path"] == "whole" else f"{told['path']} {told['window_frames']}"
+    """Return how the VAE decoded: ``whole``, or the path and the latent frames of a tile.
+
+    Older commits do not report it; there the switch of the VAE says whether it decoded in tiles.
+    """
+    report = result.extra_outputs.get("vae_decode")
+    if report:
+        return "whole" if report["path"] == "whole" else f"{report['path']} {report['window_frames']}"
     return "tiled" if getattr(vae, "use_tiling", False) else "whole"
 
 
 def _waveforms(result: Any) -> NDArray[np.float32]:
-    """Return all pieces, `[batch, 2, samples]`."""
+    """Return the waveforms of all pieces, ``(batch, 2, samples)``."""
     import numpy as np
 
     return np.stack([audio["tensor"].numpy() for audio in result.audios])
 
 
 def _series(result: Any, waveforms: NDArray[np.float32], wall_s: float, stages: Mapping[str, str]) -> dict[str, float]:
-    """Return every series; a stage that did not run has none."""
+    """Return the values of all series; a stage that did not run has no series."""
     costs, counts = result.extra_outputs["time_costs"], result.extra_outputs.get("counts", {})
     series = {name: costs[entry] for name, entry in stages.items() if costs.get(entry)}
     tokens = counts.get("lm_cot_tokens", 0) + counts.get("lm_code_tokens", 0)

@@ -1,4 +1,4 @@
-"""The series `peak_memory`, for workloads whose cells do not share what is loaded."""
+"""Adds the series `peak_memory` to the samples of workloads whose cells load different models."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from benchmarks.harness.workload import Sample, TakeSample
 
 
 def with_memory(take: TakeSample, device: str, held_bytes: int) -> TakeSample:
-    """Let samples have the series `peak_memory`, in bytes: of all tensors, weights included.
+    """Return *take* with the series `peak_memory` in its samples: peak bytes of all tensors, weights included.
 
-    On a CPU they are counted: *held_bytes* of those that are there now, and what one run more adds.
+    On a CPU the peak is counted here: *held_bytes* of the tensors that exist now, and the peak that one run adds.
     """
     counted = held_bytes + added_tensor_bytes(take) if device == "cpu" else None
 
     def sample() -> Sample:
-        taken = take()
-        peak = taken.peak_bytes if counted is None else counted
-        return taken if peak is None else replace(taken, series={**taken.series, "peak_memory": float(peak)})
+        plain = take()
+        peak = plain.peak_bytes if counted is None else counted
+        return plain if peak is None else replace(plain, series={**plain.series, "peak_memory": float(peak)})
 
     return sample

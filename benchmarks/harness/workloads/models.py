@@ -1,4 +1,4 @@
-"""Loads the handlers of the commit under measurement from the checkpoints of the chosen scale."""
+"""Checkpoints of the chosen scale, and the handlers that are loaded from them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from benchmarks.harness.workload import Unavailable
 
 TURBO = ("turbo",)
 PARTS = ("vae", "Qwen3-Embedding-0.6B", LM_FOLDER)
-"""The folders that are loaded besides those of the diffusion models."""
+"""Folders of the models that are loaded besides the diffusion models."""
 CONTENT_BYTES = 1_000_000
-"""Largest size of a file that counts with its content in `workload_digest`."""
+"""Size up to which `workload_digest` covers the content of a file; larger files count by name and size."""
 
 
 def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
-    """Return the checkpoints folder of the scale, which is written first if it is a synthetic one.
+    """Return the checkpoints folder of the scale; a synthetic one is written first if it does not exist.
 
-    The tiny ones are the frozen workload, the same at every commit. The full ones take gigabytes and are written by the
-    commit itself. *dits* are variants of the diffusion model; Unavailable where one is missing.
+    Tiny checkpoints are the frozen workload, the same at every commit. Full ones take gigabytes and are written by the
+    commit itself. *dits* are the needed variants of the diffusion model; raises Unavailable if the user's folder lacks
+    one.
     """
     if settings.scale == "tiny":
         return tree.cached()
@@ -38,10 +39,10 @@ def checkpoints(settings: Settings, dits: tuple[str, ...] = TURBO) -> Path:
 
 
 def workload_digest(settings: Settings, dits: tuple[str, ...] = TURBO) -> str:
-    """Return which checkpoints `checkpoints` returns: numbers that were measured on others are not comparable.
+    """Return a digest of the checkpoints that `checkpoints` returns; numbers with another digest are not comparable.
 
-    It is the digest of every byte of the frozen workload. Of other scales it covers what is loaded: the content of
-    small files (configurations, tokenizers), and the names and sizes of those above `CONTENT_BYTES`.
+    For the frozen workload it covers every byte. For other scales it covers the folders that are loaded: the content of
+    small files (configurations, tokenizers), and the names and sizes of files above `CONTENT_BYTES`.
     """
     if settings.scale == "tiny":
         return tree.frozen_digest()
@@ -56,22 +57,24 @@ def workload_digest(settings: Settings, dits: tuple[str, ...] = TURBO) -> str:
 
 
 def dit_folder(family: str) -> str:
-    """Return the folder of a diffusion model, as released."""
+    """Return the name of the folder in which the variant *family* of the diffusion model is released."""
     return f"acestep-v15-{family}"
 
 
 def load_dit(settings: Settings, root: Path, folder: str = DIT_FOLDER, **options: Any) -> Any:
-    """Return a synthesizer initialised with *options*; RuntimeError with its report if it cannot load.
+    """Return the handler of a synthesizer, initialised with *options*.
 
-    Unsupported where the commit does not take one of *options*, or is older than the variant in *folder*.
+    Raises RuntimeError with the package's report if it cannot load, Unsupported if the commit does not have one of
+    *options* or the variant in *folder*.
     """
     return package.load_synthesizer(root, folder, settings.device, **options)
 
 
 def load_lm(settings: Settings, root: Path, engine: str = "pt") -> Any:
-    """Return a planner initialised on *engine*; RuntimeError with its report if it cannot load.
+    """Return the handler of a planner that runs on *engine*.
 
-    Unsupported where the commit, Unavailable where the checkpoints or the environment do not have what it takes.
+    Raises RuntimeError with the package's report if it cannot load, Unsupported if the commit has no planner, and
+    Unavailable if the checkpoints have none or the environment lacks the engine.
     """
     package.public("LLMHandler")
     if not (root / LM_FOLDER).is_dir():

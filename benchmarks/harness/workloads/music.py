@@ -1,4 +1,4 @@
-"""Pieces of music made of text, with and without the planner."""
+"""The workload of the matrix `generate`: text2music, with and without the planner."""
 
 from __future__ import annotations
 
@@ -24,12 +24,20 @@ SIXTEEN_TIMES = [
     *(1, 21 / 22, 9 / 10, 7 / 8, 6 / 7, 5 / 6, 3 / 4, 2 / 3),
     *(5 / 8, 6 / 11, 1 / 2, 2 / 5, 3 / 8, 3 / 10, 1 / 4, 1 / 8),
 ]
-"""A turbo model runs at most 8 steps unless it is given its times; these 16 are among those it accepts."""
+"""Timesteps for 16 steps of a turbo model, which by itself runs at most 8; it accepts each of these."""
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """The loaded models; without a planner `lm` is None and `lm_missing` says why. `workload` is their digest."""
+    """The loaded models.
+
+    Attributes:
+        dit: handler of the synthesizer.
+        lm: handler of the planner; None if it cannot be loaded.
+        lm_missing: why there is no planner, or None.
+        device: device of both.
+        workload: digest of the checkpoints.
+    """
 
     dit: Any
     lm: Any
@@ -39,7 +47,7 @@ class Handlers:
 
 
 class Music:
-    """Generates a piece a sample, always the same one: seeds, words and work are pinned."""
+    """Calls `generate_music` once a sample. Seeds, prompts and the work to be done are fixed."""
 
     limit_s = 1800.0
     memory = True
@@ -55,24 +63,24 @@ class Music:
             return Handlers(dit, None, error, settings.device, digest)
 
     def facts(self, state: Handlers) -> Mapping[str, Scalar]:
-        """Return number format, planner engine and checkpoints."""
+        """Return the dtype, the planner's engine and the digest of the checkpoints."""
         engine = getattr(state.lm, "llm_backend", "none")
         return {"dtype": str(state.dit.dtype), "engine": engine, "workload": state.workload}
 
     def weight(self, cell: Cell) -> float:
-        """Audio seconds, and a little more for the planner and for more steps."""
+        """Return the seconds of audio, with a surcharge for the planner and for more steps."""
         audio_s = float(cell["duration"]) * float(cell["batch"])
         return audio_s * (1.3 if cell["thinking"] else 1.0) * (1.1 if cell["steps"] == 16 else 1.0)
 
     def prepare(self, state: Handlers, cell: Cell) -> TakeSample:
-        """Return a function that generates, checks and measures one piece; Unsupported without a planner."""
+        """Return a function that calls `generate_music` once; raises Unsupported if a planner is needed and missing."""
         if cell["thinking"] and state.lm_missing is not None:
             raise state.lm_missing
         return partial(_sample, state, request_for(cell, turbo=state.dit.is_turbo_model()))
 
 
 def request_for(cell: Cell, *, turbo: bool) -> GenerationRequest:
-    """Return what the `duration`, `batch`, `thinking` and `steps` of *cell* are to a model that is *turbo* or not."""
+    """Return the request for *cell*; *turbo* says whether the model is a turbo one."""
     thinking, steps, batch, duration = bool(cell["thinking"]), int(cell["steps"]), int(cell["batch"]), cell["duration"]
     params = {
         "duration": float(duration),

@@ -1,4 +1,4 @@
-"""The planner's two phases, each alone, through `LLMHandler.generate_with_stop_condition`."""
+"""Each of the planner's two phases alone, through `LLMHandler.generate_with_stop_condition`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.harness.workloads.planner_reports import planner_counts, planner
 
 
 def chain_of_thought(engines: PlannerCache, cell: Cell) -> partial[Sample]:
-    """Write the metadata of a piece of which nothing but caption and lyrics is known."""
+    """Return a function that runs phase 1 for a request with nothing but caption and lyrics."""
     call = partial(
         engines.handler(str(cell["engine"])).generate_with_stop_condition,
         CAPTION,
@@ -28,7 +28,7 @@ def chain_of_thought(engines: PlannerCache, cell: Cell) -> partial[Sample]:
 
 
 def codes_phase(engines: PlannerCache, cell: Cell) -> partial[Sample]:
-    """Write the audio codes of a batch of pieces, with guidance and without a chain of thought."""
+    """Return a function that runs phase 2 for a batch, with guidance and without a chain of thought."""
     duration, batch = int(cell["duration"]), int(cell["batch"])
     call = partial(
         engines.handler(str(cell["engine"])).generate_with_stop_condition,

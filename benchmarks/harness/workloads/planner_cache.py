@@ -1,4 +1,4 @@
-"""The planner on the engine that a cell names, loaded when the first cell asks for it."""
+"""Planners by engine, each loaded when the first cell needs it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from benchmarks.harness.workloads.models import checkpoints, load_lm
 
 
 class PlannerCache:
-    """Holds one planner at a time; another engine takes its place.
+    """Holds one planner at a time; loading another engine drops it.
 
-    What keeps an engine from loading is told to every cell that asks for it, and tried once. `loaded_bytes` is the
-    size of the tensors that loading has made.
+    An engine that fails to load is tried once, and every cell that needs it gets the same exception.
+
+    Attributes:
+        settings: of the run.
+        loaded_bytes: size of all tensors after the planner was loaded.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Import what loading needs."""
+        """Raise Unsupported if the commit has no engines."""
         self._engine_of = probe.planner_engine
         self.settings = settings
         self.loaded_bytes = 0
@@ -31,7 +34,7 @@ class PlannerCache:
         self._failed: dict[str, Exception] = {}
 
     def handler(self, name: str) -> Any:
-        """Return the LLMHandler on the engine *name*; Unsupported where there is no such engine."""
+        """Return the handler of the planner on the engine *name*; raises as `load_lm`."""
         if name in self._failed:
             raise self._failed[name]
         if name != self._name:
@@ -45,18 +48,18 @@ class PlannerCache:
             _pin_threads(pinned_threads(self.settings))
             gc.collect()
             self.loaded_bytes = tensor_bytes()
-            gc.freeze()  # collecting between samples need not visit the engine
+            gc.freeze()  # the garbage collector need not visit the engine between samples
         return self._handler
 
     def engine(self, name: str) -> Any:
-        """Return the engine itself, as `handler` does."""
+        """Return the engine itself; raises as `handler`, and Unsupported if the commit does not offer it."""
         engine = self._engine_of(self.handler(name))
         if engine is None:
             raise Unsupported("the planner of this commit has no engine to be measured alone")
         return engine
 
     def release(self) -> None:
-        """Free the planner, if there is one."""
+        """Unload the planner, if one is loaded."""
         if self._handler is not None:
             self._handler.unload()
         self._handler, self._name = None, ""
@@ -66,12 +69,12 @@ class PlannerCache:
 
 
 def computed_by(engine: str, take: TakeSample) -> TakeSample:
-    """Let samples of *take* say that torch, in this process, does not compute them, if the *engine* is not its own."""
+    """Return *take*; unless *engine* is ``pt``, its samples say that torch does not compute them in this process."""
     return take if engine == "pt" else lambda: replace(take(), in_torch=False)
 
 
 def dtype_of(settings: Settings) -> str:
-    """Return the number format that planners compute in."""
+    """Return the dtype in which planners compute."""
     return str(probe.default_dtype(settings.device))
 
 

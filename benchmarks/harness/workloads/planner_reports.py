@@ -1,4 +1,4 @@
-"""What a call of the planner reports about itself, as series and as work."""
+"""Series and work of a call of the planner, from what the call reports."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ PLANNER_TIME_COSTS = {
     "constrained": "constrained_decoding_time",
     "guidance": "cfg_time",
 }
-"""Series and the entry of `time_costs` they come from; what was not done has no series."""
+"""The entry of ``time_costs`` that each series is; a series without an entry is absent."""
 
 
 def planner_counts(reported: Mapping[str, Any], error: str | None) -> dict[str, Scalar]:
-    """Return the counts of what was done; CellFailed, with *error*, where nothing was."""
+    """Return the reported counts; raises CellFailed with *error* if the model was never called."""
     counts = dict(reported.get("counts", {}))
     if not counts.get("forwards"):
         raise CellFailed(error or "the planner reports no calls of its model")
@@ -27,7 +27,7 @@ def planner_counts(reported: Mapping[str, Any], error: str | None) -> dict[str, 
 
 
 def planner_series(reported: Mapping[str, Any], wall_s: float) -> dict[str, float]:
-    """Return times in seconds, and the tokens and forwards that they were spent on."""
+    """Return the times in seconds, and the numbers of tokens and of forward passes."""
     costs, counts = reported["time_costs"], reported["counts"]
     tokens = float(counts["cot_tokens"] + counts["code_tokens"])
     return {
@@ -40,7 +40,7 @@ def planner_series(reported: Mapping[str, Any], wall_s: float) -> dict[str, floa
 
 
 def planner_text(result: Mapping[str, Any]) -> str:
-    """Return the metadata and the audio codes that the planner wrote, the codes as a word each."""
+    """Return the metadata and the audio codes that the planner wrote as text, with a word for each code."""
     codes = result["audio_codes"]
     numbers = re.findall(r"\d+", codes if isinstance(codes, str) else " ".join(codes))
     return " ".join([json.dumps(result["metadata"], ensure_ascii=False), *numbers])

@@ -1,4 +1,4 @@
-"""One stage of the synthesizer a cell, each alone."""
+"""The workload of the matrix `stages`: each stage of the synthesizer alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.harness.workloads.dit_variants import SynthesizerCache
 from benchmarks.harness.workloads.memory import with_memory
 
 Call = Callable[[], object]
-"""Runs a stage once."""
+"""A function that runs a stage once."""
 
 
 PREPARE_STAGE: dict[str, Callable[[Any, Cell], Call]] = {
@@ -27,43 +27,44 @@ PREPARE_STAGE: dict[str, Callable[[Any, Cell], Call]] = {
     "AudioSave": synthesizer.audio_save,
     "DiTStep": dit_variants.dit_step,
 }
-"""How to prepare each stage from the synthesizer."""
+"""What makes the function that runs the stage, from the synthesizer and a cell, by the class in `benchmarks.stages`."""
 
 CHECK_STAGE: dict[str, Callable[[Any, Cell, Any], dict[str, float]]] = {
-    "VAEWindows": vae.decoded_batch,
-    "VAEEncode": vae.encoded,
+    "VAEWindows": vae.check_decode,
+    "VAEEncode": vae.check_encode,
     "DiTStep": dit_variants.check_dit_step,
 }
-"""How to check what the synthesizer has done and returned, and the further series that this gives."""
-FILES = ("AudioSave",)
-"""Stages that return a path: of what they write, some formats have a random number in every file."""
-ENCODING = 50.0
-"""How much longer it takes than decoding, with the tiny models, whose encoder is not small."""
+"""What checks a finished stage from the synthesizer, the cell and the result, and returns further series."""
+WITHOUT_OUTPUT = ("AudioSave",)
+"""Stages whose output is not compared: some audio formats write a random number into every file."""
+ENCODE_WEIGHT = 50.0
+"""Time of encoding relative to decoding with the tiny models, whose encoder has the width of the released one."""
 
 
 class Stages:
-    """Runs the stage that the cell names, on inputs made beforehand."""
+    """Runs the stage that the cell names, on inputs that are made beforehand."""
 
     limit_s = 1800.0
     memory = True
 
     def load(self, settings: Settings) -> SynthesizerCache:
-        """Load the synthesizer of most cells."""
+        """Load the turbo variant, which most cells use."""
         return SynthesizerCache(settings)
 
     def facts(self, state: SynthesizerCache) -> Mapping[str, Scalar]:
-        """Return number format and checkpoints."""
+        """Return the dtype and the digest of the checkpoints."""
         return {"dtype": str(state.synthesizer("turbo").dtype), "workload": state.workload}
 
     def weight(self, cell: Cell) -> float:
-        """Audio seconds where there are any; the other stages take about as long as ten of them."""
-        times = ENCODING if cell["stage"] == "VAEEncode" else 1.0
+        """Return the seconds of audio; stages without any take about as long as ten."""
+        times = ENCODE_WEIGHT if cell["stage"] == "VAEEncode" else 1.0
         return times * float(cell.get("duration", 10)) * float(cell.get("batch", 1)) + 30
 
     def prepare(self, state: SynthesizerCache, cell: Cell) -> TakeSample:
-        """Make the inputs of the stage and return a function that runs it.
+        """Make the inputs of the stage and return a function that runs it once.
 
-        The harness knows the memory of what `load` loads; where a cell names a family, that is counted.
+        The harness counts the memory of the models that `load` loads; for a cell that loads another variant it is
+        counted here.
         """
         import torch
 
@@ -75,9 +76,9 @@ class Stages:
         def take() -> Sample:
             with torch.inference_mode():
                 run = observe(state.device, call)
-            told = CHECK_STAGE[stage](dit, cell, run.result) if stage in CHECK_STAGE else {}
-            series, work = {"time": run.time_s, **told}, {**cell, **told}
-            output = None if stage in FILES else run.result
+            further = CHECK_STAGE[stage](dit, cell, run.result) if stage in CHECK_STAGE else {}
+            series, work = {"time": run.time_s, **further}, {**cell, **further}
+            output = None if stage in WITHOUT_OUTPUT else run.result
             return Sample(series, work, run.time_s, run.peak_bytes, output=output, wait_s=run.wait_s)
 
         return with_memory(take, state.device, state.loaded_bytes) if "family" in cell else take

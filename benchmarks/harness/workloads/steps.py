@@ -1,4 +1,4 @@
-"""Reading a prompt, and writing one more token, on the planner's engine."""
+"""Prefill and decode steps of the planner's engine."""
 
 from __future__ import annotations
 
@@ -16,21 +16,22 @@ from benchmarks.harness.workloads.generation import FIRST_SEED
 from benchmarks.harness.workloads.planner_cache import PlannerCache
 
 STEPS = 100
-"""Tokens that a sample of `decode_step` writes for each piece."""
+"""Number of tokens that a sample of `decode_step` generates for each piece."""
 PROMPT_TOKENS = 16
 SAMPLING = {"temperature": 0.85, "top_p": 0.9}
-"""How tokens are drawn."""
+"""Sampling parameters of all steps."""
 _NUMBERS = itertools.count()
+"""Numbers of the prompts of `prefill`."""
 
 Written = tuple[list[list[int]], int]
-"""The tokens of each piece, and the calls of the model that they took."""
+"""The token ids of each piece, and the number of forward passes."""
 
 
 def prefill(engines: PlannerCache, cell: Cell) -> TakeSample:
-    """Read prompts of `prompt_tokens` tokens, two with guidance, and write the first code.
+    """Return a function that prefills a prompt of `prompt_tokens` tokens, two with guidance, and generates one code.
 
-    Every sample reads other tokens, for an engine may remember the prompts that it has read; so none has an output
-    that depends on the cell alone.
+    Each sample has another prompt, because an engine may cache prefixes. So its output does not depend on the cell
+    alone, and is dropped.
     """
     length, guidance = int(cell["prompt_tokens"]), bool(cell["guidance"])
     engine = engines.engine(str(cell["engine"]))
@@ -44,7 +45,7 @@ def prefill(engines: PlannerCache, cell: Cell) -> TakeSample:
 
 
 def decode_step(engines: PlannerCache, cell: Cell) -> partial[Sample]:
-    """Write STEPS tokens for each piece of the batch, codes or text."""
+    """Return a function that generates STEPS codes or text tokens for each piece of the batch."""
     batch, guidance = int(cell["batch"]), bool(cell["guidance"])
     if cell["phase"] == "codes":
         engine = engines.engine(str(cell["engine"]))
@@ -79,7 +80,7 @@ def _code_writer(engine: Any, prompt: list[int], guidance: bool, *, batch: int, 
 
 
 def _prompt(tokens: int, first: int = 0, stride: int = 3) -> list[int]:
-    return [7 + (first + stride * place) % 190 for place in range(tokens)]
+    return [7 + (first + stride * position) % 190 for position in range(tokens)]
 
 
 def _sample(device: str, write: Callable[[], Written], *, batch: int, count: int) -> Sample:

@@ -1,4 +1,4 @@
-"""The synthesizer's stages, each alone, on inputs that depend on nothing but the cell."""
+"""Stages of the synthesizer, each alone, on inputs that depend on nothing but the cell."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from benchmarks.harness.workloads.generation import CAPTION, LYRICS, SAMPLE_RATE
 LATENT_RATE = 25
 LATENT_CHANNELS = 64
 TILE_FRAMES = 512
+"""Latent frames of a tile, where a cell decodes in tiles."""
 
 
 def text_encode(dit: Any, cell: Cell) -> partial[Any]:
-    """Tokenize and encode caption and lyrics."""
+    """Return a function that tokenizes and encodes caption and lyrics."""
     batch = int(cell["batch"])
     return partial(probe.encode_text, dit, [CAPTION] * batch, [LYRICS] * batch)
 
 
 def condition_encode(dit: Any, cell: Cell) -> partial[Any]:
-    """Encode text states, exactly `lyric_tokens` of them lyrics, into the condition sequence."""
+    """Return a function that encodes text states, `lyric_tokens` of them lyrics, into the condition sequence."""
     batch, tokens = int(cell["batch"]), int(cell["lyric_tokens"])
     words = " ".join(islice(cycle(LYRICS.split()), 4 * tokens))
     text = probe.encode_text(dit, [CAPTION] * batch, [words] * batch)
@@ -32,13 +33,13 @@ def condition_encode(dit: Any, cell: Cell) -> partial[Any]:
 
 
 def dit_forward(dit: Any, cell: Cell) -> partial[Any]:
-    """Predict the velocity once, half way between noise and data."""
+    """Return a function that evaluates the transformer once, half way between noise and data."""
     latents, times, condition, context = denoising(dit, cell)
     return partial(probe.denoiser(dit, condition, context), latents, times)
 
 
 def denoising(dit: Any, cell: Cell) -> tuple[Any, Any, Any, Any]:
-    """Return latents and times half way between noise and data, and the condition and context of these pieces."""
+    """Return latents, timesteps (half way between noise and data), condition and context for the pieces of *cell*."""
     import torch
 
     batch, frames = int(cell["batch"]), LATENT_RATE * int(cell["duration"])
@@ -50,20 +51,20 @@ def denoising(dit: Any, cell: Cell) -> tuple[Any, Any, Any, Any]:
 
 
 def vae_decode(dit: Any, cell: Cell) -> partial[Any]:
-    """Decode latents to a waveform on the CPU, whole or in tiles."""
+    """Return a function that decodes latents to a waveform on the CPU, whole or in tiles."""
     tiled = bool(cell["tiled"])
     latents = seeded_latents(1, LATENT_RATE * int(cell["duration"]), dit)
     return partial(probe.decode_latents, dit, latents, tiled=tiled, tile_frames=TILE_FRAMES if tiled else None)
 
 
 def audio_save(dit: Any, cell: Cell) -> partial[Any]:  # noqa: ARG001 - every stage is called alike
-    """Write a file over the one of the sample before; it goes with the worker's temporary folder."""
+    """Return a function that writes an audio file; each sample overwrites it, in the worker's temporary folder."""
     waveform = seeded_waveform(SAMPLE_RATE * int(cell["duration"]))
     return partial(probe.save_audio, waveform, Path(tempfile.mkdtemp()) / "piece", str(cell["format"]))
 
 
 def seeded_latents(batch: int, frames: int, dit: Any) -> Any:
-    """Return seeded latents `[batch, frames, 64]` where and as the models want them."""
+    """Return random latents ``(batch, frames, 64)`` of a fixed seed, on the device and in the dtype of the models."""
     import torch
 
     noise = torch.randn(batch, frames, LATENT_CHANNELS, generator=torch.Generator().manual_seed(frames))
@@ -71,7 +72,7 @@ def seeded_latents(batch: int, frames: int, dit: Any) -> Any:
 
 
 def seeded_waveform(samples: int) -> Any:
-    """Return `[2, samples]`: two detuned tones under a little noise, which no codec finds trivial."""
+    """Return a waveform ``(2, samples)``: a tone in each channel under a little noise."""
     import torch
 
     time = torch.arange(samples, dtype=torch.float32) / SAMPLE_RATE

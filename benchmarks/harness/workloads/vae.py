@@ -1,4 +1,4 @@
-"""The VAE with batches, in windows and as an encoder: how to run it, and what a run has to have done."""
+"""The VAE in tiles, with batches, and as an encoder: what runs it, and what checks a run."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from benchmarks.harness.workload import CellFailed
 from benchmarks.harness.workloads.generation import SAMPLE_RATE
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, seeded_latents, seeded_waveform
 
-PLACES = "{}, {} items together, {} frames at a time"
+DECODED = "{}, {} items together, {} frames at a time"
 
 
 def decode_batch(dit: Any, cell: Cell) -> partial[Any]:
-    """Decode the latents of a batch, whole (window 0) or in windows of so many latent frames."""
-    probe.decode_report(dit)  # Unsupported where it cannot be told whether windows were decoded as asked
+    """Return a function that decodes a batch: whole (`window` 0), or in tiles of `window` latent frames."""
+    probe.decode_report(dit)  # raises Unsupported where a run could not be checked
     latents, window = seeded_latents(int(cell["batch"]), _frames(cell), dit), int(cell["window"])
     return partial(probe.decode_latents, dit, latents, tiled=window > 0, tile_frames=window or None)
 
 
-def decoded_batch(dit: Any, cell: Cell, _waveforms: Any) -> dict[str, float]:
-    """Return the share of latent frames that were decoded again; CellFailed if it was not done as *cell* says."""
+def check_decode(dit: Any, cell: Cell, _waveforms: Any) -> dict[str, float]:
+    """Return the share of latent frames that were decoded again; raises CellFailed for another tile or batch."""
     window, report = int(cell["window"]), probe.decode_report(dit)
     if report is None:
         raise CellFailed("the handler does not say how it decoded")
     wanted = ("tiled", 1, window) if window else ("whole", int(cell["batch"]), _frames(cell))
     done = report["path"], report["items"], report["window_frames"]
     if done != wanted:
-        raise CellFailed(f"it decoded {PLACES.format(*done)} instead of {PLACES.format(*wanted)}")
+        raise CellFailed(f"it decoded {DECODED.format(*done)} instead of {DECODED.format(*wanted)}")
     return {"extra_work": float(report["extra_work"])} if window else {}
 
 
 def encode(dit: Any, cell: Cell) -> partial[Any]:
-    """Encode a waveform."""
+    """Return a function that encodes a waveform."""
     samples = round(SAMPLE_RATE * float(cell["duration"]))
     return partial(probe.encode_audio, dit, seeded_waveform(samples))
 
 
-def encoded(_dit: Any, cell: Cell, latents: Any) -> dict[str, float]:
-    """Return no further series; CellFailed if *latents* are not those of the whole waveform."""
+def check_encode(_dit: Any, cell: Cell, latents: Any) -> dict[str, float]:
+    """Raise CellFailed if *latents* have another number of frames than the waveform; return no further series."""
     if len(latents) != _frames(cell):
         raise CellFailed(f"it encoded {len(latents)} latent frames instead of {_frames(cell)}")
     return {}
