@@ -23,6 +23,11 @@ TIMBRE_FRAMES: Final = 750
 MAX_CAPTION_TOKENS: Final = 256
 MAX_LYRIC_TOKENS: Final = 2048
 MAX_BATCH: Final = 8
+MAX_STEPS: Final = 200
+"""Largest number of steps that a caller may ask for; turbo variants run fewer, see `acestep.sampling.schedules`."""
+MAX_SEED: Final = (1 << 63) - 1
+DEFAULT_GUIDANCE_SCALE: Final = 7.0
+MAX_GUIDANCE_SCALE: Final = 15.0
 
 BPM_MIN: Final = 30
 BPM_MAX: Final = 300

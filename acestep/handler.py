@@ -1,4 +1,4 @@
-"""AceStepHandler: the synthesizer behind the names that users of ACE-Step know."""
+"""`AceStepHandler`: the synthesizer's public class, with the names that ACE-Step's users know."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from torch import Tensor
 from acestep.audio.levels import is_silent
 from acestep.audio.read import read_audio, timbre_clip
 from acestep.checkpoints.folders import checkpoints_root, component_folders
+from acestep.checkpoints.variants import ModelVariant
 from acestep.constants import (
     DEFAULT_DIT,
+    DEFAULT_GUIDANCE_SCALE,
     INSTRUCTION_TEXT2MUSIC,
     MAX_BATCH,
     SAMPLE_RATE,
@@ -22,18 +24,18 @@ from acestep.constants import (
 )
 from acestep.memory.limit import outside_limit
 from acestep.memory.units import format_bytes
-from acestep.params import DEFAULT_GUIDANCE, SAMPLER_MODES
-from acestep.pipeline import Progress, Request, generate
+from acestep.pipeline import ResolvedRequest, generate
 from acestep.planner.codes import format_codes, parse_codes
+from acestep.progress import no_progress
+from acestep.request import SAMPLER_MODES, GenerationRequest, takes_fields_of
 from acestep.runtime.finite_outputs import NonFiniteOutputError, is_finite
 from acestep.runtime.load_options import LoadOptions
 from acestep.sampling.dcw import DCW
 from acestep.sampling.guidance import Guidance
 from acestep.sampling.solver import SolverSettings
-from acestep.synthesizer import Synthesizer
+from acestep.synthesizer import NOT_LOADED, Synthesizer
 from acestep.tasks.source import SourceAudio
 from acestep.tasks.spec import TaskSpec
-from acestep.tasks.task_types import TEXT2MUSIC
 from acestep.text.prompts import PromptMetadata, caption_prompt, generate_instruction, lego_caption, lyric_prompt
 from acestep.timing.clock import Clock
 from acestep.validation import one_of, read_seeds
@@ -41,17 +43,13 @@ from acestep.validation import one_of, read_seeds
 logger = logging.getLogger(__name__)
 
 
-def no_progress(fraction: float, desc: str = "") -> None:
-    """Report nothing."""
-
-
 class AceStepHandler(Synthesizer):
-    """Loads the models of one checkpoint and makes music with them.
+    """Loads the models of one checkpoint and generates music with them.
 
     Attributes:
-        sample_rate: Hz of the waveforms.
-        batch_size: pieces that `generate_music` makes when it is not told.
-        last_init_params: resolved arguments of the last successful `initialize_service`, or None.
+        sample_rate: samples per second of the waveforms.
+        batch_size: number of items that `generate_music` generates if its *batch_size* is None.
+        last_init_params: resolved arguments of the last `initialize_service` if that succeeded, else None.
     """
 
     def __init__(self) -> None:
@@ -75,23 +73,25 @@ class AceStepHandler(Synthesizer):
         attention_backend: str | None = None,
         dtype: str | None = None,
     ) -> tuple[str, bool]:
-        """Load the models; loaded ones are dropped first. Never raises.
+        """Load the models, in place of those loaded before. Never raises.
 
-        An option that cannot be honoured is an error, and the report says what each one has led to.
+        An option that cannot be honoured is an error, and the report says what each option has led to.
 
         Args:
-            project_root: its ``checkpoints`` folder holds the models unless ``$ACESTEP_CHECKPOINTS_DIR`` is set.
+            project_root: its folder ``checkpoints`` holds the models unless ``$ACESTEP_CHECKPOINTS_DIR`` is set.
             config_path: name of the diffusion model's folder; None is ``acestep-v15-turbo``.
             device: ``auto``, ``cuda``, ``cuda:N``, ``mps`` or ``cpu``.
             use_flash_attention: the same as ``attention_backend="flash"``.
-            compile_model: compile the layers of the diffusion transformer and the activation of the VAE.
-            offload_to_cpu: text encoder and VAE rest in the host's memory, and are copied to the device for each use.
-            offload_dit_to_cpu: so does the diffusion model.
-            quantization: ``int8_weight_only``, ``fp8_weight_only`` or ``w8a8_dynamic``: how the linear layers of the
-                diffusion transformer are stored, and in the last case computed; None is as the other layers.
+            compile_model: compile the layers of the diffusion transformer and the activation function of the VAE.
+            offload_to_cpu: keep the weights of text encoder and VAE on the host and copy them to the device for
+                each use.
+            offload_dit_to_cpu: do the same with the diffusion model.
+            quantization: ``int8_weight_only``, ``fp8_weight_only`` or ``w8a8_dynamic``: the number format in which the
+                linear layers of the diffusion transformer are stored, and for the last one also computed; None
+                leaves them in *dtype*.
             vae_checkpoint: ``official`` (the same as None), the name of another VAE's folder, or its absolute path.
-            attention_backend: ``sdpa`` (torch chooses the kernel), ``flash`` or ``eager``; None suits the device.
-            dtype: ``float32``, ``bfloat16`` or ``float16``; None is what suits the device.
+            attention_backend: ``sdpa`` (torch chooses the kernel), ``flash`` or ``eager``; None chooses by device.
+            dtype: ``float32``, ``bfloat16`` or ``float16``; None chooses by device.
 
         Returns:
             A report for people, and whether everything was loaded.
@@ -132,23 +132,23 @@ class AceStepHandler(Synthesizer):
         return self._status(name, vae), True
 
     def _status(self, name: str, vae: str) -> str:
-        assert self.options is not None
-        done = self.quantized
+        models, options = self._models, self._models.options
         quantization = "none"
-        if done is not None:
+        if models.quantized is not None:
+            done = models.quantized
             quantization = f"{done.method}, {done.layers} linear layers, {format_bytes(done.saved_bytes)} saved"
         return "\n".join(
             [
-                f"[OK] Model initialized successfully on {self.device}",
+                f"[OK] Model initialized successfully on {models.device}",
                 f"Main model: {name}",
                 f"VAE: {vae}",
                 f"Text encoder: {TEXT_ENCODER_FOLDER}",
-                f"Dtype: {str(self.dtype).removeprefix('torch.')}",
-                f"Attention: {self.options.attention}",
-                f"Compiled: {'transformer layers and VAE activation, at their first use' if self.compiled else 'no'}",
+                f"Dtype: {str(models.dtype).removeprefix('torch.')}",
+                f"Attention: {options.attention}",
+                f"Compiled: {'transformer layers and VAE activation, at their first use' if models.compiled else 'no'}",
                 f"Quantization: {quantization}",
-                f"Offload to CPU: {'yes' if self.options.offload else 'no'}",
-                f"Offload DiT to CPU: {'yes' if self.options.offload_dit else 'no'}",
+                f"Offload to CPU: {'yes' if options.offload else 'no'}",
+                f"Offload DiT to CPU: {'yes' if options.offload_dit else 'no'}",
             ]
         )
 
@@ -158,16 +158,16 @@ class AceStepHandler(Synthesizer):
         return self.last_init_params is not None
 
     def is_turbo_model(self) -> bool:
-        """Whether the loaded checkpoint is a distilled one; False if none is loaded."""
-        return self.variant is not None and self.variant.turbo
+        """Whether the loaded checkpoint is a turbo (distilled) variant; False if none is loaded."""
+        return self.loaded is not None and self.loaded.variant.turbo
 
     def prepare_seeds(
         self, count: int, seed: Sequence[int] | int | str | None, use_random_seed: bool
     ) -> tuple[list[int], str]:
-        """Seeds of *count* items, and the same as comma-joined text.
+        """The seeds of *count* items, and the same as comma-joined text.
 
-        A single seed is the first item's and the others count on from it. In a list (or comma-separated text), a
-        negative entry and every missing one is drawn at random.
+        A single seed is the first item's, and the other items count on from it. In a list (or comma-separated text),
+        negative and missing entries are drawn at random.
 
         Raises:
             ValueError: an entry is not a whole number.
@@ -181,163 +181,60 @@ class AceStepHandler(Synthesizer):
         seeds = [entry if entry >= 0 else random.randint(0, 2**32 - 1) for entry in entries]
         return seeds, ",".join(map(str, seeds))
 
-    def generate_music(
-        self,
-        captions: str,
-        lyrics: str,
-        global_caption: str = "",
-        bpm: int | None = None,
-        key_scale: str = "",
-        time_signature: str = "",
-        vocal_language: str = "en",
-        inference_steps: int = 8,
-        guidance_scale: float = DEFAULT_GUIDANCE,
-        use_random_seed: bool = True,
-        seed: Sequence[int] | int | str | None = -1,
-        reference_audio: str | None = None,
-        audio_duration: float | None = None,
-        batch_size: int | None = None,
-        src_audio: str | None = None,
-        audio_code_string: str | Sequence[str] = "",
-        repainting_start: float = 0.0,
-        repainting_end: float | None = None,
-        instruction: str = INSTRUCTION_TEXT2MUSIC,
-        audio_cover_strength: float = 1.0,
-        cover_noise_strength: float = 0.0,
-        task_type: str = TEXT2MUSIC,
-        track_name: str = "",
-        complete_track_classes: Sequence[str] = (),
-        use_adg: bool = False,
-        cfg_interval_start: float = 0.0,
-        cfg_interval_end: float = 1.0,
-        shift: float = 1.0,
-        infer_method: str = "ode",
-        sampler_mode: str = "euler",
-        velocity_norm_threshold: float = 0.0,
-        velocity_ema_factor: float = 0.0,
-        timesteps: Sequence[float] | None = None,
-        dcw_enabled: bool = True,
-        dcw_mode: str = "double",
-        dcw_scaler: float = 0.05,
-        dcw_high_scaler: float = 0.02,
-        dcw_wavelet: str = "haar",
-        chunk_mask_mode: str = "auto",
-        repaint_mode: str = "balanced",
-        repaint_strength: float = 0.5,
-        retake_seed: Sequence[int] | int | str | None = None,
-        retake_variance: float = 0.0,
-        use_tiled_decode: bool = True,
-        latent_shift: float = 0.0,
-        latent_rescale: float = 1.0,
-        progress: Progress | None = None,
-        clock: Clock | None = None,
-    ) -> dict[str, Any]:
-        """Make *batch_size* pieces from one caption; what is not listed here is as in `GenerationParams`.
-
-        Args:
-            captions: the description of the music.
-            lyrics: the words.
-            audio_code_string: codes of every piece, or a list with one entry a piece.
-            audio_duration: seconds; None is 120. Pieces with a source are as long as it, or as their codes.
-            repainting_end: None is the end of the source.
-            use_tiled_decode: see `decode_latents`.
-            progress: called as ``progress(fraction, desc=text)``.
-            clock: takes the time of every stage.
+    @takes_fields_of(GenerationRequest)
+    def generate_music(self, request: GenerationRequest) -> dict[str, Any]:
+        """Generate *batch_size* items from one caption. The keywords are the fields of `GenerationRequest`.
 
         Returns:
-            ``audios`` (``tensor`` fp32 ``[2, samples]`` with a peak of at most 1, ``sample_rate``),
+            ``audios`` (each with ``tensor``, fp32 ``[2, samples]`` with a peak of at most 1, and ``sample_rate``),
             ``status_message``, ``extra_outputs``, ``success``, ``error``. Failures are returned, not raised.
         """
         if not self.ready:
-            return _failure("Model not fully initialized")
-        assert self.variant is not None
-        batch, clock = batch_size or self.batch_size, clock or Clock(self.device)
-        asked = Guidance(guidance_scale, use_adg, cfg_interval_start, cfg_interval_end)
-        guidance = asked if self.variant.guided and guidance_scale > 1 else None
+            return _failure(NOT_LOADED)
+        clock = request.clock or Clock(self.device)
         try:
-            codes = _codes_per_item(audio_code_string, batch)
-            spec = TaskSpec(
-                task_type=task_type,
-                instruction=instruction,
-                track_name=track_name,
-                complete_track_classes=complete_track_classes,
-                reference_audio=reference_audio,
-                src_audio=src_audio,
-                audio_codes=audio_code_string,
-                repainting_start=repainting_start,
-                repainting_end=-1.0 if repainting_end is None else repainting_end,
-                chunk_mask_mode=chunk_mask_mode,
-                repaint_mode=repaint_mode,
-                repaint_strength=repaint_strength,
-                retake_seed=retake_seed,
-                retake_variance=retake_variance,
-                audio_cover_strength=audio_cover_strength,
-                cover_noise_strength=cover_noise_strength,
-            )
-            spec.check()
-            spec.check_variant(self.variant)
-            with outside_limit(), clock.span("audio_load"):
-                source = SourceAudio.read(spec, codes, audio_duration)
-                reference = None if reference_audio is None else self.process_reference_audio(reference_audio)
-            described = self._captions(captions, global_caption, spec)
-            metadata = PromptMetadata(bpm, time_signature, key_scale, source.duration_s)
-            request = Request(
-                spec=spec,
-                source=source,
-                reference=reference,
-                caption=caption_prompt(spec.task_instruction, described, metadata),
-                plain_caption=caption_prompt(INSTRUCTION_TEXT2MUSIC, described, metadata),
-                lyric=lyric_prompt(vocal_language, lyrics),
-                seeds=self.prepare_seeds(batch, seed, use_random_seed)[0],
-                retake_seeds=self.prepare_seeds(batch, retake_seed, retake_seed is None)[0],
-                schedule=self.variant.schedule(inference_steps, shift, timesteps),
-                sampler=_sampler(infer_method, sampler_mode, guidance, velocity_norm_threshold, velocity_ema_factor),
-                correction=DCW(dcw_mode, dcw_scaler, dcw_high_scaler, dcw_wavelet) if dcw_enabled else None,
-                latent_shift=latent_shift,
-                latent_rescale=latent_rescale,
-                tiled=use_tiled_decode,
-            )
-            result = generate(self, request, progress or no_progress, clock)
+            resolved = self._resolve(request, clock)
+            result = generate(self, resolved, request.progress or no_progress, clock)
         except (ValueError, RuntimeError) as error:
             logger.debug("generate_music failed", exc_info=True)
             return _failure(str(error))
         except Exception as error:
             logger.exception("generate_music failed")
             return _failure(f"{type(error).__name__}: {error}")
-        if self.decoding is not None and self.decoding.refused:
-            result["status_message"] += f" The VAE decoded {self.decoding.strategy}: {self.decoding.refused[-1]}."
-        for note in self._notes(asked, None if timesteps is not None else inference_steps, source, audio_duration):
+        for note in _ineffective_choices(request, resolved, self._models.variant):
             logger.warning(note)
             result["status_message"] += f" {note}"
         return result
 
-    def _captions(self, caption: str, global_caption: str, spec: TaskSpec) -> str:
-        """The caption as the variant of the model reads it."""
-        assert self.variant is not None
-        if self.variant.lego:
-            explicit = spec.chunk_mask_mode == "explicit"
-            return lego_caption(caption, global_caption, spec.task_instruction, explicit)
-        if global_caption:
-            raise ValueError(
-                f"global_caption is {global_caption!r}, but only models for lego (is_lego_sft) read one; "
-                "put it into the caption."
-            )
-        return caption
-
-    def _notes(self, guidance: Guidance, steps: int | None, source: SourceAudio, duration_s: float | None) -> list[str]:
-        """Which of the caller's choices the model or the source overrules."""
-        assert self.variant is not None
-        notes, most = [], self.variant.max_steps
-        if steps is not None and most is not None and steps > most:
-            notes.append(f"inference_steps={steps} was limited to {most}: this is a turbo model.")
-        if not self.variant.guided and guidance not in (Guidance(DEFAULT_GUIDANCE), Guidance(1.0)):
-            notes.append(f"{guidance} has no effect: a turbo model has its guidance in its weights.")
-        if source.waveform is not None and duration_s is not None:
-            notes.append(f"duration={duration_s:g} has no effect: a source sets the length.")
-        return notes
+    def _resolve(self, request: GenerationRequest, clock: Clock) -> ResolvedRequest:
+        """Check *request*, read its audio files, write its prompts, draw its seeds and compute its schedule."""
+        variant, batch = self._models.variant, request.batch_size or self.batch_size
+        codes = _codes_per_item(request.audio_code_string, batch)
+        spec = TaskSpec(request)
+        spec.check()
+        spec.check_trained(variant)
+        with outside_limit(), clock.span("audio_load"):
+            source = SourceAudio.read(spec, codes, request.audio_duration)
+            path = request.reference_audio
+            reference = None if path is None else self.process_reference_audio(path)
+        caption = _variant_caption(request, variant)
+        metadata = PromptMetadata(request.bpm, request.time_signature, request.key_scale, source.duration_s)
+        return ResolvedRequest(
+            request=request,
+            source=source,
+            reference=reference,
+            caption=caption_prompt(spec.instruction, caption, metadata),
+            text2music_caption=caption_prompt(INSTRUCTION_TEXT2MUSIC, caption, metadata),
+            lyric=lyric_prompt(request.vocal_language, request.lyrics),
+            seeds=self.prepare_seeds(batch, request.seed, request.use_random_seed)[0],
+            retake_seeds=self.prepare_seeds(batch, request.retake_seed, request.retake_seed is None)[0],
+            schedule=variant.schedule(request.inference_steps, request.shift, request.timesteps),
+            sampler=_sampler(request, variant),
+            correction=_correction(request),
+        )
 
     def process_src_audio(self, path: str) -> Tensor:
-        """The waveform ``[2, samples]`` of a source at 48 kHz.
+        """Read source audio: its waveform ``[2, samples]`` at 48 kHz.
 
         Raises:
             ValueError: there is no such file, or it cannot be used; the message says why.
@@ -345,7 +242,7 @@ class AceStepHandler(Synthesizer):
         return read_audio(path, "src_audio")
 
     def process_reference_audio(self, path: str) -> Tensor:
-        """The 30 s ``[2, 1440000]`` that the timbre encoder hears of a reference.
+        """Read a timbre reference: 30 s of its waveform, ``[2, 1440000]``, for the timbre encoder.
 
         Raises:
             ValueError: there is no such file, or it cannot be used; the message says why.
@@ -356,9 +253,9 @@ class AceStepHandler(Synthesizer):
         return timbre_clip(waveform)
 
     def convert_src_audio_to_codes(self, path: str) -> str:
-        """The audio codes of a file as text; on failure a sentence that begins with ❌."""
+        """The audio codes of an audio file as text, or an error message that begins with ❌."""
         if not self.ready:
-            return "❌ Model not fully initialized"
+            return f"❌ {NOT_LOADED}"
         try:
             waveform = self.process_src_audio(path)
             if is_silent(waveform):
@@ -379,9 +276,50 @@ class AceStepHandler(Synthesizer):
         return generate_instruction(task_type, track_name or "", complete_track_classes or ())
 
 
-def _sampler(method: str, mode: str, guidance: Guidance | None, norm_threshold: float, ema: float) -> SolverSettings:
-    one_of("sampler_mode", mode, SAMPLER_MODES)
-    return SolverSettings(method, mode == "heun", guidance, norm_threshold, ema)
+def _variant_caption(request: GenerationRequest, variant: ModelVariant) -> str:
+    """The caption in the form that *variant* was trained with."""
+    if variant.lego:
+        spec = TaskSpec(request)
+        return lego_caption(request.captions, request.global_caption, spec.instruction, spec.explicit_mask)
+    if request.global_caption:
+        raise ValueError(
+            f"global_caption is {request.global_caption!r}, but only models for lego (is_lego_sft) read one; "
+            "put it into the caption."
+        )
+    return request.captions
+
+
+def _guidance(request: GenerationRequest) -> Guidance:
+    return Guidance(request.guidance_scale, request.use_adg, request.cfg_interval_start, request.cfg_interval_end)
+
+
+def _sampler(request: GenerationRequest, variant: ModelVariant) -> SolverSettings:
+    one_of("sampler_mode", request.sampler_mode, SAMPLER_MODES)
+    return SolverSettings(
+        request.infer_method,
+        request.sampler_mode == "heun",
+        _guidance(request) if variant.guided and request.guidance_scale > 1 else None,
+        request.velocity_norm_threshold,
+        request.velocity_ema_factor,
+    )
+
+
+def _correction(request: GenerationRequest) -> DCW | None:
+    if not request.dcw_enabled:
+        return None
+    return DCW(request.dcw_mode, request.dcw_scaler, request.dcw_high_scaler, request.dcw_wavelet)
+
+
+def _ineffective_choices(request: GenerationRequest, resolved: ResolvedRequest, variant: ModelVariant) -> list[str]:
+    """A sentence for each of the caller's choices that the model or the source overrules."""
+    notes, most, guidance = [], variant.max_steps, _guidance(request)
+    if request.timesteps is None and most is not None and request.inference_steps > most:
+        notes.append(f"inference_steps={request.inference_steps} was limited to {most}: this is a turbo model.")
+    if not variant.guided and guidance not in (Guidance(DEFAULT_GUIDANCE_SCALE), Guidance(1.0)):
+        notes.append(f"{guidance} has no effect: a turbo model has its guidance in its weights.")
+    if resolved.source.waveform is not None and request.audio_duration is not None:
+        notes.append(f"duration={request.audio_duration:g} has no effect: a source sets the length.")
+    return notes
 
 
 def _failure(error: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
-"""The public functions: `generate_music` runs planner and synthesizer and saves what they made; the three of
-`acestep.planner_api` ask the planner alone."""
+"""The public functions: `generate_music` runs planner and synthesizer and saves the audio.
+
+The functions of `acestep.planner_api`, which need only the planner, can be imported from here.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,10 @@ from torch import Tensor
 
 from acestep.audio.levels import fade, normalize_peak
 from acestep.audio.write import file_suffix, save
-from acestep.handler import AceStepHandler, no_progress
+from acestep.handler import AceStepHandler
 from acestep.llm_inference import LLMHandler
 from acestep.memory.limit import outside_limit
 from acestep.params import GenerationConfig, GenerationParams, GenerationResult
-from acestep.pipeline import Progress
 from acestep.planner_api import (
     CreateSampleResult,
     FormatSampleResult,
@@ -28,6 +29,8 @@ from acestep.planner_api import (
     format_sample,
     understand_music,
 )
+from acestep.progress import ProgressCallback, no_progress
+from acestep.request import GenerationRequest
 from acestep.tasks.task_types import TEXT2MUSIC
 from acestep.timing.clock import Clock
 from acestep.timing.time_costs import LM_PARTS, time_costs
@@ -54,21 +57,21 @@ def generate_music(
     params: GenerationParams,
     config: GenerationConfig,
     save_dir: str | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> GenerationResult:
-    """Make ``config.batch_size`` pieces of music.
+    """Generate ``config.batch_size`` items of music.
 
     Args:
-        dit_handler: initialised synthesizer.
-        llm_handler: initialised planner; needed for ``params.thinking``. Without one the chain-of-thought switches
-            have nothing to act on.
-        params: what to make. Its ``cot_*`` fields are filled in with what the planner chose.
-        config: how many, which seeds, which file format.
-        save_dir: where audio files go (made if it is not there); None saves none.
+        dit_handler: the synthesizer, initialised.
+        llm_handler: the planner, initialised; ``params.thinking`` needs one. Without a planner the chain-of-thought
+            switches have no effect.
+        params: describes the music. Its ``cot_*`` fields are filled in with what the planner chose.
+        config: number of items, seeds and file format.
+        save_dir: folder for the audio files, which is created if it is missing; None saves none.
         progress: called as ``progress(fraction, desc=text)``.
 
     Returns:
-        The pieces, or a failure with ``error``. Audio that was made is returned even if saving it failed.
+        The audios, or a failure with ``error``. Audio that could not be saved is returned with the error.
     """
     clock = Clock(dit_handler.device)
     start = clock.now()
@@ -77,21 +80,22 @@ def generate_music(
         params.validate()
         config.validate()
         plan = _plan(dit_handler, llm_handler, params, config, report)
-        made = _synthesize(dit_handler, params, plan, clock, report)
-        if not made["success"]:
-            return _failure(made["error"])
+        request = replace(plan.request, progress=report, clock=clock)
+        generated = dit_handler.generate_music(**request.keywords())
+        if not generated["success"]:
+            return _failure(generated["error"])
         with outside_limit():
-            audios, save_error = _finish(made["audios"], params, config, plan, save_dir, clock)
+            audios, save_error = _finish(generated["audios"], params, config, plan, save_dir, clock)
     except (ValueError, OSError, RuntimeError) as error:
         logger.debug("generate_music failed", exc_info=True)
         return _failure(str(error))
-    extra = made["extra_outputs"]
+    extra = generated["extra_outputs"]
     extra["counts"] |= plan.counts
     extra["lm_metadata"] = plan.metadata
     extra["time_costs"] = time_costs(clock, plan.times, clock.now() - start)
     return GenerationResult(
         audios=audios,
-        status_message=" ".join([*plan.notes, save_error or made["status_message"]]),
+        status_message=" ".join([*plan.notes, save_error or generated["status_message"]]),
         extra_outputs=extra,
         success=save_error is None,
         error=save_error,
@@ -100,17 +104,22 @@ def generate_music(
 
 @dataclass
 class _Plan:
-    """What the synthesizer is to do: the caller's wishes, completed by the planner."""
+    """The request to the synthesizer: the caller's parameters, completed by the planner.
 
+    Attributes:
+        request: the request.
+        seeds: the seed of each item.
+        retake_seeds: the seed of each item's retake noise.
+        codes: the audio codes of each item as text; empty without codes.
+        metadata: what the planner wrote, or None.
+        times: the planner's ``time_costs``.
+        counts: the planner's counts of tokens and forward passes.
+        notes: sentences for the status message.
+    """
+
+    request: GenerationRequest
     seeds: list[int]
     retake_seeds: list[int]
-    caption: str
-    lyrics: str
-    language: str
-    bpm: int | None
-    keyscale: str
-    timesignature: str
-    duration_s: float | None
     codes: list[str]
     metadata: dict[str, Any] | None = None
     times: dict[str, float] = field(default_factory=dict)
@@ -123,44 +132,39 @@ def _plan(
     llm: LLMHandler | None,
     params: GenerationParams,
     config: GenerationConfig,
-    report: Progress,
+    report: ProgressCallback,
 ) -> _Plan:
     batch = config.batch_size or 1
     seed = params.seed if config.seeds is None else config.seeds
     seeds, _ = dit.prepare_seeds(batch, seed, config.use_random_seed)
     retake_seeds, _ = dit.prepare_seeds(batch, params.retake_seed, params.retake_seed is None)
-    plan = _Plan(
-        seeds=seeds,
-        retake_seeds=retake_seeds,
-        caption=params.caption,
-        lyrics=params.lyrics,
-        language=params.vocal_language,
-        bpm=params.bpm,
-        keyscale=params.keyscale,
-        timesignature=params.timesignature,
-        duration_s=params.requested_duration,
-        codes=[params.audio_codes] * batch,
-    )
+    request = replace(params.request(), batch_size=batch, seed=seeds, retake_seed=retake_seeds, use_random_seed=False)
+    plan = _Plan(request, seeds, retake_seeds, codes=[params.audio_codes] * batch)
     wants_codes = params.thinking and not params.audio_codes.strip()
     wants_cot = params.use_cot_metas or params.use_cot_caption or params.use_cot_language
-    if params.task_type != TEXT2MUSIC:
-        return plan
-    if llm is not None and llm.llm_initialized:
-        if wants_codes or wants_cot:
-            _think(llm, params, config, plan, report)
-    elif wants_codes:
-        raise ValueError(
-            "thinking=True needs a planner, and LLM not initialized: call LLMHandler.initialize first, or set "
-            "thinking=False."
-        )
-    elif wants_cot:
-        plan.notes.append("No planner is initialized: metadata, caption and language stay as given.")
+    if params.task_type == TEXT2MUSIC and (wants_codes or wants_cot):
+        if llm is not None and llm.llm_initialized:
+            _run_planner(llm, params, config, plan, wants_codes, report)
+        elif wants_codes:
+            raise ValueError(
+                "thinking=True needs a planner, and LLM not initialized: call LLMHandler.initialize first, or set "
+                "thinking=False."
+            )
+        else:
+            plan.notes.append("No planner is initialized: metadata, caption and language stay as given.")
+    plan.request = replace(plan.request, audio_code_string=plan.codes)
     return plan
 
 
-def _think(llm: LLMHandler, params: GenerationParams, config: GenerationConfig, plan: _Plan, report: Progress) -> None:
-    """Let the planner complete *plan*, chunk by chunk; all chunks share the metadata that the first one wrote."""
-    wants_codes = params.thinking and not params.audio_codes.strip()
+def _run_planner(
+    llm: LLMHandler,
+    params: GenerationParams,
+    config: GenerationConfig,
+    plan: _Plan,
+    wants_codes: bool,
+    report: ProgressCallback,
+) -> None:
+    """Complete *plan* with the planner, chunk by chunk; all chunks share the metadata that the first one wrote."""
     chunk = config.lm_batch_chunk_size or len(plan.seeds)
     codes: list[str] = []
     for start in range(0, len(plan.seeds), chunk):
@@ -176,8 +180,8 @@ def _think(llm: LLMHandler, params: GenerationParams, config: GenerationConfig, 
             top_p=params.lm_top_p if 0 < params.lm_top_p < 1 else None,
             use_constrained_decoding=params.use_constrained_decoding,
             constrained_decoding_debug=config.constrained_decoding_debug,
-            target_duration=plan.duration_s,
-            user_metadata=plan.metadata or _user_metadata(plan) or None,
+            target_duration=plan.request.audio_duration,
+            user_metadata=plan.metadata or _user_metadata(plan.request) or None,
             use_cot_metas=params.use_cot_metas,
             use_cot_caption=params.use_cot_caption,
             use_cot_language=params.use_cot_language,
@@ -191,24 +195,26 @@ def _think(llm: LLMHandler, params: GenerationParams, config: GenerationConfig, 
         metadata = result["metadata"]
         if plan.metadata is None:
             plan.metadata = metadata[0] if isinstance(metadata, list) else metadata
-            _merge(params, plan, plan.metadata)
+            plan.request = _completed(plan.request, params, plan.metadata)
         new = result["audio_codes"]
         codes.extend(new if isinstance(new, list) else [new])
     if wants_codes:
         plan.codes = codes
 
 
-def _user_metadata(plan: _Plan) -> dict[str, Any]:
+def _user_metadata(request: GenerationRequest) -> dict[str, Any]:
+    """The metadata that the caller gave, as the planner takes it."""
     given = {
-        "bpm": plan.bpm,
-        "keyscale": plan.keyscale,
-        "timesignature": plan.timesignature,
-        "duration": int(plan.duration_s) if plan.duration_s else None,
+        "bpm": request.bpm,
+        "keyscale": request.key_scale,
+        "timesignature": request.time_signature,
+        "duration": int(request.audio_duration) if request.audio_duration else None,
     }
     return {key: value for key, value in given.items() if value}
 
 
 def _add_costs(plan: _Plan, extra: Mapping[str, Any]) -> None:
+    """Add the times and counts of one call of the planner."""
     costs = extra["time_costs"]
     new = {
         "lm_phase1_time": costs["phase1_time"],
@@ -221,96 +227,44 @@ def _add_costs(plan: _Plan, extra: Mapping[str, Any]) -> None:
     plan.counts = {key: plan.counts.get(key, 0) + value for key, value in counts.items()}
 
 
-def _merge(params: GenerationParams, plan: _Plan, metadata: Mapping[str, Any]) -> None:
-    """Fill what the caller left open with the planner's *metadata*, and note it in ``params.cot_*``."""
-    if plan.bpm is None and isinstance(metadata.get("bpm"), int):
-        plan.bpm = params.cot_bpm = metadata["bpm"]
-    if not plan.keyscale and metadata.get("keyscale"):
-        plan.keyscale = params.cot_keyscale = metadata["keyscale"]
-    if not plan.timesignature and metadata.get("timesignature"):
-        plan.timesignature = params.cot_timesignature = str(metadata["timesignature"])
-    if plan.duration_s is None and isinstance(metadata.get("duration"), int):
-        plan.duration_s = params.cot_duration = float(metadata["duration"])
+def _completed(request: GenerationRequest, params: GenerationParams, metadata: Mapping[str, Any]) -> GenerationRequest:
+    """*request* with the planner's *metadata* where the caller gave none; ``params.cot_*`` are set to the same."""
+    changes: dict[str, Any] = {}
+    if request.bpm is None and isinstance(metadata.get("bpm"), int):
+        changes["bpm"] = params.cot_bpm = metadata["bpm"]
+    if not request.key_scale and metadata.get("keyscale"):
+        changes["key_scale"] = params.cot_keyscale = metadata["keyscale"]
+    if not request.time_signature and metadata.get("timesignature"):
+        changes["time_signature"] = params.cot_timesignature = str(metadata["timesignature"])
+    if request.audio_duration is None and isinstance(metadata.get("duration"), int):
+        changes["audio_duration"] = params.cot_duration = float(metadata["duration"])
     if params.use_cot_caption and metadata.get("caption"):
-        plan.caption = params.cot_caption = metadata["caption"]
+        changes["captions"] = params.cot_caption = metadata["caption"]
     if params.use_cot_language and metadata.get("language", "unknown") != "unknown":
-        plan.language = params.cot_vocal_language = metadata["language"]
-
-
-def _synthesize(
-    dit: AceStepHandler, params: GenerationParams, plan: _Plan, clock: Clock, report: Progress
-) -> dict[str, Any]:
-    return dit.generate_music(
-        captions=plan.caption,
-        lyrics=plan.lyrics,
-        global_caption=params.global_caption,
-        bpm=plan.bpm,
-        key_scale=plan.keyscale,
-        time_signature=plan.timesignature,
-        vocal_language=plan.language,
-        inference_steps=params.inference_steps,
-        guidance_scale=params.guidance_scale,
-        use_random_seed=False,
-        seed=plan.seeds,
-        reference_audio=params.reference_audio,
-        audio_duration=plan.duration_s,
-        batch_size=len(plan.seeds),
-        src_audio=params.src_audio,
-        audio_code_string=plan.codes,
-        repainting_start=params.repainting_start,
-        repainting_end=params.repainting_end,
-        instruction=params.instruction,
-        audio_cover_strength=params.audio_cover_strength,
-        cover_noise_strength=params.cover_noise_strength,
-        task_type=params.task_type,
-        track_name=params.track_name,
-        complete_track_classes=params.complete_track_classes,
-        use_adg=params.use_adg,
-        cfg_interval_start=params.cfg_interval_start,
-        cfg_interval_end=params.cfg_interval_end,
-        shift=params.shift,
-        infer_method=params.infer_method,
-        sampler_mode=params.sampler_mode,
-        velocity_norm_threshold=params.velocity_norm_threshold,
-        velocity_ema_factor=params.velocity_ema_factor,
-        timesteps=params.timesteps,
-        dcw_enabled=params.dcw_enabled,
-        dcw_mode=params.dcw_mode,
-        dcw_scaler=params.dcw_scaler,
-        dcw_high_scaler=params.dcw_high_scaler,
-        dcw_wavelet=params.dcw_wavelet,
-        chunk_mask_mode=params.chunk_mask_mode,
-        repaint_mode=params.repaint_mode,
-        repaint_strength=params.repaint_strength,
-        retake_seed=plan.retake_seeds,
-        retake_variance=params.retake_variance,
-        latent_shift=params.latent_shift,
-        latent_rescale=params.latent_rescale,
-        progress=report,
-        clock=clock,
-    )
+        changes["vocal_language"] = params.cot_vocal_language = metadata["language"]
+    return replace(request, **changes)
 
 
 def _finish(
-    made: list[dict[str, Any]],
+    generated: list[dict[str, Any]],
     params: GenerationParams,
     config: GenerationConfig,
     plan: _Plan,
     save_dir: str | None,
     clock: Clock,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Level, fade and save every waveform; returns the audios and what went wrong in saving, if anything."""
+    """Normalise, fade and save every waveform; returns the audios, and an error message if saving failed."""
     audios: list[dict[str, Any]] = []
     error: str | None = None
-    for item, audio in enumerate(made):
+    for item, audio in enumerate(generated):
         with clock.span("post_process"):
-            waveform = _level(audio["tensor"], params)
-        described = _describe(params, config, plan, item)
-        key = _key(described)
+            waveform = _post_process(audio["tensor"], params)
+        item_params = _item_params(params, config, plan, item)
+        key = _key(item_params)
         path = ""
         if save_dir is not None and error is None:
-            taken = any(other["key"] == key for other in audios)
-            name = f"{key}-{item}" if taken else key
+            duplicate = any(other["key"] == key for other in audios)
+            name = f"{key}-{item}" if duplicate else key
             with clock.span("audio_save"):
                 path, error = _save(waveform, Path(save_dir), name, config)
         audios.append(
@@ -319,32 +273,32 @@ def _finish(
                 "tensor": waveform,
                 "key": key,
                 "sample_rate": audio["sample_rate"],
-                "params": described,
+                "params": item_params,
             }
         )
     return audios, error
 
 
-def _level(waveform: Tensor, params: GenerationParams) -> Tensor:
+def _post_process(waveform: Tensor, params: GenerationParams) -> Tensor:
     if params.enable_normalization:
         waveform = normalize_peak(waveform, params.normalization_db)
     return fade(waveform, params.fade_in_duration, params.fade_out_duration)
 
 
-def _describe(params: GenerationParams, config: GenerationConfig, plan: _Plan, item: int) -> dict[str, Any]:
-    described = params.to_dict() | {"seed": plan.seeds[item], "audio_format": config.audio_format}
+def _item_params(params: GenerationParams, config: GenerationConfig, plan: _Plan, item: int) -> dict[str, Any]:
+    item_params = params.to_dict() | {"seed": plan.seeds[item], "audio_format": config.audio_format}
     if params.retake_variance > 0:
-        described["retake_seed"] = plan.retake_seeds[item]
+        item_params["retake_seed"] = plan.retake_seeds[item]
     if plan.codes[item]:
-        described["audio_codes"] = plan.codes[item]
+        item_params["audio_codes"] = plan.codes[item]
     if config.audio_format == "mp3":
-        described |= {"mp3_bitrate": config.mp3_bitrate, "mp3_sample_rate": config.mp3_sample_rate}
-    return described
+        item_params |= {"mp3_bitrate": config.mp3_bitrate, "mp3_sample_rate": config.mp3_sample_rate}
+    return item_params
 
 
-def _key(described: dict[str, Any]) -> str:
-    """32 hex digits of the SHA-256 of the parameters, grouped 8-4-4-4-12."""
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+def _key(item_params: dict[str, Any]) -> str:
+    """The first 32 hex digits of the SHA-256 of the parameters, grouped 8-4-4-4-12."""
+    digest = hashlib.sha256(json.dumps(item_params, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))
 
 

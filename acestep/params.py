@@ -12,29 +12,29 @@ from acestep.audio.write import AUDIO_FORMATS, MP3_BITRATES, MP3_SAMPLE_RATES
 from acestep.constants import (
     BPM_MAX,
     BPM_MIN,
+    DEFAULT_GUIDANCE_SCALE,
     DURATION_MAX_S,
     DURATION_MIN_S,
     INSTRUCTION_TEXT2MUSIC,
     KEYSCALES,
     LANGUAGES,
     MAX_BATCH,
+    MAX_GUIDANCE_SCALE,
+    MAX_SEED,
+    MAX_STEPS,
     NO_USER_INPUT,
     SAMPLE_RATE,
     TIME_SIGNATURES,
 )
 from acestep.planner.codes import parse_codes_strict
 from acestep.planner.user_metadata import check_text
+from acestep.request import SAMPLER_MODES, GenerationRequest
 from acestep.sampling.dcw import DCW
 from acestep.sampling.schedules import strip_trailing_zeros
 from acestep.sampling.solver import SolverSettings
-from acestep.tasks.spec import MAX_SEED, TaskSpec
+from acestep.tasks.spec import TaskSpec
 from acestep.tasks.task_types import TASKS, TEXT2MUSIC
 from acestep.validation import flag, number, one_of, whole
-
-MAX_STEPS = 200
-GUIDANCE_MAX = 15.0
-DEFAULT_GUIDANCE = 7.0
-SAMPLER_MODES = ("euler", "heun")
 
 _SWITCHES = (
     "enable_normalization",
@@ -94,7 +94,7 @@ class GenerationParams:
         dcw_mode: one of `DCW.MODES`.
         dcw_scaler: strength in the low (or only) band.
         dcw_high_scaler: strength in the high band of mode ``double``.
-        dcw_wavelet: ``haar``, or another of PyWavelets, which is then needed.
+        dcw_wavelet: ``haar``, or another of PyWavelets, which is then input_range.
         repainting_start: second at which repaint and lego begin; a negative one lengthens the source to the left.
         repainting_end: second at which they end; negative is the end of the source, a later one lengthens it.
         chunk_mask_mode: ``explicit`` tells the model which part is made, ``auto`` (as the reference) does not.
@@ -146,7 +146,7 @@ class GenerationParams:
     latent_rescale: float = 1.0
     inference_steps: int = 8
     seed: int = -1
-    guidance_scale: float = DEFAULT_GUIDANCE
+    guidance_scale: float = DEFAULT_GUIDANCE_SCALE
     use_adg: bool = False
     cfg_interval_start: float = 0.0
     cfg_interval_end: float = 1.0
@@ -214,7 +214,7 @@ class GenerationParams:
         self._check_metadata()
         self._check_output()
         self._check_sampler()
-        self.task_spec().check()
+        TaskSpec(self.request()).check()
         number("lm_temperature", self.lm_temperature, 0, 2)
         number("lm_cfg_scale", self.lm_cfg_scale, 1, math.inf)
         whole("lm_top_k", self.lm_top_k, 0, 1 << 31)
@@ -238,7 +238,7 @@ class GenerationParams:
     def _check_sampler(self) -> None:
         whole("inference_steps", self.inference_steps, 1, MAX_STEPS)
         whole("seed", self.seed, -1, MAX_SEED)
-        number("guidance_scale", self.guidance_scale, 1, GUIDANCE_MAX)
+        number("guidance_scale", self.guidance_scale, 1, MAX_GUIDANCE_SCALE)
         number("cfg_interval_start", self.cfg_interval_start, 0, 1)
         number("cfg_interval_end", self.cfg_interval_end, self.cfg_interval_start, 1)
         number("shift", self.shift, 0, math.inf, open_low=True)
@@ -253,10 +253,17 @@ class GenerationParams:
         number("dcw_high_scaler", self.dcw_high_scaler, -math.inf, math.inf)
         DCW(self.dcw_mode, wavelet=self.dcw_wavelet)
 
-    def task_spec(self) -> TaskSpec:
-        """What to make of what: the fields that say so."""
-        names = [item.name for item in fields(TaskSpec)]
-        return TaskSpec(**{name: getattr(self, name) for name in names})
+    def request(self) -> GenerationRequest:
+        """The request to the synthesizer, as far as these parameters determine it."""
+        names = {item.name for item in fields(self)} & {item.name for item in fields(GenerationRequest)}
+        return GenerationRequest(
+            captions=self.caption,
+            key_scale=self.keyscale,
+            time_signature=self.timesignature,
+            audio_duration=self.requested_duration,
+            audio_code_string=self.audio_codes,
+            **{name: getattr(self, name) for name in names},
+        )
 
     @property
     def requested_duration(self) -> float | None:

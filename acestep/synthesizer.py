@@ -15,144 +15,120 @@ from diffusers.models.autoencoders.autoencoder_oobleck import OobleckDiagonalGau
 from torch import Tensor
 
 from acestep.audio.levels import is_silent
-from acestep.checkpoints.dit_files import config_source
-from acestep.checkpoints.errors import CheckpointError
-from acestep.checkpoints.variants import ModelVariant
 from acestep.constants import HOP_SAMPLES, LATENT_CHANNELS, TIMBRE_FRAMES
-from acestep.dit.block_ops import Attention, LayerOperations
+from acestep.dit.block_ops import Attention
 from acestep.dit.denoiser import Denoiser
-from acestep.dit.model import load_model
+from acestep.loaded_models import LoadedModels, load_models
 from acestep.memory.limit import outside_limit
 from acestep.runtime.finite_outputs import NonFiniteOutputError, is_finite
 from acestep.runtime.load_options import LoadOptions
 from acestep.runtime.offload import OffloadManager
-from acestep.runtime.quantization import QuantizationReport, quantize
 from acestep.sampling.dcw import DCW
 from acestep.sampling.flow_edit import FlowEditSettings, edit_latents
 from acestep.sampling.inputs import DEFAULT_INPUTS, SamplerInputs
 from acestep.sampling.noise import NoiseStreams, mix_noise, seeded_noise
 from acestep.sampling.sample import NetworkSwitch, sample
 from acestep.sampling.solver import EULER, SolverSettings, VelocityModel
-from acestep.text.encoder import TextStates, encode_text, load_text_encoder
+from acestep.text.encoder import TextStates, encode_text
 from acestep.timing.clock import Clock
 from acestep.vae.decode import DecodeReport, OnFallback, decode
-from acestep.vae.model import load_vae
-from acestep.vae.oobleck import encoder_stacks, snake
+from acestep.vae.oobleck import encoder_stacks
 from acestep.vae.tiling import input_range, run_tiled
 
+NOT_LOADED = "Model not fully initialized"
 ENCODE_FRAMES = 750
-"""Latent frames that are made of a waveform together, from all the samples that they depend on."""
+"""Latent frames of a tile when a waveform is encoded; tiles overlap by the receptive field and join exactly."""
 ENCODE_SEED = 0x5EED
-"""Of the noise in encoded audio: latents of a file depend on nothing but the file."""
+"""Seed of the noise in encoded audio, so that the latents of a waveform are always the same."""
+
+
+def _of_loaded(name: str, doc: str) -> Any:
+    """A property of `Synthesizer` that reads the attribute *name* of the loaded models; None if there are none."""
+    return property(lambda self: None if self.loaded is None else getattr(self.loaded, name), doc=doc)
 
 
 class Synthesizer:
-    """The models that turn prompts and audio codes into waveforms; empty before `load`.
+    """Turns prompts and audio codes into waveforms.
 
     Attributes:
-        model: the `AceStepModel`, or None.
-        vae: the Oobleck autoencoder, or None.
-        text_encoder: the Qwen3 encoder, or None.
-        text_tokenizer: its tokenizer, or None.
-        config: the checkpoint's configuration, or None.
-        variant: what kind of checkpoint it is, or None.
-        silence_latent: latents of silence ``[1, T, 64]``, or None.
-        device: where the models run.
-        dtype: the number format they compute in.
-        options: how they run, or None.
-        offload_manager: where they are, and what moving them has cost.
-        quantized: what quantization has done, or None.
-        compiled: the compiled regions, or None if `compile_model` was not asked for.
-        decoding: how the last waveforms were decoded, or None.
+        loaded: the loaded models; None before `load` and after `clear`.
+        decoding: how the last waveforms were decoded; None before the first time.
     """
 
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        """Drop every model."""
-        self.model: Any = None
-        self.vae: Any = None
-        self.text_encoder: Any = None
-        self.text_tokenizer: Any = None
-        self.config: dict[str, Any] | None = None
-        self.variant: ModelVariant | None = None
-        self.silence_latent: Tensor | None = None
-        self.device = "cpu"
-        self.dtype = torch.float32
-        self.options: LoadOptions | None = None
-        self.offload_manager = OffloadManager({}, "cpu", ())
-        self.quantized: QuantizationReport | None = None
-        self.compiled: Any = None
+    def __init__(self, loaded: LoadedModels | None = None) -> None:
+        self.loaded = loaded
         self.decoding: DecodeReport | None = None
 
     def load(self, model_folder: Path, vae_folder: Path, text_folder: Path, options: LoadOptions) -> None:
-        """Load every model, and do to them what *options* ask for: quantize first, then compile.
+        """Load every model and apply *options*; see `load_models` for the errors."""
+        self.loaded = load_models(model_folder, vae_folder, text_folder, options)
+
+    def clear(self) -> None:
+        """Drop every model."""
+        self.loaded = None
+        self.decoding = None
+
+    @property
+    def _models(self) -> LoadedModels:
+        """The loaded models.
 
         Raises:
-            CheckpointError: a folder is incomplete or damaged.
-            ValueError: an option cannot be honoured here.
+            RuntimeError: no models are loaded.
         """
-        dtype = options.dtype
-        self.device, self.dtype, self.options = options.device, dtype, options
-        self.model = load_model(model_folder, device=options.load_device("decoder"), dtype=dtype)
-        self.config, self.variant = self.model.config, self.model.variant
-        self.model.silence_latent = self.silence_latent = self.model.silence_latent.to(options.device)
-        if options.quantization:
-            self.quantized = quantize(self.model.decoder, options.quantization, options.device)
-        self.vae = load_vae(vae_folder, device=options.load_device("vae_decoder"), dtype=dtype)
-        encoder = load_text_encoder(text_folder, device=options.load_device("text_encoder"), dtype=dtype)
-        self.text_encoder, self.text_tokenizer = encoder
-        self._check_parts(config_source(model_folder), vae_folder / "config.json", text_folder / "config.json")
-        self.offload_manager = OffloadManager(self.parts(), options.device, options.offloaded)
-        if options.compile:
-            from acestep.runtime.compilation import CompiledRegions
+        if self.loaded is None:
+            raise RuntimeError(NOT_LOADED)
+        return self.loaded
 
-            self.compiled = CompiledRegions()
-            self.compiled.check(options.device)
+    model = _of_loaded("model", "The `AceStepModel`; None before loading.")
+    vae = _of_loaded("vae", "The Oobleck autoencoder; None before loading.")
+    text_encoder = _of_loaded("text_encoder", "The Qwen3 text encoder; None before loading.")
+    text_tokenizer = _of_loaded("text_tokenizer", "The tokenizer of the text encoder; None before loading.")
+    config = _of_loaded("config", "The configuration of the checkpoint; None before loading.")
+    variant = _of_loaded("variant", "The variant of the checkpoint; None before loading.")
+    silence_latent = _of_loaded("silence_latent", "Latents of silence ``[1, T, 64]``; None before loading.")
+    options = _of_loaded("options", "The load options; None before loading.")
+    quantized = _of_loaded("quantized", "What quantization did; None if it was not asked for.")
+    compiled = _of_loaded("compiled", "Compiles regions and counts their calls; None if it was not asked for.")
 
-    def _check_parts(self, model_config: Path, vae_config: Path, text_config: Path) -> None:
-        """See that the models fit together; the arguments are the files that say what they are.
+    @property
+    def device(self) -> str:
+        """The device that the models run on; ``cpu`` before loading."""
+        return self.loaded.device if self.loaded else "cpu"
 
-        Raises:
-            CheckpointError: they do not.
-        """
-        config, text = self.model.config, self.text_encoder.config
-        for source, name, found, wanted in (
-            (model_config, "audio_acoustic_hidden_dim", config["audio_acoustic_hidden_dim"], LATENT_CHANNELS),
-            (vae_config, "decoder_input_channels", self.vae.config.decoder_input_channels, LATENT_CHANNELS),
-            (text_config, "hidden_size", text.hidden_size, config["text_hidden_dim"]),
-        ):
-            if found != wanted:
-                raise CheckpointError(
-                    f"{source}: {name} is {found}, but the other models expect {wanted}. Use models of one release."
-                )
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format that the models compute in; float32 before loading."""
+        return self.loaded.dtype if self.loaded else torch.float32
+
+    @property
+    def offload_manager(self) -> OffloadManager:
+        """Moves the offloaded parts to the device, and counts what that costs; has no parts before loading."""
+        return self.loaded.offload_manager if self.loaded else OffloadManager({}, "cpu", ())
 
     def parts(self) -> dict[str, list[Any]]:
-        """The modules that come and go together, by the names that `offload_manager` knows them by."""
-        return {
-            "text_encoder": [self.text_encoder],
-            "condition": [self.model.encoder, self.model.tokenizer, self.model.detokenizer],
-            "decoder": [self.model.decoder],
-            "vae_encoder": [self.vae.encoder],
-            "vae_decoder": [self.vae.decoder],
-        }
+        """The modules that are offloaded together, by the name of the part."""
+        return dict(self._models.parts)
+
+    def in_effect(self) -> dict[str, Any]:
+        """What the load options have led to; compiled graphs, calls and quantized layers are counted."""
+        return self._models.in_effect()
 
     @torch.inference_mode()
     def encode_text(
         self, captions: Sequence[str], lyrics: Sequence[str], caption_tokens: int | None = None
     ) -> TextStates:
-        """Tokenize and encode caption and lyric prompts (`caption_prompt`, `lyric_prompt`), one an item.
+        """Tokenize and encode caption and lyric prompts (see `acestep.text.prompts`), one of each an item.
 
-        Caption prompts are padded or cut to *caption_tokens* where that is given.
+        If *caption_tokens* is given, caption prompts are padded or cut to that length.
         """
-        with self.offload_manager.on_device("text_encoder"):
+        models = self._models
+        with models.offload_manager.on_device("text_encoder"):
             return encode_text(
-                self.text_encoder,
-                self.text_tokenizer,
+                models.text_encoder,
+                models.text_tokenizer,
                 captions,
                 lyrics,
-                device=self.device,
+                device=models.device,
                 caption_tokens=caption_tokens,
             )
 
@@ -160,23 +136,24 @@ class Synthesizer:
     def encode_audio(self, waveform: Tensor) -> Tensor:
         """Latents ``[samples // 1920, 64]`` of *waveform* ``[2, samples]``.
 
-        They are a sample of what the VAE holds possible, always the same one of one waveform; silence is the
+        They are drawn from the posterior of the VAE with a fixed seed. Silence is not encoded: its latents are the
         checkpoint's `silence_latent`.
         """
+        models = self._models
         samples = waveform.shape[-1]
         frames = samples // HOP_SAMPLES
         with outside_limit():
             silent = is_silent(waveform)
         if silent:
-            return self._silence(frames)[0]
-        with self.offload_manager.on_device("vae_encoder"):
-            chains, parts = encoder_stacks(self.vae.encoder, self._activate), []
+            return models.silence(frames)[0]
+        with models.offload_manager.on_device("vae_encoder"):
+            stacks, parts = encoder_stacks(models.vae.encoder, models.activation), []
             for start in range(0, frames, ENCODE_FRAMES):
                 output = (start, min(start + ENCODE_FRAMES, frames))
-                part = waveform[:, slice(*input_range(chains, output, samples))].unsqueeze(0)
-                parts.append(run_tiled(chains, part.to(self.device, self.dtype), output, samples))
+                part = waveform[:, slice(*input_range(stacks, output, samples))].unsqueeze(0)
+                parts.append(run_tiled(stacks, part.to(models.device, models.dtype), output, samples))
         posterior = OobleckDiagonalGaussianDistribution(torch.cat(parts, -1))
-        latents = posterior.sample(torch.Generator(self.device).manual_seed(ENCODE_SEED))
+        latents = posterior.sample(torch.Generator(models.device).manual_seed(ENCODE_SEED))
         encoded: Tensor = latents[0].T.contiguous()
         return encoded
 
@@ -187,64 +164,71 @@ class Synthesizer:
         """Condition sequence ``[B, S, H]`` and its mask ``[B, S]``.
 
         Args:
-            text: of the batch.
+            text: encoded prompts of the batch.
             references: latents ``[N, R, 64]`` of the timbre references; None is silence for every item.
             owners: the item of each reference, int64 ``[N]``; every item has at least one.
         """
+        models = self._models
         if references is None:
-            references = self._silence(TIMBRE_FRAMES).expand(len(text.text), -1, -1)
-            owners = torch.arange(len(text.text), device=self.device)
-        with self.offload_manager.on_device("condition"):
-            return self.model.encoder(  # type: ignore[no-any-return]
+            references = models.silence(TIMBRE_FRAMES).expand(len(text.text), -1, -1)
+            owners = torch.arange(len(text.text), device=models.device)
+        with models.offload_manager.on_device("condition"):
+            return models.model.encoder(  # type: ignore[no-any-return]
                 text.text, text.text_mask, text.lyrics, text.lyrics_mask, references, owners
             )
 
     @torch.inference_mode()
     def coarse_latents(self, latents: Tensor) -> Tensor:
-        """What 5 Hz audio codes keep of *latents* ``[B, T, 64]``: tokenized and detokenized, the source of a cover."""
-        with self.offload_manager.on_device("condition"):
-            quantized, _ = self.model.tokenizer.tokenize(latents, self.silence_latent)
-            return self.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
+        """What 5 Hz audio codes keep of *latents* ``[B, T, 64]``: they are tokenized and detokenized, for a cover."""
+        models = self._models
+        with models.offload_manager.on_device("condition"):
+            quantized, _ = models.model.tokenizer.tokenize(latents, models.silence_latent)
+            return models.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def encode_codes(self, latents: Tensor) -> list[int]:
-        """The 5 Hz audio codes of *latents* ``[T, 64]``; the last one hears silence after them if need be.
+        """The 5 Hz audio codes of *latents* ``[T, 64]``, which are padded with silence to whole codes.
 
         Raises:
             NonFiniteOutputError: the weights hold NaN or infinite numbers.
         """
-        with self.offload_manager.on_device("condition"):
-            quantized, indices = self.model.tokenizer.tokenize(latents.unsqueeze(0), self.silence_latent)
+        models = self._models
+        with models.offload_manager.on_device("condition"):
+            quantized, indices = models.model.tokenizer.tokenize(latents.unsqueeze(0), models.silence_latent)
         if not is_finite(quantized):
             raise NonFiniteOutputError("The audio tokenizer")
         return indices.flatten().tolist()  # type: ignore[no-any-return]
 
     @torch.inference_mode()
     def decode_codes(self, codes: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Latents ``[5n, 64]`` of each list of n audio codes (0..63999); lists of one length run as a batch."""
-        nothing = torch.empty(0, LATENT_CHANNELS, device=self.device, dtype=self.dtype)
-        by_item = dict.fromkeys(range(len(codes)), nothing)
+        """Latents ``[5n, 64]`` of each list of n audio codes (0..63999); lists of equal length run as a batch."""
+        models = self._models
+        empty = torch.empty(0, LATENT_CHANNELS, device=models.device, dtype=models.dtype)
+        by_item = dict.fromkeys(range(len(codes)), empty)
         lengths = {len(item) for item in codes} - {0}
-        with self.offload_manager.on_device(*(["condition"] if lengths else [])):
+        with models.offload_manager.on_device(*(["condition"] if lengths else [])):
             for length in lengths:
                 items = [index for index, item in enumerate(codes) if len(item) == length]
-                indices = torch.tensor([codes[index] for index in items], device=self.device)
-                quantized = self.model.tokenizer.quantizer.get_output_from_indices(indices.unsqueeze(-1))
-                by_item.update(zip(items, self.model.detokenizer(quantized.to(self.dtype)), strict=True))
+                indices = torch.tensor([codes[index] for index in items], device=models.device)
+                quantized = models.model.tokenizer.quantizer.get_output_from_indices(indices.unsqueeze(-1))
+                by_item.update(zip(items, models.model.detokenizer(quantized.to(models.dtype)), strict=True))
         return list(by_item.values())
 
     def filled_latents(self, sources: Sequence[Tensor], frames: int) -> Tensor:
-        """Source latents ``[n, 64]``, cut or filled up with silence: ``[B, frames, 64]``."""
-        silence = self._silence(frames)[0]
+        """Source latents ``[n, 64]`` of each item, cut or padded with silence to ``[B, frames, 64]``."""
+        silence = self._models.silence(frames)[0]
         return torch.stack([torch.cat([item[:frames], silence[: max(0, frames - len(item))]]) for item in sources])
 
     def context_latents(self, sources: Sequence[Tensor], frames: int, mask: Tensor | None = None) -> Tensor:
-        """Context ``[B, frames, 128]``: `filled_latents`, then *mask* (bool ``[frames]``; None is all of them)."""
+        """Context latents ``[B, frames, 128]``: `filled_latents`, and 64 channels that are 1 inside *mask*, else 0.
+
+        *mask* is bool ``[frames]``; None is true everywhere.
+        """
         latents = self.filled_latents(sources, frames)
-        marks = torch.ones_like(latents)
+        mask_channels = torch.ones_like(latents)
         if mask is not None:
-            marks *= mask.to(marks).unsqueeze(-1)
-        return torch.cat([latents, marks], dim=-1)
+            mask_channels *= mask.to(mask_channels).unsqueeze(-1)
+        return torch.cat([latents, mask_channels], dim=-1)
 
     @torch.inference_mode()
     def diffuse(
@@ -261,33 +245,35 @@ class Synthesizer:
     ) -> Tensor:
         """Sample latents ``[B, T, 64]``.
 
-        All random numbers come from *seeds*, those of the method ``sde`` too, which the reference draws from the
+        All random numbers follow from *seeds*, also those of the method ``sde``, which the reference draws from the
         global generator.
 
         Args:
             condition: condition sequences ``[B, S, H]``.
             context: context latents ``[B, T, 128]``.
-            seeds: one an item.
+            seeds: the seed of each item.
             schedule: flow times, see `ModelVariant.schedule`.
-            correction: wavelet correction, or None.
-            clock: takes the visits of stage ``dit_step``; counts ``dit_calls`` of the network, and their ``dit_rows``.
-            on_step: called with the step done and the number of steps.
-            sampler: how the flow is integrated.
-            variation: retakes, sources and repainting.
+            correction: the DCW correction of each step, or None.
+            clock: gets a visit of the stage ``dit_step`` for each step, and counts ``dit_calls`` (of the network) and
+                ``dit_rows`` (of their batches).
+            on_step: called after each step with its number, from 1 on, and the number of steps.
+            sampler: the solver and the guidance.
+            variation: the inputs of retakes, covers and repaint.
 
         Raises:
-            ValueError: guidance was asked of a model that has it in its weights.
+            ValueError: guidance was asked for, and the model has it distilled into its weights.
         """
-        variant = self._check_guidance(sampler)
-        clock = clock or Clock(self.device)
+        models = self._models
+        self._check_guidance(sampler)
+        clock = clock or Clock(models.device)
         frames, channels = context.shape[1], context.shape[2] // 2
-        streams = NoiseStreams(seeds, device=self.device, dtype=self.dtype)
+        streams = NoiseStreams(seeds, device=models.device, dtype=models.dtype)
         noise = streams.draw(frames, channels)
         if variation.retake_variance > 0:
-            other = seeded_noise(variation.retake_seeds, frames, channels, device=self.device, dtype=self.dtype)
+            other = seeded_noise(variation.retake_seeds, frames, channels, device=models.device, dtype=models.dtype)
             noise = mix_noise(noise, other, variation.retake_variance)
         start, schedule = variation.start(noise, schedule)
-        with self.offload_manager.on_device("decoder"):
+        with models.offload_manager.on_device("decoder"):
             switch = None
             if variation.plain is not None:
                 step = int(len(schedule) * variation.cover_strength)
@@ -300,7 +286,7 @@ class Synthesizer:
                 clock=clock,
                 on_step=on_step,
                 sampler=sampler,
-                turbo=variant.turbo,
+                turbo=models.variant.turbo,
                 start=start,
                 switch=switch,
                 repaint=variation.repaint,
@@ -320,56 +306,56 @@ class Synthesizer:
         on_step: Callable[[int, int], None] | None = None,
         sampler: SolverSettings = EULER,
     ) -> Tensor:
-        """Turn latents ``[B, T, 64]`` of one description into those of another.
+        """FlowEditSettings latents ``[B, T, 64]`` from one description to another (FlowEdit).
 
         Args:
             conditions: condition sequences ``[B, S, H]`` of the source's and of the target's description.
             context: context latents ``[B, T, 128]`` of both.
-            source: latents ``[B, T, 64]``.
-            seeds: one an item.
+            source: the latents ``[B, T, 64]`` to edit.
+            seeds: the seed of each item.
             schedule: flow times of `base_schedule`, for every variant.
-            edit: which of them edit.
-            clock: takes the visits of stage ``dit_step``; counts ``dit_calls`` of the network, and their ``dit_rows``.
-            on_step: called with the step done and the number of steps.
+            edit: which of the steps edit, and with how many draws of noise.
+            clock, on_step: as for `diffuse`.
             sampler: guidance, limit and smoothing of the velocities.
 
         Raises:
-            ValueError: guidance was asked of a model that has it in its weights.
+            ValueError: guidance was asked for, and the model has it distilled into its weights.
         """
+        models = self._models
         self._check_guidance(sampler)
-        clock = clock or Clock(self.device)
-        draw = NoiseStreams(seeds, device=self.device, dtype=self.dtype).like
-        with self.offload_manager.on_device("decoder"):
+        clock = clock or Clock(models.device)
+        draw = NoiseStreams(seeds, device=models.device, dtype=models.dtype).like
+        with models.offload_manager.on_device("decoder"):
             before, after = (self._network(condition, context, sampler, clock) for condition in conditions)
             networks = before, after
             return edit_latents(
                 networks, source, schedule, edit, clock=clock, sampler=sampler, draw=draw, on_step=on_step
             )
 
-    def _check_guidance(self, sampler: SolverSettings) -> ModelVariant:
-        assert self.variant is not None
-        if sampler.guidance and not self.variant.guided:
-            raise ValueError(f"A {self.variant.name} model cannot be guided; leave guidance out.")
-        return self.variant
+    def _check_guidance(self, sampler: SolverSettings) -> None:
+        variant = self._models.variant
+        if sampler.guidance and not variant.guided:
+            raise ValueError(f"A {variant.name} model cannot be guided; leave guidance out.")
 
     @torch.inference_mode()
     def denoiser(self, condition: Tensor, context: Tensor, *, guided: bool = False) -> Denoiser:
-        """The diffusion transformer under *condition* ``[B, S, H]`` and *context* ``[B, T, 128]``.
+        """The diffusion transformer with *condition* ``[B, S, H]`` and *context* ``[B, T, 128]``.
 
-        With *guided* it takes doubled batches, whose second half is without the condition. An offloaded transformer
-        must be in use as long as it is called.
+        With *guided* it takes doubled batches, whose second half is computed without the condition. An offloaded
+        transformer must be kept on the device by the caller as long as the denoiser is called.
         """
+        models = self._models
         return Denoiser(
-            self.model.decoder,
+            models.model.decoder,
             condition,
             context,
-            self.model.encoder.null_condition_emb.to(self.device) if guided else None,
-            Attention(self.options.attention if self.options else "sdpa"),
-            self.compiled.layer if self.compiled else LayerOperations,
+            models.model.encoder.null_condition_emb.to(models.device) if guided else None,
+            Attention(models.options.attention),
+            models.layer_class,
         )
 
     def _network(self, condition: Tensor, context: Tensor, sampler: SolverSettings, clock: Clock) -> VelocityModel:
-        """A `denoiser` whose calls *clock* counts."""
+        """A `denoiser` whose calls are counted by *clock*."""
         denoise = self.denoiser(condition, context, guided=sampler.guidance is not None)
 
         def velocity(latents: Tensor, times: Tensor) -> Tensor:
@@ -378,54 +364,35 @@ class Synthesizer:
 
         return velocity
 
-    @torch.inference_mode()
     def decode_latents(
         self, latents: Tensor, tiled: bool = True, window_frames: int | None = None, announce: OnFallback | None = None
     ) -> Tensor:
-        """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of latents ``[B, T, 64]``; `decoding` says how.
+        """Waveforms as `decode` returns them; `decoding` tells how they were decoded."""
+        return self.decode(latents, tiled, window_frames, announce)[0]
+
+    @torch.inference_mode()
+    def decode(
+        self, latents: Tensor, tiled: bool = True, window_frames: int | None = None, announce: OnFallback | None = None
+    ) -> tuple[Tensor, DecodeReport]:
+        """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of latents ``[B, T, 64]``, and how they were decoded.
 
         Args:
             latents: what `diffuse` returns.
-            tiled: decode in windows where the whole does not fit; without it, it must.
-            window_frames: always decode in windows of so many latent frames.
-            announce: called with a sentence when a way of decoding is given up for the next one.
+            tiled: decode in tiles if decoding the whole does not fit into memory; without it, the whole must fit.
+            window_frames: always decode in tiles of this many latent frames.
+            announce: called with a sentence when one decode strategy is given up for the next.
 
         Raises:
-            OutOfMemoryError: there is no way that fits.
+            OutOfMemoryError: no decode strategy fits.
         """
-        with self.offload_manager.on_device("vae_decoder"):
+        models = self._models
+        with models.offload_manager.on_device("vae_decoder"):
             waveforms, self.decoding = decode(
-                self.vae.decoder,
+                models.vae.decoder,
                 latents,
-                activate=self._activate,
+                activate=models.activation,
                 tiled=tiled,
                 window=window_frames,
                 announce=announce,
             )
-        return waveforms
-
-    def in_effect(self) -> dict[str, Any]:
-        """What the options have led to: counted where it can be counted."""
-        assert self.options is not None
-        compiled = self.compiled.stats if self.compiled else None
-        return {
-            "device": self.device,
-            "dtype": str(self.dtype).removeprefix("torch."),
-            "attention": self.options.attention,
-            "offloaded": list(self.options.offloaded),
-            "compiled_graphs": compiled.graphs if compiled else 0,
-            "compiled_calls": compiled.calls if compiled else 0,
-            "quantization": self.quantized.method if self.quantized else None,
-            "quantized_layers": self.quantized.layers if self.quantized else 0,
-            "quantization_saved_bytes": self.quantized.saved_bytes if self.quantized else 0,
-        }
-
-    @property
-    def _activate(self) -> Any:
-        return self.compiled.activate if self.compiled else snake
-
-    def _silence(self, frames: int) -> Tensor:
-        """Latents of silence ``[1, frames, 64]``, repeated where the stored ones end."""
-        assert self.silence_latent is not None
-        stored = self.silence_latent.shape[1]
-        return self.silence_latent.repeat(1, -(-frames // stored), 1)[:, :frames]
+        return waveforms, self.decoding

@@ -19,8 +19,8 @@ from acestep.checkpoints.load import build_on_meta
 from acestep.checkpoints.variants import ModelVariant
 from acestep.constants import LATENT_CHANNELS
 from acestep.dit.model import AceStepModel
+from acestep.loaded_models import LoadedModels
 from acestep.runtime.load_options import LoadOptions
-from acestep.runtime.offload import OffloadManager
 from acestep.runtime.quantization import quantize
 from acestep.synthesizer import Synthesizer
 from acestep.synthetic.synthesizer import SILENCE_FRAMES, TEXT_CONFIGS, build_vae, dit_config_sizes
@@ -39,22 +39,17 @@ def build_meta_models(variant: ModelVariant, options: LoadOptions, scale: Scale 
         ValueError: the quantization is unknown, or torchao is missing.
     """
     options, dtype = replace(options, device=DEVICE), options.dtype
-    models = Synthesizer()
-    models.device, models.dtype, models.options = DEVICE, dtype, options
-    models.model = _plain(build_on_meta(lambda: AceStepModel(dit_config_sizes(scale, variant), variant)), dtype)
-    models.config, models.variant = models.model.config, variant
-    models.model.encoder.timbre_encoder.unpack_timbre_embeddings = _one_reference_each
-    silence = torch.empty(1, SILENCE_FRAMES[scale], LATENT_CHANNELS, device=DEVICE, dtype=dtype)
-    models.model.silence_latent = models.silence_latent = silence
-    if options.quantization:
-        models.quantized = quantize(models.model.decoder, options.quantization, DEVICE)
-    models.vae = _plain(build_on_meta(lambda: build_vae(scale)), dtype)
-    for module in models.vae.modules():
+    model = _plain(build_on_meta(lambda: AceStepModel(dit_config_sizes(scale, variant), variant)), dtype)
+    model.encoder.timbre_encoder.unpack_timbre_embeddings = _one_reference_each
+    model.silence_latent = torch.empty(1, SILENCE_FRAMES[scale], LATENT_CHANNELS, device=DEVICE, dtype=dtype)
+    quantized = quantize(model.decoder, options.quantization, DEVICE) if options.quantization else None
+    vae = _plain(build_on_meta(lambda: build_vae(scale)), dtype)
+    for module in vae.modules():
         if hasattr(module, "weight_g"):
             remove_weight_norm(module)
-    models.text_encoder = _plain(build_on_meta(lambda: _text_encoder(scale)), dtype)
-    models.offload_manager = OffloadManager(models.parts(), DEVICE, options.offloaded)
-    return models
+    text_encoder = _plain(build_on_meta(lambda: _text_encoder(scale)), dtype)
+    tokenizer: Any = None  # prompts are not tokenized: `meta_text_states` takes their lengths
+    return Synthesizer(LoadedModels(model, vae, text_encoder, tokenizer, options, quantized))
 
 
 def meta_text_states(models: Synthesizer, caption_tokens: int, lyric_tokens: int) -> TextStates:

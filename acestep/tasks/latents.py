@@ -72,13 +72,13 @@ def prepare_latents(
     target = synthesizer.filled_latents(latents, length)
     mask = source.region.mask(length) if source.region else None
     masked = target
-    if mask is not None and spec.task_type == REPAINT:
+    if mask is not None and spec.request.task_type == REPAINT:
         silence = synthesizer.filled_latents([target[0, :0]], length)
         masked = torch.where(mask.to(target.device).unsqueeze(-1), silence, target)
     context_source = masked
     if spec.quantizes_source and source.waveform is not None:
         context_source = synthesizer.coarse_latents(masked[:1]).expand_as(masked)
-    context_mask = mask if spec.chunk_mask_mode == "explicit" else None
+    context_mask = mask if spec.explicit_mask else None
     text2music_context = None
     if source.ends_early(spec):
         text2music_context = synthesizer.context_latents([target[0, :0]] * len(target), length, context_mask)

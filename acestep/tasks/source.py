@@ -36,10 +36,11 @@ class SourceAudio:
         Raises:
             ValueError: the audio file cannot be used, or the repaint region does not fit the source.
         """
-        if spec.src_audio is None:
+        src_audio = spec.request.src_audio
+        if src_audio is None:
             samples = HOP_SAMPLES * FRAMES_PER_CODE * max(map(len, codes))
             return cls(None, duration_s, codes, spec.repaint_region(samples))
-        waveform = read_audio(spec.src_audio, "src_audio")
+        waveform = read_audio(src_audio, "src_audio")
         region = spec.repaint_region(waveform.shape[1])
         duration_s = waveform.shape[1] / SAMPLE_RATE
         return cls(region.pad(waveform) if region else waveform, duration_s, codes, region)
@@ -58,4 +59,4 @@ class SourceAudio:
 
     def ends_early(self, spec: TaskSpec) -> bool:
         """Whether the last steps run without the source, as plain text to music (``audio_cover_strength`` below 1)."""
-        return self.exists and spec.audio_cover_strength < 1
+        return self.exists and spec.request.audio_cover_strength < 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
+from acestep.handler import AceStepHandler
 from acestep.params import GenerationConfig, GenerationParams
 
 
@@ -114,3 +117,45 @@ def test_an_open_duration(duration: float | None) -> None:
     params = GenerationParams(duration=duration)
     params.validate()
     assert params.requested_duration is None
+
+
+def test_parameters_and_the_keywords_of_the_handler_have_equal_defaults() -> None:
+    parameters = {item.name: item.default for item in fields(GenerationParams)}
+    keywords = inspect.signature(AceStepHandler.generate_music).parameters
+    shared = {name: keywords[name].default for name in parameters.keys() & keywords.keys()}
+    differing = {name: default for name, default in shared.items() if parameters[name] != default}
+    assert differing == {"vocal_language": "en", "repainting_end": None, "lyrics": inspect.Parameter.empty} | {
+        "complete_track_classes": ()
+    }
+    renamed = {"captions", "key_scale", "time_signature", "audio_duration", "audio_code_string"}
+    others = {"self", "use_random_seed", "batch_size", "use_tiled_decode", "progress", "clock"}
+    assert keywords.keys() - parameters.keys() == renamed | others
+
+
+def test_every_parameter_of_the_synthesizer_becomes_a_keyword_of_the_handler() -> None:
+    given: dict[str, Any] = {
+        "caption": "calm",
+        "keyscale": "C major",
+        "timesignature": "3",
+        "duration": 20,
+        "audio_codes": "<|audio_code_1|>",
+        "shift": 3.0,
+        "repaint_strength": 0.9,
+    }
+    keywords = GenerationParams(**given).request().keywords()
+    renamed = {
+        "caption": "captions",
+        "keyscale": "key_scale",
+        "timesignature": "time_signature",
+        "duration": "audio_duration",
+        "audio_codes": "audio_code_string",
+    }
+    assert {name: keywords[renamed.get(name, name)] for name in given} == given
+
+
+def test_wrong_keywords_of_the_handler_are_type_errors() -> None:
+    generate: Any = AceStepHandler().generate_music
+    with pytest.raises(TypeError, match="unexpected keyword argument 'caption'"):
+        generate(captions="calm", lyrics="", caption="calm")
+    with pytest.raises(TypeError, match="missing a required argument: 'lyrics'"):
+        generate("calm")

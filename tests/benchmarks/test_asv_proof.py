@@ -21,7 +21,7 @@ ATTEMPTS = 2
 """How often to measure on a machine that changes its speed meanwhile; then what was measured last has to do."""
 SLOWER = """
 
-_decode = AceStepHandler.decode_latents
+_decode = AceStepHandler.decode
 
 
 def _decode_again(self, latents, *args, **kwargs):
@@ -30,7 +30,7 @@ def _decode_again(self, latents, *args, **kwargs):
     return _decode(self, latents, *args, **kwargs)
 
 
-AceStepHandler.decode_latents = _decode_again
+AceStepHandler.decode = _decode_again
 """
 
 

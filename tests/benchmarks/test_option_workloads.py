@@ -77,7 +77,7 @@ def test_compiled_graphs_are_counted_after_they_were_compiled(settings, monkeypa
 
 def test_an_option_that_is_silently_left_out_fails(settings, monkeypatch):
     monkeypatch.setattr(
-        "acestep.synthesizer.quantize", lambda _model, method, _device: QuantizationReport(method, 0, 0, 0)
+        "acestep.loaded_models.quantize", lambda _model, method, _device: QuantizationReport(method, 0, 0, 0)
     )
     monkeypatch.setattr("acestep.runtime.compilation.CompiledRegions._compile", lambda _self, region: region)
 

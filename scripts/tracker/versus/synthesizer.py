@@ -11,10 +11,10 @@ from torch import Tensor
 
 from acestep.checkpoints.folders import component_folder
 from acestep.constants import DEFAULT_DIT, LATENT_CHANNELS, LATENT_RATE, VAE_FOLDER
+from acestep.dit.denoiser import Denoiser
 from acestep.dit.model import load_model
 from acestep.memory.device import free_bytes
-from acestep.synthesizer import Synthesizer
-from acestep.vae.decode import FREE_SHARE
+from acestep.vae.decode import FREE_SHARE, decode
 from acestep.vae.model import load_vae
 from scripts.tracker.versus.alternation import Variant
 from scripts.tracker.versus.diffusers_pipeline import open_pipeline
@@ -55,15 +55,15 @@ class SynthesizerSides:
             ValueError: the transformer has fewer layers.
         """
         self._seconds, self._condition_tokens = seconds, condition_tokens
-        self._ours = Synthesizer()
+        self._model, self._vae = None, None
         vae, self.layers = None, 0
         if "dit" in parts:
-            model = load_model(component_folder(root, DEFAULT_DIT), device="cpu", dtype=torch.float32)
-            self._ours.model, self.layers = model, _keep_layers(model.decoder, layers)
+            self._model = load_model(component_folder(root, DEFAULT_DIT), device="cpu", dtype=torch.float32)
+            self.layers = _keep_layers(self._model.decoder, layers)
         if "vae" in parts:
             vae = component_folder(root, VAE_FOLDER)
-            self._ours.vae = load_vae(vae, device="cpu", dtype=torch.float32)
-        self.pipeline = open_pipeline(self._ours.model, vae)
+            self._vae = load_vae(vae, device="cpu", dtype=torch.float32)
+        self.pipeline = open_pipeline(self._model, vae)
 
     @torch.inference_mode()
     def variants(self, say: Callable[[str], None]) -> tuple[list[PairedVariants], list[Variant]]:
@@ -75,25 +75,25 @@ class SynthesizerSides:
             DisagreementError: the outputs of the two sides differ.
         """
         pairs, once = [], []
-        if self._ours.model is not None:
+        if self._model is not None:
             for seconds in self._seconds:
                 say(f"warming up and comparing outputs: DiT step, {seconds} s")
-                pair, preparation = self._dit_step(seconds)
+                pair, preparation = self._dit_step(self._model.decoder, seconds)
                 pairs.append(pair)
                 once.append(preparation)
-        if self._ours.vae is not None:
+        if self._vae is not None:
             for seconds in self._seconds:
                 say(f"warming up and comparing outputs: VAE decode, {seconds} s")
-                pairs.append(self._vae_decode(seconds))
+                pairs.append(self._vae_decode(self._vae.decoder, seconds))
         return pairs, once
 
-    def _dit_step(self, seconds: int) -> tuple[PairedVariants, Variant]:
+    def _dit_step(self, decoder: Any, seconds: int) -> tuple[PairedVariants, Variant]:
         """Return a DiT step with a condition, and the construction of the denoiser for that condition."""
         latents, context = _noise(seconds, LATENT_CHANNELS), _noise(seconds, 2 * LATENT_CHANNELS)
         width = self.pipeline.transformer.condition_embedder.in_features
         condition = torch.randn(1, self._condition_tokens, width, generator=torch.Generator().manual_seed(0))
         times = torch.full((1,), TIMESTEP)
-        denoiser = self._ours.denoiser(condition, context)
+        denoiser = Denoiser(decoder, condition, context)
 
         def theirs() -> Tensor:
             velocities: Tensor = self.pipeline.transformer(
@@ -107,9 +107,9 @@ class SynthesizerSides:
             return velocities
 
         pair = PairedVariants.of(f"DiT step, {seconds} s", lambda: denoiser(latents, times), theirs)
-        return pair, Variant(f"DiT denoiser, {seconds} s", lambda: self._ours.denoiser(condition, context))
+        return pair, Variant(f"DiT denoiser, {seconds} s", lambda: Denoiser(decoder, condition, context))
 
-    def _vae_decode(self, seconds: int) -> PairedVariants:
+    def _vae_decode(self, decoder: Any, seconds: int) -> PairedVariants:
         """Return a decode to the waveform; diffusers decodes in tiles only if the whole decode does not fit memory."""
         latents = _noise(seconds, LATENT_CHANNELS)
         vae = self.pipeline.vae
@@ -121,7 +121,7 @@ class SynthesizerSides:
             return waveforms
 
         work = f"VAE decode, {seconds} s{', theirs in tiles' if tiled else ''}"
-        return PairedVariants.of(work, lambda: self._ours.decode_latents(latents), theirs)
+        return PairedVariants.of(work, lambda: decode(decoder, latents)[0], theirs)
 
 
 def _whole_bytes(vae: Any, seconds: int) -> int:

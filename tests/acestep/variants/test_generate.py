@@ -180,9 +180,10 @@ def test_the_network_runs_twice_only_where_it_guides(open_variant: Open) -> None
 @pytest.mark.parametrize("adg", [False, True])
 def test_every_option_keeps_the_number_format(open_variant: Open, adg: bool) -> None:
     base = open_variant("base")
-    half = Synthesizer()
-    half.model = copy.deepcopy(base.model).to(torch.bfloat16)
-    half.variant, half.dtype = base.variant, torch.bfloat16
+    assert base.loaded is not None
+    options = replace(base.loaded.options, dtype=torch.bfloat16)
+    model = copy.deepcopy(base.loaded.model).to(torch.bfloat16)
+    half = Synthesizer(replace(base.loaded, model=model, options=options))
     states, latents, clean = (x.bfloat16() for x in (condition(base), context(base), given("clean")))
     variation = SamplerInputs(
         retake_seeds=SEEDS,
