@@ -1,6 +1,7 @@
-"""What each stage of a generation takes up and does at the released shapes: computed by running them without storage.
+"""Memory and work of each stage of a generation at the released shapes, found by running the stages on ``meta``.
 
-Bytes of weights and peaks, floating-point operations and operator calls are exact, and the same on every machine.
+Tensors on the device ``meta`` have shapes and no storage, so nothing is computed. Bytes of weights, peak bytes,
+floating-point operations and operator calls are exact and equal on every machine.
 """
 
 from __future__ import annotations
@@ -16,21 +17,31 @@ from benchmarks.harness.workloads.synthesizer import LATENT_CHANNELS, LATENT_RAT
 CAPTION_TOKENS = 96
 LYRIC_TOKENS = 416
 UNLIMITED = 1 << 62
+"""Memory of a device, in bytes, on which everything fits."""
 GUIDANCE_SCALE = 7.0
-"""Default guidance scale of a generation; it matters to variants that can be guided."""
+"""Default guidance scale of a generation; only variants that can be guided use it."""
 DCW = ("double", 0.05, 0.02)
 """Default wavelet correction of a generation: mode, scaler and high scaler."""
 EXECUTED = 3
-"""Steps: the first one, one like those that follow it, and the last one, which has no correction."""
+"""Number of steps that are run: the first, one that stands for all later ones, and the last, which is not corrected."""
 
 
 @dataclass(frozen=True)
 class FootprintRequest:
-    """A generation to be run through.
+    """The generation whose footprint is wanted.
 
-    `family` is that of the diffusion model, `duration` in seconds; `caption_tokens` and `lyric_tokens` make up the
-    condition, with one of timbre. Of the `steps` only `EXECUTED` are run: the others are like the second.
-    `beside_bytes` are taken up all the time by what is not run, such as a planner.
+    Attributes:
+        family: variant of the diffusion model.
+        duration: seconds of audio.
+        batch: number of pieces.
+        steps: number of steps, of which `EXECUTED` are run.
+        quantization: as in `AceStepHandler.initialize_service`.
+        offload: whether text encoder and VAE are offloaded between uses.
+        offload_dit: whether the diffusion model is.
+        caption_tokens: tokens of the caption prompt.
+        lyric_tokens: tokens of the lyric prompt; with those of the caption and one of timbre they are the condition.
+        resident_bytes: memory that models which are not run, such as a planner, take all the time.
+        scale: ``full`` for the released shapes, ``tiny`` for those of the tiny checkpoints.
     """
 
     family: str = "turbo"
@@ -42,13 +53,20 @@ class FootprintRequest:
     offload_dit: bool = False
     caption_tokens: int = CAPTION_TOKENS
     lyric_tokens: int = LYRIC_TOKENS
-    beside_bytes: int = 0
+    resident_bytes: int = 0
     scale: Literal["tiny", "full"] = "full"
 
 
 @dataclass
-class Stage:
-    """What a stage needs: `weight_bytes` on the device while it runs, `peak_bytes` with them, and its work."""
+class StageFootprint:
+    """Memory and work of one stage.
+
+    Attributes:
+        weight_bytes: weights that are on the device while the stage runs.
+        peak_bytes: peak of weights and activations together.
+        flops: floating-point operations.
+        operators: operator calls.
+    """
 
     weight_bytes: int
     peak_bytes: int
@@ -58,98 +76,105 @@ class Stage:
 
 @dataclass
 class Footprint:
-    """What was found.
+    """Memory and work of a generation.
 
-    `resting_bytes` are taken up between stages; `vae_path` says how audio was decoded, `failed` which stage ran out of
-    memory, and `reason` how.
+    Attributes:
+        resting_bytes: memory that is in use between stages.
+        stages: the stages that were run, by name, in order.
+        vae_path: how the VAE decoded: ``whole``, or the path and the latent frames of a tile.
+        failed: the stage that ran out of memory, or "".
+        reason: the message of its error, or "".
     """
 
     resting_bytes: int = 0
-    stages: dict[str, Stage] = field(default_factory=dict)
+    stages: dict[str, StageFootprint] = field(default_factory=dict)
     vae_path: str = ""
     failed: str = ""
     reason: str = ""
 
     @property
     def peak_stage(self) -> str:
-        """The stage that takes up most."""
+        """Name of the stage with the highest peak."""
         return max(self.stages, key=lambda name: self.stages[name].peak_bytes)
 
     @property
     def peak_bytes(self) -> int:
-        """What it takes up."""
+        """The highest peak of all stages."""
         return self.stages[self.peak_stage].peak_bytes
 
 
-def footprint(asked: FootprintRequest, limit_bytes: int = UNLIMITED, models: Any = None) -> Footprint:
-    """Run every stage of *asked*, on a device of *limit_bytes*; what does not fit ends it.
+def footprint(request: FootprintRequest, limit_bytes: int = UNLIMITED, models: Any = None) -> Footprint:
+    """Run the stages of *request* on a device with *limit_bytes* of memory; stop at a stage that does not fit.
 
-    *models* are those of `open_models`, if they are there already. Raises Unsupported where the commit cannot run
-    without storage.
+    *models* are those that `open_models` returns for *request*; None opens them. Raises Unsupported if the commit
+    cannot run on ``meta``.
     """
     import torch
 
-    models = models or open_models(asked)
-    run = _Run(models, limit_bytes, asked.beside_bytes)
+    models = models or open_models(request)
+    run = _Run(models, limit_bytes, request.resident_bytes)
     with torch.inference_mode():
-        _stages(asked, models, run)
-    return run.found
+        _run_stages(request, models, run)
+    return run.footprint
 
 
-def open_models(asked: FootprintRequest) -> Any:
-    """Return the models that *asked* needs, without storage, in numbers of 2 bytes."""
+def open_models(request: FootprintRequest) -> Any:
+    """Return the models of *request* on ``meta``, in bfloat16."""
     return probe.open_shapes(
-        asked.family,
-        quantization=asked.quantization,
-        offload=asked.offload,
-        offload_dit=asked.offload_dit,
-        scale=asked.scale,
+        request.family,
+        quantization=request.quantization,
+        offload=request.offload,
+        offload_dit=request.offload_dit,
+        scale=request.scale,
     )
 
 
-def _stages(asked: FootprintRequest, models: Any, run: _Run) -> None:
+def _run_stages(request: FootprintRequest, models: Any, run: _Run) -> None:
     import torch
 
-    frames = int(LATENT_RATE * asked.duration)
-    text = run("text_encode", lambda: probe.encode_text_shapes(models, asked.caption_tokens, asked.lyric_tokens))
+    frames = int(LATENT_RATE * request.duration)
+    text = run("text_encode", lambda: probe.encode_text_shapes(models, request.caption_tokens, request.lyric_tokens))
     if text is None:
         return
     states = run("condition_encode", lambda: probe.encode_condition(models, text)[0])
     if states is None:
         return
-    condition = states.expand(asked.batch, *states.shape[1:])
-    context = torch.empty(asked.batch, frames, 2 * LATENT_CHANNELS, device="meta", dtype=models.dtype)
-    steps = min(asked.steps, EXECUTED)
+    condition = states.expand(request.batch, *states.shape[1:])
+    context = torch.empty(request.batch, frames, 2 * LATENT_CHANNELS, device="meta", dtype=models.dtype)
+    steps = min(request.steps, EXECUTED)
     sample = probe.diffusion(models, steps=steps, shift=3.0, guidance_scale=GUIDANCE_SCALE, dcw=DCW)
-    seeds = range(asked.batch)
-    latents = run("diffusion", lambda: sample(condition, context, seeds, run.mark), held=(states, context))
+    seeds = range(request.batch)
+    latents = run("diffusion", lambda: sample(condition, context, seeds, run.end_step), held=(states, context))
     if latents is None:
         return
-    run.repeat("diffusion", asked.steps - steps)
+    run.repeat("diffusion", request.steps - steps)
     run("vae_decode", lambda: probe.decode_latents(models, latents, tiled=True), held=(latents,))
     report = probe.decode_report(models)
     if report is not None:
         tiles = f"{report['path']} {report['window_frames']}"
-        run.found.vae_path = "whole" if report["path"] == "whole" else tiles
+        run.footprint.vae_path = "whole" if report["path"] == "whole" else tiles
 
 
 class _Run:
-    """Runs stages one after the other, and notes what each took."""
+    """Runs stages one after the other and adds them to `footprint`."""
 
-    def __init__(self, models: Any, limit_bytes: int, beside_bytes: int) -> None:
+    def __init__(self, models: Any, limit_bytes: int, resident_bytes: int) -> None:
         self._models, self._limit_bytes = models, limit_bytes
-        self._always = probe.resting_bytes(models) + beside_bytes
+        self._resting_bytes = probe.resting_bytes(models) + resident_bytes
         self._counted = counting(probe.memory_limit_class())
         self._limit: Any = None
         self._fused: Any = None
-        self._marks: list[tuple[int, int]] = []
-        self.found = Footprint(self._always)
+        self._step_ends: list[tuple[int, int]] = []
+        self.footprint = Footprint(self._resting_bytes)
 
     def __call__(self, name: str, work: Callable[[], Any], held: tuple[Any, ...] = ()) -> Any:
-        """What *work* returns beside tensors *held*; None, with the reason noted, if memory ran out."""
-        fused, weights = probe.fused_attention(), self._always
+        """Run the stage *name*, while the tensors *held* are in memory, too.
+
+        Returns what *work* returns, or None if memory ran out.
+        """
+        fused, weights = probe.fused_attention(), self._resting_bytes
         limit = self._counted(self._limit_bytes, weights + sum(tensor.nbytes for tensor in held), "meta")
-        self._limit, self._fused, self._marks = limit, fused, []
+        self._limit, self._fused, self._step_ends = limit, fused, []
         moved = probe.moved_bytes(self._models)
         result = None
         try:
@@ -158,19 +183,21 @@ class _Run:
         except Exception as error:
             if not probe.is_out_of_memory(error):
                 raise
-            self.found.failed, self.found.reason = name, str(error)
+            self.footprint.failed, self.footprint.reason = name, str(error)
         moved = probe.moved_bytes(self._models) - moved
-        self.found.stages[name] = Stage(weights + moved, limit.peak_bytes, limit.flops + fused.flops, limit.operators)
+        self.footprint.stages[name] = StageFootprint(
+            weights + moved, limit.peak_bytes, limit.flops + fused.flops, limit.operators
+        )
         return result
 
-    def mark(self, *_progress: int) -> None:
-        """Note the work of the running stage so far: it has made a step."""
-        self._marks.append((self._limit.flops + self._fused.flops, self._limit.operators))
+    def end_step(self, *_progress: int) -> None:
+        """Record the work of the running stage at the end of a step."""
+        self._step_ends.append((self._limit.flops + self._fused.flops, self._limit.operators))
 
     def repeat(self, name: str, times: int) -> None:
-        """Count the second step of the stage *name*, which has just run, so many times more."""
+        """Add the work of the second step of the stage *name*, the last one that ran, *times* more."""
         if times > 0:
-            (flops, operators), (then_flops, then_operators) = self._marks[:2]
-            stage = self.found.stages[name]
-            stage.flops += times * (then_flops - flops)
-            stage.operators += times * (then_operators - operators)
+            (flops, operators), (next_flops, next_operators) = self._step_ends[:2]
+            stage = self.footprint.stages[name]
+            stage.flops += times * (next_flops - flops)
+            stage.operators += times * (next_operators - operators)

@@ -1,4 +1,4 @@
-"""Full-size generations without storage: what each stage takes up and does, to the byte."""
+"""The workload of the matrix `footprint`: memory and work of each stage at the released shapes, run on ``meta``."""
 
 from __future__ import annotations
 
@@ -19,40 +19,41 @@ SERIES_PREFIXES = {
     "diffusion": "diffusion",
     "vae_decode": "vae",
 }
+"""First word of the names of the series of each stage."""
 
 
 class Footprints:
-    """Runs a cell once; models of a family serve all its cells that load them alike."""
+    """Runs each cell once. Cells that load the same models alike share them."""
 
     limit_s = 600.0
     memory = False
 
     def load(self, settings: Settings) -> dict[str, Any]:
-        """Hold the models that the last cell had; nothing depends on scale or device of *settings*."""
+        """Return an empty cache of models. Neither scale nor device of *settings* matters."""
         del settings
-        _ = probe.open_shapes  # Unsupported where shapes cannot be run
+        _ = probe.open_shapes  # raises Unsupported where stages cannot run on meta
         return {}
 
     def facts(self, state: dict[str, Any]) -> Mapping[str, Scalar]:  # noqa: ARG002 - of all cells
-        """Return the number format."""
+        """Return the dtype."""
         return {"dtype": "torch.bfloat16"}
 
     def weight(self, cell: Cell) -> float:
-        """XL models have more layers, guided ones two rows."""
+        """Return more for XL models, which have more layers."""
         return 1.5 if "xl" in str(cell["family"]) else 1.0
 
     def prepare(self, state: dict[str, Any], cell: Cell) -> TakeSample:
-        """Return a function that runs every stage."""
-        asked = request_for(cell)
+        """Return a function that runs every stage once."""
+        request = request_for(cell)
         loaded = f"{cell['family']} {cell['loaded']}"
         if loaded not in state:
             state.clear()
-            state[loaded] = open_models(asked)
-        return partial(_sample, asked, state[loaded])
+            state[loaded] = open_models(request)
+        return partial(_sample, request, state[loaded])
 
 
 def request_for(cell: Cell) -> FootprintRequest:
-    """Return what *cell* is to run."""
+    """Return the footprint request of *cell*."""
     offloaded = "offloaded" in str(cell["loaded"])
     return FootprintRequest(
         family=str(cell["family"]),
@@ -64,9 +65,9 @@ def request_for(cell: Cell) -> FootprintRequest:
     )
 
 
-def _sample(asked: FootprintRequest, models: Any) -> Sample:
+def _sample(request: FootprintRequest, models: Any) -> Sample:
     start = time.perf_counter()
-    found = footprint(asked, models=models)
+    found = footprint(request, models=models)
     series: dict[str, float] = {"peak": float(found.peak_bytes)}
     for name, stage in found.stages.items():
         short = SERIES_PREFIXES[name]

@@ -1,4 +1,4 @@
-"""One piece under the options of loading, each of which must have had its effect."""
+"""The workload of the matrix `options`: one generation under different load options, whose effect is checked."""
 
 from __future__ import annotations
 
@@ -22,47 +22,47 @@ from benchmarks.harness.workloads.music import request_for
 
 PIECE: Cell = {"duration": 30, "batch": 1, "thinking": False, "steps": 8}
 OFFLOADS = {"none": (False, False), "models": (True, False), "all": (True, True)}
-"""Whether text encoder and autoencoder rest on the host, and whether the diffusion model does."""
+"""Whether text encoder and VAE are offloaded, and whether the diffusion model is."""
 KEYWORDS = ("offload_to_cpu", "offload_dit_to_cpu", "quantization", "compile_model")
 OPTION_TIME_COSTS = {**generation.TIME_COSTS, "transfer": "dit_offload_time_cost"}
 OPTION_COUNTS = {"offload": ("transfers", "transfer_bytes"), "quantization": ("plain_layers",), "compile": ("graphs",)}
-"""The counts that are series where an option is on."""
+"""Counts that are series of the cells in which the option is on."""
 
 
 class Options:
-    """Loads the synthesizer with the options of the cell, and generates the same piece a sample."""
+    """Loads the synthesizer with the options of the cell, and calls `generate_music` once a sample."""
 
     limit_s = 1800.0
     memory = False
-    """The harness would count what is loaded before all cells, and here every cell loads."""
+    """False: the harness counts models that `load` loads, but here each cell loads; `prepare` adds the series."""
 
     def load(self, settings: Settings) -> Settings:
-        """Import what loading needs, and build the checkpoints."""
+        """Check that the commit takes the options, and build the checkpoints."""
         require_keywords(package.public("AceStepHandler").initialize_service, *KEYWORDS)
         checkpoints(settings)
         return settings
 
     def facts(self, state: Settings) -> Mapping[str, Scalar]:
-        """Return number format and checkpoints."""
+        """Return the dtype and the digest of the checkpoints."""
         dtype = str(probe.default_dtype(state.device))
         return {"dtype": dtype, "workload": workload_digest(state)}
 
     def weight(self, cell: Cell) -> float:
-        """Compiling takes longest by far."""
+        """Return a high weight for cells that compile."""
         return 10.0 if cell["compile"] else 1.0
 
     def prepare(self, state: Settings, cell: Cell) -> TakeSample:
-        """Load, and return a function that generates once."""
-        _forget_cells_before(compiling=bool(cell["compile"]))
+        """Load the synthesizer, and return a function that calls `generate_music` once."""
+        _free_previous_cell(compiling=bool(cell["compile"]))
         dit = load_with(state, checkpoints(state), cell)
         take = partial(_sample, state.device, dit, cell)
         if cell["compile"]:
-            take()  # compiles, which is no part of a sample and may take longer than one may
+            take()  # compiles; that is no part of a sample and may take longer than a sample may
         return with_memory(take, state.device, tensor_bytes())
 
 
 def load_with(settings: Settings, root: Path, cell: Cell) -> Any:
-    """Return an AceStepHandler loaded with the options of *cell*; CellFailed if one of them has no effect."""
+    """Return a synthesizer loaded with the options of *cell*; raises CellFailed if one of them has no effect."""
     quantization = None if cell["quantization"] == "none" else cell["quantization"]
     if quantization is not None and settings.device == "mps":
         raise Unavailable("nothing quantized runs on mps")
@@ -80,9 +80,9 @@ def load_with(settings: Settings, root: Path, cell: Cell) -> Any:
 
 
 def check_effect(cell: Cell, counts: Mapping[str, tuple[int, str]]) -> None:
-    """Raise CellFailed if an option of *cell* is not in effect, or is without being asked for.
+    """Raise CellFailed if an option of *cell* is not in effect, or one is in effect that the cell does not ask for.
 
-    *counts* has, under the name of an option, how much it did, and of what.
+    *counts* has, by option, the number of things that it applies to, and their name.
     """
     wrong = [
         f"{option}={cell[option]}, but {count} {noun}"
@@ -94,7 +94,7 @@ def check_effect(cell: Cell, counts: Mapping[str, tuple[int, str]]) -> None:
 
 
 def check_run(cell: Cell, counts: Mapping[str, int]) -> None:
-    """Raise CellFailed if an option had no effect on the run: what is in place may not have been used."""
+    """Raise CellFailed if an option had no effect on the run, although it is in effect on the models."""
     check_effect(
         cell,
         {
@@ -115,10 +115,10 @@ def _is_on(cell: Cell, option: str) -> bool:
 
 
 def _sample(device: str, dit: Any, cell: Cell) -> Sample:
-    asked = request_for(PIECE, turbo=True)
+    request = request_for(PIECE, turbo=True)
     calls_before = probe.options_in_effect(dit)["compiled_calls"]
-    run = generation.generate(dit, None, device, asked)
-    sample = generation.as_sample(run, dit, asked, OPTION_TIME_COSTS)
+    run = generation.generate(dit, None, device, request)
+    sample = generation.as_sample(run, dit, request, OPTION_TIME_COSTS)
     effect, transfers = run.result.extra_outputs["options"], run.result.extra_outputs["transfers"]
     counts = {
         "graphs": effect["compiled_graphs"],
@@ -137,7 +137,7 @@ def _sample(device: str, dit: Any, cell: Cell) -> Sample:
 
 
 def _weights(transformer: Any) -> dict[str, int]:
-    """Return the linear layers that compute with what they store, those that do not, and the bytes of all weights."""
+    """Return the numbers of plain and of quantized linear layers, and the bytes of all weights."""
     import torch
 
     layers = [module for module in transformer.modules() if isinstance(module, torch.nn.Linear)]
@@ -149,8 +149,8 @@ def _weights(transformer: Any) -> dict[str, int]:
     }
 
 
-def _forget_cells_before(*, compiling: bool) -> None:
-    """Free the models of the cell before; if this one compiles, have torch forget what was compiled."""
+def _free_previous_cell(*, compiling: bool) -> None:
+    """Free the models of the previous cell; if this cell compiles, also reset torch's compiler."""
     import torch
 
     if compiling:

@@ -1,4 +1,4 @@
-"""What it costs to begin: importing, and loading the models."""
+"""The workload of the matrix `startup`: importing the package, and loading the models."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.harness.workloads.options import load_with
 
 Load = Callable[[], object]
 Prepare = Callable[[Settings, Path], Load]
-"""Does what comes before the loading that is measured."""
+"""Does what must precede the timed loading, and returns the function that loads."""
 
 
 def _prepare_grammar(settings: Settings, root: Path) -> Load:  # noqa: ARG001 - all components are called alike
@@ -42,7 +42,7 @@ def _dit_with(**option: Scalar) -> Prepare:
     cell: Cell = {"offload": "none", "quantization": "none", "compile": False, **option}
 
     def prepare(settings: Settings, root: Path) -> Load:
-        _ = probe.options_in_effect  # Unsupported where options have no effect
+        _ = probe.options_in_effect  # raises Unsupported where load options have no effect
         return partial(load_with, settings, root, cell)
 
     return prepare
@@ -61,7 +61,7 @@ LOADS: dict[str, Prepare] = {
     "dit_w8a8": _dit_with(quantization="w8a8_dynamic"),
     "dit_compiled": _dit_with(compile=True),
 }
-"""How the loading of each component is prepared."""
+"""What prepares the loading of each component."""
 
 _IMPORT = """
 import sys, time
@@ -76,22 +76,22 @@ print(time_s, contention["waited_s"](waits, contention["read_waits"]()), len(sys
 
 
 class Startup:
-    """Imports in a fresh interpreter a sample, loads models in a fresh process a sample."""
+    """Imports in a new interpreter for each sample, and loads models in a new process for each sample."""
 
     limit_s = 900.0
     memory = False
 
     def load(self, settings: Settings) -> Settings:
-        """Import what loading models needs, so that forks of this process spend their time on loading alone."""
+        """Import what loading models imports, so that forks of this process only load."""
         probe.preload()
         return settings
 
     def facts(self, state: Settings) -> Mapping[str, Scalar]:
-        """Return the checkpoints, but of full ones nothing: they are written when the first cell loads them."""
+        """Return the digest of the checkpoints; nothing for full ones, which the first cell that loads them writes."""
         return {} if state.scale == "full" else {"workload": workload_digest(state)}
 
     def weight(self, cell: Cell) -> float:
-        """Importing everything takes longest by far."""
+        """Return a high weight for importing everything."""
         return 15.0 if cell.get("target") == "inference" else 1.0
 
     def prepare(self, state: Settings, cell: Cell) -> TakeSample:
@@ -104,7 +104,7 @@ class Startup:
 
 
 def _import(modules: tuple[str, ...]) -> Sample:
-    """Import *modules* in a new interpreter, which takes the time, and its run-queue wait, itself."""
+    """Import *modules* in a new interpreter, which measures the time and its run-queue wait itself."""
     command = [sys.executable, "-P", "-c", _IMPORT, contention.__file__, *modules]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -120,13 +120,13 @@ def _import(modules: tuple[str, ...]) -> Sample:
 
 
 def _load(prepare: Prepare, settings: Settings, root: Path) -> tuple[dict[str, float], float | None]:
-    """Load and return the time, and the size of the tensors that stay; then the run-queue wait."""
+    """Load; return the series (seconds, and bytes of the tensors that stay), and the run-queue wait."""
     load = prepare(settings, root)
     before = tensor_bytes()
     region = observe(settings.device, load)
     added = float(tensor_bytes() - before)
     if hasattr(region.result, "unload"):
-        region.result.unload()  # ends the processes that an engine may have started
+        region.result.unload()  # also ends processes that an engine has started
     return {"time": region.time_s, **({"memory": added} if added else {})}, region.wait_s
 
 
@@ -136,11 +136,10 @@ def _load_in_fork(load: Callable[[], tuple[dict[str, float], float | None]]) -> 
 
 
 def in_fork(call: Callable[[], Any]) -> Any:
-    """Return what *call*, run in a copy of this process, returns as JSON.
+    """Run *call* in a fork of this process and return its result, which must be JSON data.
 
-    Raises Unsupported or Unavailable if *call* does, and CellFailed if it raises anything else or dies.
-
-    This process itself must stay as it is after importing: threads or a CUDA context do not survive a fork.
+    Raises Unsupported or Unavailable if *call* does, and CellFailed if it raises anything else or the fork dies.
+    Threads and a CUDA context do not survive a fork, so this process must do no more than import.
     """
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -148,26 +147,26 @@ def in_fork(call: Callable[[], Any]) -> Any:
         _answer(write_end, call)
     os.close(write_end)
     with os.fdopen(read_end) as answer:
-        told = answer.read()
+        message = answer.read()
     os.waitpid(child, 0)
-    result, kind, reason = json.loads(told) if told else (None, CellFailed.__name__, "the loading process died")
+    result, kind, reason = json.loads(message) if message else (None, CellFailed.__name__, "the loading process died")
     if kind is not None:
         raise _KINDS[kind](reason)
     return result
 
 
 _KINDS: dict[str, type[Exception]] = {kind.__name__: kind for kind in (Unsupported, Unavailable, CellFailed)}
-"""What `in_fork` raises, by the name that the copy of the process tells."""
+"""Exceptions that `in_fork` raises, by the name that the fork sends."""
 
 
 def _answer(write_end: int, call: Callable[[], Any]) -> None:
-    """Write what *call* returns, or why it failed, and end this process without any clean-up of its parent's."""
+    """Write the result of *call*, or why it failed, and end this process without the parent's clean-up handlers."""
     try:
-        told = [call(), None, None]
+        outcome = [call(), None, None]
     except Unsupported as error:
-        told = [None, type(error).__name__, str(error)]
+        outcome = [None, type(error).__name__, str(error)]
     except Exception as error:  # noqa: BLE001 - the parent process raises it again
-        told = [None, CellFailed.__name__, f"{type(error).__name__}: {error}"]
+        outcome = [None, CellFailed.__name__, f"{type(error).__name__}: {error}"]
     with os.fdopen(write_end, "w") as answer:
-        answer.write(json.dumps(told))
+        answer.write(json.dumps(outcome))
     os._exit(0)

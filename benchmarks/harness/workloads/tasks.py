@@ -1,4 +1,4 @@
-"""Pieces by task: made of text, of audio that is encoded first, or of audio codes."""
+"""The workload of the matrix `tasks`: generations by task, from text, from source audio, or from audio codes."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from benchmarks.harness.workloads.models import checkpoints, dit_folder, load_di
 from benchmarks.harness.workloads.synthesizer import LATENT_RATE, seeded_waveform
 
 FAMILY = "base"
-"""The one that knows every task."""
+"""The variant of the diffusion model; base supports every task."""
 STEPS = 8
 PIECE_S = 10
-"""Of every piece, its source too: no piece made of text alone may be shorter."""
+"""Seconds of each piece and of its source: the shortest duration that text2music accepts."""
 REFERENCE_S = 30
-"""What the timbre encoder hears: a shorter reference would be repeated."""
-WINDOW_S = (3, 6)
+"""Seconds of the reference audio: what the timbre encoder reads; a shorter file would be repeated."""
+REGION_S = (3, 6)
+"""Start and end of the repaint region, in seconds."""
 
 PINNED: dict[str, Any] = {
     "inference_steps": STEPS,
@@ -37,9 +38,9 @@ PINNED: dict[str, Any] = {
     "use_cot_caption": False,
     "use_cot_language": False,
 }
-_WINDOW = {
-    "repainting_start": float(WINDOW_S[0]),
-    "repainting_end": float(WINDOW_S[1]),
+_REGION = {
+    "repainting_start": float(REGION_S[0]),
+    "repainting_end": float(REGION_S[1]),
     "chunk_mask_mode": "auto",
     "repaint_mode": "balanced",
     "repaint_strength": 0.5,
@@ -47,12 +48,12 @@ _WINDOW = {
 TASKS: dict[str, dict[str, Any]] = {
     "text2music": {},
     "cover": {"audio_cover_strength": 1.0},
-    "repaint": _WINDOW,
-    "lego": {"track_name": "guitar", **_WINDOW},
+    "repaint": _REGION,
+    "lego": {"track_name": "guitar", **_REGION},
     "extract": {"track_name": "vocals"},
     "complete": {"complete_track_classes": ["drums", "bass"]},
 }
-"""What each task is told besides its source."""
+"""Fields of `GenerationParams` that each task sets, besides its source."""
 
 TASK_TIME_COSTS = {
     **generation.TIME_COSTS,
@@ -60,18 +61,18 @@ TASK_TIME_COSTS = {
     "source_encode": "source_encode_time_cost",
     "reference_encode": "reference_encode_time_cost",
 }
-"""Series and the entry of `time_costs` they come from; together they are the wall time."""
+"""The entry of ``time_costs`` that each series is; their sum is the wall time."""
 FILES = {
     "audio_load": {"src_audio", "reference_audio"},
     "source_encode": {"src_audio"},
     "reference_encode": {"reference_audio"},
 }
-"""Stages that there are only where one of these files is given; commits may report a time of nothing without it."""
+"""Stages that run only if one of these fields is given; without them some commits report a time of zero."""
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """The loaded synthesizer with the digest of its checkpoints, and the files that pieces start from."""
+    """The loaded synthesizer, the digest of its checkpoints, and the audio files that the cells use."""
 
     dit: Any
     source: str
@@ -81,13 +82,13 @@ class TaskState:
 
 
 class Tasks:
-    """Makes a piece a sample, always the same one, with the task that the cell names."""
+    """Calls `generate_music` once a sample, with the task that the cell names and otherwise fixed arguments."""
 
     limit_s = 3600.0
     memory = True
 
     def load(self, settings: Settings) -> TaskState:
-        """Load the synthesizer, and write the files."""
+        """Load the synthesizer and write the audio files."""
         needed = {"task_type", "src_audio", "reference_audio", "audio_codes"}.union(PINNED, *TASKS.values())
         require_keywords(package.public("GenerationParams"), *sorted(needed))
         dit = load_dit(settings, checkpoints(settings, dits=(FAMILY,)), dit_folder(FAMILY))
@@ -97,20 +98,20 @@ class Tasks:
         return TaskState(dit, source, reference, settings.device, workload_digest(settings, dits=(FAMILY,)))
 
     def facts(self, state: TaskState) -> Mapping[str, Scalar]:
-        """Return number format, family and checkpoints."""
+        """Return the dtype, the variant and the digest of the checkpoints."""
         return {"dtype": str(state.dit.dtype), "family": FAMILY, "workload": state.workload}
 
     def weight(self, cell: Cell) -> float:
-        """Encoding audio takes several times as long as all the rest."""
-        return 0.2 * PIECE_S + _heard_s(cell)
+        """Return the seconds of encoded audio, which take several times as long as everything else."""
+        return 0.2 * PIECE_S + _encoded_s(cell)
 
     def prepare(self, state: TaskState, cell: Cell) -> TakeSample:
-        """Return a function that makes, checks and measures one piece."""
+        """Return a function that calls `generate_music` once and checks the work."""
         return partial(_sample, state, request_for(state, cell))
 
 
 def request_for(state: TaskState, cell: Cell) -> GenerationRequest:
-    """Return what *cell* asks for: its task, its source, and the work that this has to be."""
+    """Return the request of *cell*: its task, its source, and the work that it has to do."""
     task, codes = str(cell["task"]), cell["stage"] == "FromCodes"
     given: dict[str, Any] = {"src_audio": state.source}
     if task == "text2music":
@@ -121,13 +122,13 @@ def request_for(state: TaskState, cell: Cell) -> GenerationRequest:
         given["reference_audio"] = state.reference
     span = ("full", 0, LATENT_RATE * PIECE_S)
     if "repainting_start" in TASKS[task]:
-        span = ("repainting", LATENT_RATE * WINDOW_S[0], LATENT_RATE * WINDOW_S[1])
+        span = ("repainting", LATENT_RATE * REGION_S[0], LATENT_RATE * REGION_S[1])
     work: dict[str, Scalar] = {
         "audios": 1,
         "files": 1,
         "audio_samples": PIECE_S * SAMPLE_RATE,
         "codes": CODES_PER_SECOND * PIECE_S if codes else 0,
-        "encoded_samples": _heard_s(cell) * SAMPLE_RATE,
+        "encoded_samples": _encoded_s(cell) * SAMPLE_RATE,
         "span": " ".join(map(str, span)),
         "steps": STEPS,
         "dit_rows": 2 * STEPS,  # guided
@@ -136,20 +137,22 @@ def request_for(state: TaskState, cell: Cell) -> GenerationRequest:
 
 
 def write_audio(path: Path, seconds: int) -> str:
-    """Write the same *seconds* of audio every time, sample by sample as they are, and return the path."""
+    """Write *seconds* of fixed audio as 32-bit float and return the path."""
     probe.save_audio(seeded_waveform(SAMPLE_RATE * seconds), path, "wav32")
     return str(path)
 
 
-def _heard_s(cell: Cell) -> int:
-    """Return the seconds of audio that have to be encoded."""
+def _encoded_s(cell: Cell) -> int:
+    """Return the seconds of audio that the VAE has to encode."""
     source = cell["stage"] == "Types" and cell["task"] != "text2music"
     return PIECE_S * source + (REFERENCE_S if cell.get("reference") else 0)
 
 
-def _sample(state: TaskState, asked: GenerationRequest) -> Sample:
-    run = generation.generate(state.dit, None, state.device, asked)
+def _sample(state: TaskState, request: GenerationRequest) -> Sample:
+    run = generation.generate(state.dit, None, state.device, request)
     stages = {
-        name: entry for name, entry in TASK_TIME_COSTS.items() if name not in FILES or FILES[name] & asked.params.keys()
+        name: entry
+        for name, entry in TASK_TIME_COSTS.items()
+        if name not in FILES or FILES[name] & request.params.keys()
     }
-    return generation.as_sample(run, state.dit, asked, stages)
+    return generation.as_sample(run, state.dit, request, stages)

@@ -1,4 +1,4 @@
-"""What the tiers say and predict, and what a tier's generation takes up at the released shapes."""
+"""The workload of the matrix `tiers`: limits of GPU tiers, predicted memory, and a generation run on ``meta``."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ GIB = 2**30
 
 
 class Tiers:
-    """Asks the functions about GPU tiers and those that predict memory."""
+    """Calls the functions of GPU tiers and those that predict memory."""
 
     limit_s = 600.0
     memory = False
 
     def load(self, settings: Settings) -> None:
-        """Import what all cells ask; nothing depends on scale or device of *settings*."""
+        """Raise Unsupported if the commit has no tiers. Neither scale nor device of *settings* matters."""
         del settings
         package.public("get_gpu_config")
 
     def facts(self, state: None) -> Mapping[str, Scalar]:  # noqa: ARG002 - the interface's
-        """Return nothing: no model is loaded."""
+        """Return no facts, because no model is loaded."""
         return {}
 
     def weight(self, cell: Cell) -> float:
-        """Most of them take no time."""
+        """Return a high weight for running the stages; the other cells take no time."""
         return 200.0 if cell["stage"] == "Run" else 1.0
 
     def prepare(self, state: None, cell: Cell) -> TakeSample:  # noqa: ARG002 - the interface's
-        """Return a function that asks once."""
+        """Return a function that calls the functions of the cell once."""
         return partial(SAMPLE_FUNCTIONS[str(cell["stage"])], cell)
 
 
@@ -79,7 +79,7 @@ def _boundary(cell: Cell) -> Sample:
     duration_s, sizes = float(cell["duration"]), range(2, 49)
 
     def least(variant: str) -> float:
-        """Return the size from which on all larger ones fit."""
+        """Return the smallest size, in GB, that fits together with all larger ones."""
         misfits = [
             size
             for size in sizes
@@ -104,21 +104,21 @@ def _batches(cell: Cell) -> Sample:
 def _run(cell: Cell) -> Sample:
     options = probe.tier_options(_setup(cell))
     limit = int(probe.budget_gb(float(cell["vram_gb"])) * GIB)
-    asked = FootprintRequest(
+    request = FootprintRequest(
         quantization="int8_weight_only" if options["quantized"] else None,
         offload=options["offload"],
         offload_dit=options["offload_dit"],
-        beside_bytes=int(options["resident_planner_gb"] * GIB),
+        resident_bytes=int(options["resident_planner_gb"] * GIB),
     )
     start = time.perf_counter()
-    found = footprint(asked, limit)
+    found = footprint(request, limit)
     series = {"peak": float(found.peak_bytes), "misfits": float(bool(found.failed))}
     work = {"vae_path": found.vae_path, "failed": found.failed}
     return Sample(series, work, time.perf_counter() - start, exact=True)
 
 
 def _setup(cell: Cell, variant: Any = "default") -> Any:
-    """Return how the tier of *cell* loads its models."""
+    """Return how the tier of the cell's GPU loads its models."""
     return probe.tier_setup(float(cell["vram_gb"]), planner=cell["lm"] == "tier", variant=variant)
 
 

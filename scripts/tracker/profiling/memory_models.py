@@ -99,7 +99,7 @@ def asked(task: Task, config_path: str, planner: float = 0.0) -> Any:
         quantization="int8_weight_only" if setup.quantized else None,
         offload=setup.offload,
         offload_dit=setup.offload_dit,
-        beside_bytes=int(planner * GIB),
+        resident_bytes=int(planner * GIB),
     )
 
 
