@@ -141,7 +141,7 @@ def _sources(matrix: Matrix) -> set[Path]:
         module = waiting.pop()
         path = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         parts = module.removeprefix(f"{HARNESS}.").split(".")
-        if module in found or not path.is_file() or parts[0] in (*INTERFACE, "frozen", "reference"):
+        if module in found or not path.is_file() or parts[0] in (*INTERFACE, "frozen", "reference_outputs"):
             continue
         found[module] = path
         waiting += _imported(path)

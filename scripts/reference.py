@@ -1,4 +1,6 @@
-"""Keeps today's outputs of the quick cells, to which every commit's are compared: `python -m scripts.reference`.
+"""Stores the outputs of the quick cells as reference outputs: `python -m scripts.reference`.
+
+The distance of every commit's outputs to them is a series of the benchmarks.
 
 Run it in a clean working tree when outputs have changed on purpose, and commit the file that it writes. Scale and
 device come from ACESTEP_BENCH_SCALE (tiny or full) and ACESTEP_BENCH_DEVICE.
@@ -29,16 +31,16 @@ def write() -> int:
     """Write the file; returns 0.
 
     Raises:
-        SettingsError: outputs of what was asked for are not kept.
+        SettingsError: the scale is not that of synthetic checkpoints.
     """
     settings = replace(Settings.from_environment(), cells="quick")
     if settings.scale not in SCALES:
         raise SettingsError("ACESTEP_BENCH_SCALE: outputs are kept of synthetic checkpoints alone, give tiny or full.")
-    kept = {name: entry for matrix in MATRICES if matrix.outputs for name, entry in outputs(matrix, settings)}
+    entries = {name: entry for matrix in MATRICES if matrix.outputs for name, entry in outputs(matrix, settings)}
     path = file_of(settings.scale, settings.device)
     path.parent.mkdir(exist_ok=True)
-    path.write_text(as_text(kept), encoding="utf-8")
-    print(f"{len(kept)} outputs, {path.stat().st_size} bytes: {os.path.relpath(path)}")
+    path.write_text(as_text(entries), encoding="utf-8")
+    print(f"{len(entries)} outputs, {path.stat().st_size} bytes: {os.path.relpath(path)}")
     return 0
 
 
@@ -56,9 +58,9 @@ def outputs(matrix: Matrix, settings: Settings) -> Iterator[tuple[str, Entry]]:
             yield name_of(matrix.name, key(cell)), entry_of(output)
 
 
-def as_text(kept: Mapping[str, Entry]) -> str:
+def as_text(entries: Mapping[str, Entry]) -> str:
     """Return JSON with a line for each output, so that a change of one is a change of a line."""
-    lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in kept.items()]
+    lines = [f"{json.dumps(name)}: {json.dumps(entry)}" for name, entry in entries.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 

@@ -1,10 +1,11 @@
-"""Where a measurement was made."""
+"""Facts about the machine and the process that measure, and the threads that they use."""
 
 from __future__ import annotations
 
 import importlib
 import os
 import platform
+import sys
 from pathlib import Path
 
 from benchmarks.harness import variables
@@ -13,25 +14,34 @@ from benchmarks.harness.settings import Settings
 
 
 def usable_cores() -> int:
-    """Return the number of cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def pinned_threads(settings: Settings) -> int:
-    """Return the number of threads that measuring holds torch to.
+    """Return the number of threads that torch may use while cells are measured.
 
-    One with the tiny models: their work is too small to share, and waiting for a busy core would be most of what
-    is measured. All usable cores with the others.
+    It is one for the tiny models, whose work is too small to divide: waiting for a second core would dominate the time.
+    It is the number of usable cores for all others.
     """
     return 1 if settings.scale == "tiny" else usable_cores()
 
 
-def shared_core(settings: Settings) -> int | None:
-    """Return the core that workers which take turns are to share: the last usable one; None if they use several.
+def pin_threads(settings: Settings) -> None:
+    """Set torch's threads to `pinned_threads`, whatever else has set them; nothing happens before torch is imported."""
+    if "torch" in sys.modules:
+        import torch
 
-    Two cores are not equally fast where other programs, or other machines on the same host, use them.
+        torch.set_num_threads(pinned_threads(settings))
+
+
+def shared_core(settings: Settings) -> int | None:
+    """Return the core that alternating workers share: the last usable one; None if they use several threads.
+
+    They share one because two cores differ in speed while other programs, or virtual machines on the same host, use
+    them.
     """
     if pinned_threads(settings) > 1 or not hasattr(os, "sched_getaffinity"):
         return None
@@ -39,7 +49,7 @@ def shared_core(settings: Settings) -> int | None:
 
 
 def describe(settings: Settings) -> dict[str, Scalar]:
-    """Return machine, system, commit and, once torch is loaded, its version, device, driver and threads."""
+    """Return facts about machine, system and commit and, once torch is imported, its version, device and threads."""
     return {
         **machine_facts(settings),
         "python": platform.python_version(),
@@ -52,10 +62,10 @@ def describe(settings: Settings) -> dict[str, Scalar]:
 
 
 def machine_facts(settings: Settings) -> dict[str, Scalar]:
-    """Return what tells this machine, as it runs now, from another one, and from itself before it was restarted.
+    """Return facts that identify this machine since its last boot.
 
-    `kernel` is the build of the system's kernel, `affinity` the numbers of the usable cores, `variables` those of the
-    user's shell that workers keep.
+    Among them `kernel` is the build of the kernel, `affinity` the numbers of the usable cores, and `variables` the
+    environment variables of the user's shell that workers inherit although they may matter.
     """
     return {
         "machine": platform.node(),
@@ -71,7 +81,7 @@ def machine_facts(settings: Settings) -> dict[str, Scalar]:
 
 
 def _boot() -> str:
-    """Return what differs after every start of the system: an id, or the time of it; empty if neither is known."""
+    """Return the id or the time of the last boot; empty if neither is known."""
     boot_id = Path("/proc/sys/kernel/random/boot_id")
     if boot_id.exists():
         return boot_id.read_text().strip()
@@ -82,7 +92,7 @@ def _boot() -> str:
 
 
 def _affinity() -> str:
-    """Return the numbers of the usable cores, such as `0-3,8`; empty where the system does not tell."""
+    """Return the numbers of the usable cores, such as `0-3,8`; empty where the system does not report them."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("Cpus_allowed_list:")), "")
@@ -98,8 +108,6 @@ def _cpu_name() -> str:
 
 
 def _torch_facts(device: str) -> dict[str, Scalar]:
-    import sys
-
     if "torch" not in sys.modules:
         return {}
     import torch

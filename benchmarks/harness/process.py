@@ -1,4 +1,4 @@
-"""A worker process as its parent sees it: started with a clean import path, asked, watched, killed."""
+"""The parent's side of a worker process: it starts the worker, sends requests, waits for answers, and kills it."""
 
 from __future__ import annotations
 
@@ -32,44 +32,49 @@ spec.loader.exec_module(module)
 from benchmarks.harness.worker import main
 main()
 """
-"""Loads this package alone: its parent folder on the path would put the working tree's `acestep` first."""
+"""Program of the worker. It loads `benchmarks` by file: with its parent folder on the path, the working tree's package
+would be imported instead of the commit's."""
 
 _KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 36)}
-"""Have glibc reuse memory instead of giving it back. Large buffers otherwise come fresh from the system in every
-run, which takes the tiny models as long as computing, or not, depending on what ran before."""
+"""Variables with which glibc keeps freed memory instead of returning it to the system.
+
+Otherwise each run would page-fault its large buffers in again. With the tiny models that can take as long as computing,
+depending on what ran before.
+"""
 
 _ENDED = object()
 
 
 @dataclass(frozen=True)
 class Installed:
-    """A Python interpreter, and the folder of the commit's `acestep` where that is not installed with it."""
+    """A Python interpreter, and the folder of the commit's package if it is not installed in the interpreter."""
 
     python: str
     folder: Path | None = None
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return the variables by which the interpreter finds the folder first."""
+        """Variables with which the interpreter searches the folder first."""
         return {} if self.folder is None else {"PYTHONPATH": str(self.folder)}
 
 
 HERE = Installed(sys.executable)
-"""The interpreter that this runs in, with what is installed there."""
+"""The interpreter of this process."""
 
 
 class WorkerDied(Exception):
-    """The worker ended before it answered; the message says how."""
+    """The worker ended before it answered; the message says how it ended."""
 
 
 class WorkerTimeout(Exception):
-    """The worker did not answer in time."""
+    """The worker did not answer within the limit."""
 
 
 class WorkerProcess:
-    """A running worker; use it as a context manager, which kills it at the end.
+    """A running worker. As a context manager it kills the worker at the end.
 
-    It is asked for whole cells, or *by* sample; see `worker`. *installed* is where it finds `acestep`.
+    *by* says whether it measures whole cells or single samples, see `worker`. *installed* says where it finds the
+    package under measurement.
     """
 
     def __init__(
@@ -108,43 +113,43 @@ class WorkerProcess:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
-    def ask(self, question: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
-        """Return the answer to *question*, which may be a cell, as plain data. Raises as `answer` does."""
-        self.send(question)
+    def ask(self, request: Mapping[str, Any], limit_s: float) -> dict[str, Any]:
+        """Send *request*, such as a cell, and return the answer; raises as `answer` does."""
+        self.send(request)
         return self.answer(limit_s)
 
     def answer(self, limit_s: float) -> dict[str, Any]:
-        """Wait for the next answer; raises WorkerTimeout after *limit_s*, WorkerDied if none can come."""
+        """Wait for the next answer; raises WorkerTimeout after *limit_s*, WorkerDied if the worker has ended."""
         try:
             line = self._answers.get(timeout=limit_s)
         except Empty:
             raise WorkerTimeout(f"it took longer than {limit_s:.0f} s") from None
         if line is _ENDED:
-            raise WorkerDied(self._last_words())
+            raise WorkerDied(self._how_it_ended())
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def stay_on(self, core: int) -> None:
-        """Have the thread that measures stay on one core, and whatever it starts."""
+        """Restrict the worker's main thread, and what it starts, to one core."""
         os.sched_setaffinity(self._process.pid, {core})
 
     def kill(self) -> None:
-        """End the worker and everything that it started, and remove what it left in its temporary folder."""
+        """Kill the worker and all processes that it started, and remove its temporary folder."""
         with suppress(ProcessLookupError):  # it has ended by itself, and its children with it
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
         self._reader.join()
         for stream in (self._process.stdin, self._process.stdout, self._log):
             if stream is not None:
-                with suppress(BrokenPipeError):  # an order that the dead worker never read
+                with suppress(BrokenPipeError):  # the worker ended before it read everything
                     stream.close()
         self._scratch.cleanup()
 
     def send(self, message: Mapping[str, Any]) -> None:
-        """Give the worker a question, for `answer` to wait for."""
+        """Send a message, whose answer `answer` waits for."""
         if self._process.stdin is None:
             raise RuntimeError("the worker was started without an input pipe")
-        with suppress(BrokenPipeError):  # it is dead; waiting for the answer says how it died
+        with suppress(BrokenPipeError):  # the worker has ended; `answer` says how
             self._process.stdin.write(json.dumps(dict(message)) + "\n")
             self._process.stdin.flush()
 
@@ -154,18 +159,19 @@ class WorkerProcess:
                 self._answers.put(line)
         self._answers.put(_ENDED)
 
-    def _last_words(self) -> str:
+    def _how_it_ended(self) -> str:
         code = self._process.wait()
         self._log.seek(0, os.SEEK_END)
         self._log.seek(max(0, self._log.tell() - 2000))
-        said = self._log.read().decode(errors="replace").strip().splitlines()
-        return f"the worker {_manner_of_death(code)}" + (f"; its last line was: {said[-1]}" if said else "")
+        lines = self._log.read().decode(errors="replace").strip().splitlines()
+        return f"the worker {_describe_exit(code)}" + (f"; its last line was: {lines[-1]}" if lines else "")
 
 
 def worker_environment(settings: Settings, scratch: str) -> dict[str, str]:
-    """Return the environment of a worker: threads, hashing and temporary files pinned, downloads forbidden.
+    """Return the environment variables of a worker.
 
-    The rest is this process's, without what would change the measured package (see `variables`).
+    They fix threads, hashing and the temporary folder, and forbid downloads. The others are inherited, except those
+    that would change the measured package (see `variables`).
     """
     threads = str(pinned_threads(settings))
     return {
@@ -175,14 +181,14 @@ def worker_environment(settings: Settings, scratch: str) -> dict[str, str]:
         "MKL_NUM_THREADS": threads,
         "TMPDIR": scratch,
         "PYTHONHASHSEED": "0",
-        "PYTHONUNBUFFERED": "1",  # or the last words of a worker that is killed are lost
+        "PYTHONUNBUFFERED": "1",  # otherwise the last lines of a killed worker are lost
         "TOKENIZERS_PARALLELISM": "false",
         "HF_HUB_OFFLINE": "1",
         "ACESTEP_DISABLE_TQDM": "1",
     }
 
 
-def _manner_of_death(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"ended with exit status {code}"
     name = signal.Signals(-code).name

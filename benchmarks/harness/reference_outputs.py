@@ -1,4 +1,4 @@
-"""Outputs that are kept with the benchmarks, so that a commit's distance to them is a number, not an opinion."""
+"""Reference outputs, which are stored with the benchmarks, and the distance of an output to its reference."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from benchmarks.harness.sketch import Sketch, distance, sketch
 FOLDER = Path(__file__).resolve().parents[1] / "reference"
 
 Entry = Mapping[str, Any]
-"""A kept output: the `words` of a text, or the `length` and the `projections` of numbers."""
+"""A stored output: the `words` of a text, or the `length` and the `projections` of numbers (see `sketch`)."""
 
 
 def file_of(scale: str, device: str) -> Path:
-    """Return the file with the outputs of a synthetic *scale* on *device*; it need not be there."""
+    """Return the path of the reference outputs of *scale* on *device*, whether the file exists or not."""
     return FOLDER / f"{scale}-{device}.json"
 
 
-def kept(scale: str, device: str) -> dict[str, Entry]:
-    """Return all outputs that are kept for *scale* and *device*, under `name_of` their cells."""
+def read_outputs(scale: str, device: str) -> dict[str, Entry]:
+    """Return the reference outputs of *scale* on *device*, by the `name_of` their cells; none if there is no file."""
     path = file_of(scale, device)
     if scale not in SCALES or not path.is_file():
         return {}
@@ -36,7 +36,7 @@ def kept(scale: str, device: str) -> dict[str, Entry]:
 
 @cache
 def version(matrix: str) -> str:
-    """Return the version of distances in *matrix*: other kept outputs make other distances."""
+    """Return the version of the series of distances in *matrix*, which changes with its reference outputs."""
     entries = {
         f"{path.stem}/{name}": entry
         for path in sorted(FOLDER.glob("*.json"))
@@ -47,20 +47,20 @@ def version(matrix: str) -> str:
 
 
 def name_of(matrix: str, cell: str) -> str:
-    """Return the name of an output: that of its *matrix* and the key of its *cell*."""
+    """Return the name of an output, from the name of its *matrix* and the key of its *cell*."""
     return f"{matrix}/{cell}"
 
 
 def entry_of(output: Any) -> Entry:
-    """Return what is kept of *output*."""
+    """Return what is stored of *output*."""
     return {"words": output} if isinstance(output, str) else asdict(sketch(numbers(output)))
 
 
 def distance_to(expected: Entry, entry: Entry) -> float:
-    """Return how far *entry* is from what was *expected*.
+    """Return the distance of *entry* to the *expected* one.
 
-    Of numbers it is the length of their difference, relative to the length of those expected; of texts the share of
-    words that differ. A text and numbers have nothing in common, which is 1.
+    For numbers it is the Euclidean length of the difference, relative to that of the expected numbers (estimated from
+    sketches). For texts it is the share of words that differ. Between a text and numbers it is 1.
     """
     if "words" in expected and "words" in entry:
         return differing_share(entry["words"].split(), expected["words"].split())

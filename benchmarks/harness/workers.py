@@ -1,4 +1,4 @@
-"""Measures cells in a worker process that is replaced when a cell takes it along."""
+"""Measures cells in a worker process, which is replaced when a cell crashes it or exceeds its time limit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOADING_LIMIT_S = 1800.0
 
 
 class Workers:
-    """One worker after the other; `loading_s` adds up the seconds in which they started and loaded models."""
+    """Starts one worker after the other; `loading_s` is the total time of starting them and loading the models."""
 
     def __init__(self, matrix: Matrix, settings: Settings) -> None:
         self._matrix = matrix.name
@@ -26,15 +26,15 @@ class Workers:
         self.loading_s = 0.0
 
     def measure(self, cells: list[Cell]) -> Generator[Record, None, None]:
-        """Yield the record of each of *cells*; if the models cannot be loaded, of all that are left."""
+        """Yield the record of each cell. If the models cannot be loaded, the records of all remaining cells say so."""
         waiting = list(cells)
         while waiting:
             start = time.perf_counter()
             with WorkerProcess(self._matrix, self._workload, self._settings) as worker:
-                trouble = self._load(worker)
+                failure = self._load(worker)
                 self.loading_s += time.perf_counter() - start
-                if trouble is not None:
-                    yield from (self._without_samples(cell, *trouble) for cell in waiting)
+                if failure is not None:
+                    yield from (self._without_samples(cell, *failure) for cell in waiting)
                     return
                 alive = True
                 while waiting and alive:
@@ -42,7 +42,7 @@ class Workers:
                     yield record
 
     def _load(self, worker: WorkerProcess) -> tuple[Status, str] | None:
-        """Wait for the models; return status and reason if they cannot be loaded."""
+        """Wait until the models are loaded; return status and reason if they cannot be."""
         try:
             answer = worker.answer(LOADING_LIMIT_S)
         except WorkerDied as error:
@@ -55,7 +55,7 @@ class Workers:
         return None
 
     def _ask(self, worker: WorkerProcess, cell: Cell) -> tuple[Record, bool]:
-        """Return the cell's record, and whether the worker can go on."""
+        """Return the cell's record, and whether the worker is still usable."""
         record, start = None, time.perf_counter()
         try:
             answer = worker.ask(cell, self._workload.limit_s)

@@ -11,7 +11,13 @@ from benchmarks.harness import reference_outputs
 from benchmarks.harness.cells import key
 from benchmarks.harness.matrices import MATRICES
 from benchmarks.harness.output import differing_share, numbers
-from benchmarks.harness.reference_outputs import distance_to, entry_of, file_of, kept, name_of
+from benchmarks.harness.reference_outputs import (
+    distance_to,
+    entry_of,
+    file_of,
+    name_of,
+    read_outputs,
+)
 from benchmarks.harness.sketch import PROJECTIONS
 from scripts.reference import as_text
 
@@ -58,7 +64,7 @@ def test_an_output_comes_back_from_its_file(tmp_path, monkeypatch):
     monkeypatch.setattr(reference_outputs, "FOLDER", tmp_path)
     output, other = torch.linspace(-1, 1, 100), torch.linspace(-1, 1, 100).flip(0)
     file_of("tiny", "cpu").write_text(as_text({"a/b": entry_of(output), "a/c": entry_of("one two")}))
-    entries = kept("tiny", "cpu")
+    entries = read_outputs("tiny", "cpu")
 
     assert distance_to(entries["a/b"], entry_of(output)) == 0.0
     assert distance_to(entries["a/b"], entry_of(other)) == pytest.approx(2, rel=0.3)
@@ -82,12 +88,12 @@ def test_distances_to_other_outputs_have_another_version(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("scale", "device"), [("full", "cpu"), ("tiny", "mps"), ("/checkpoints/tiny", "cpu")])
 def test_other_scales_and_devices_have_none(scale, device):
-    assert kept(scale, device) == {}
+    assert read_outputs(scale, device) == {}
 
 
 def test_every_quick_cell_with_an_output_is_kept():
     quick = {name_of(matrix.name, key(cell)) for matrix in MATRICES for cell in matrix.quick}
-    entries = kept("tiny", "cpu")
+    entries = read_outputs("tiny", "cpu")
 
     assert entries.keys() <= quick
     assert {name.partition("/")[0] for name in entries} == {matrix.name for matrix in MATRICES if matrix.outputs}

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.harness.adapters import probe
 from benchmarks.harness.device import tensor_bytes
-from benchmarks.harness.host import pinned_threads
+from benchmarks.harness.host import pin_threads
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workload import TakeSample, Unsupported
 from benchmarks.harness.workloads.models import checkpoints, load_lm
@@ -45,7 +45,7 @@ class PlannerCache:
                 self._failed[name] = error
                 raise
             self._name = name
-            _pin_threads(pinned_threads(self.settings))
+            pin_threads(self.settings)  # loading an engine may have changed them
             gc.collect()
             self.loaded_bytes = tensor_bytes()
             gc.freeze()  # the garbage collector need not visit the engine between samples
@@ -76,10 +76,3 @@ def computed_by(engine: str, take: TakeSample) -> TakeSample:
 def dtype_of(settings: Settings) -> str:
     """Return the dtype in which planners compute."""
     return str(probe.default_dtype(settings.device))
-
-
-def _pin_threads(count: int) -> None:
-    """Undo what loading an engine has done to torch's threads."""
-    import torch
-
-    torch.set_num_threads(count)
