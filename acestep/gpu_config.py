@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -53,6 +52,7 @@ from acestep.gpu.tiers import (
     GPUConfig,
     get_gpu_tier,
 )
+from acestep.runtime.environment import flag, whole_number
 
 __all__ = [
     "DEBUG_MAX_CUDA_VRAM_ENV",
@@ -268,9 +268,9 @@ def print_gpu_config_info(gpu_config: GPUConfig) -> None:
 
 def mlx_vae_chunk_size(gpu_memory_gb: float) -> int:
     """Latent frames that MLX decodes at once on a machine with so many GiB, unless ``$ACESTEP_MLX_VAE_CHUNK`` says."""
-    text = os.environ.get(MLX_VAE_CHUNK_ENV, "").strip()
-    if text.isdigit():
-        return max(MLX_VAE_CHUNK_MIN, int(text))
+    requested = whole_number(MLX_VAE_CHUNK_ENV)
+    if requested is not None:
+        return max(MLX_VAE_CHUNK_MIN, requested)
     if gpu_memory_gb <= 16:
         return 256
     return 512 if gpu_memory_gb <= 36 else 1024 if gpu_memory_gb <= 64 else 2048
@@ -280,7 +280,7 @@ def _config(tier: str, gpu_memory_gb: float) -> GPUConfig:
     """The row of *tier*, with what this machine's platform changes."""
     row = {**GPU_TIER_CONFIGS[tier]}
     row["available_lm_models"], row["lm_memory_gb"] = [*row["available_lm_models"]], {**row["lm_memory_gb"]}
-    row["save_memory_mode"] = os.environ.get(SAVE_MEMORY_ENV, "").strip().lower() in ("1", "true", "yes")
+    row["save_memory_mode"] = flag(SAVE_MEMORY_ENV, strict=False)
     if is_mps_platform():
         row |= {"lm_backend_restriction": "pt_mlx_only", "recommended_backend": "mlx"}
         row |= dict.fromkeys(("offload_to_cpu_default", "offload_dit_to_cpu_default"), False)

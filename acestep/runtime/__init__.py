@@ -1,1 +1,1 @@
-"""How models are loaded and run: device, number format, offloading, quantization, compilation."""
+"""How models are loaded and run: device, dtype, environment variables, offloading, quantization, compilation."""

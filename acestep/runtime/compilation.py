@@ -1,7 +1,7 @@
-"""Compiled regions: the operations of the transformer's layers, and the activation of the autoencoder.
+"""Regions that torch.compile compiles: the operations of the transformer's layers, and the VAE's activation.
 
-A region is compiled once for all layers and all lengths. What is compiled, and that it runs, is counted: a region that
-could not be compiled whole is an error.
+Each region is compiled once, for all layers and all lengths. A region that cannot be compiled as a whole is an error,
+and graphs and their calls are counted, so that compilation is known to have taken effect.
 """
 
 from __future__ import annotations
@@ -19,39 +19,48 @@ from acestep.vae.oobleck import snake
 
 Region = TypeVar("Region", bound=Callable[..., Any])
 
-_OF_ITS_OWN: Final[dict[str, Any]] = {"recompile_limit": 64, "isolate_recompiles": True}
-"""Where torch can do that, each compiler has its own variants of a region: of one item, of a part, …"""
+LAYER_REGIONS: Final = (
+    "modulate",
+    "keys_values",
+    "queries",
+    "add_attended",
+    "condition_queries",
+    "add_condition",
+    "add_products",
+    "condition",
+    "without_condition",
+)
+"""Methods of `LayerOperations` that are compiled."""
+_RECOMPILE_OPTIONS: Final[dict[str, Any]] = {"recompile_limit": 64, "isolate_recompiles": True}
+"""Options of torch.compile, for versions of torch that have them: each `CompiledRegions` has compiled variants of its
+own, for example for a batch of one item or for a tile of a sequence, up to this limit."""
 
 
 @dataclass(frozen=True)
 class CompileStats:
-    """How many graphs there are, and how often one has run."""
+    """How many graphs were compiled, and how often they ran."""
 
     graphs: int = 0
     calls: int = 0
 
 
 class CompiledRegions:
-    """Compiles regions with Inductor.
+    """The regions, compiled with Inductor when they first run.
 
     Attributes:
-        layer: a `LayerOperations` with compiled operations.
+        layer: a `LayerOperations` whose `LAYER_REGIONS` are compiled.
         activate: the compiled `snake`.
-        stats: what has been compiled, and has run, so far.
+        stats: what was compiled and ran so far.
     """
 
     def __init__(self) -> None:
         self.stats = CompileStats()
         self.activate = self._compile(snake)
-        operations = [
-            name for name, value in vars(LayerOperations).items() if callable(value) and not name.startswith("_")
-        ]
-        self.layer: type[LayerOperations] = type(
-            "CompiledLayer", (LayerOperations,), {n: self._compile(getattr(LayerOperations, n)) for n in operations}
-        )
+        operations = {name: self._compile(getattr(LayerOperations, name)) for name in LAYER_REGIONS}
+        self.layer: type[LayerOperations] = type("CompiledLayer", (LayerOperations,), operations)
 
     def check(self, device: str) -> None:
-        """Compile something small, and run it.
+        """Compile and run a small input, to find out whether *device* can.
 
         Raises:
             ValueError: nothing can be compiled here; the message says why.
@@ -69,7 +78,7 @@ class CompiledRegions:
 
     def _compile(self, region: Region) -> Region:
         known = signature(torch.compile).parameters
-        options = {name: value for name, value in _OF_ITS_OWN.items() if name in known}
+        options = {name: value for name, value in _RECOMPILE_OPTIONS.items() if name in known}
         compiled: Any = torch.compile(region, backend=self._backend, dynamic=True, fullgraph=True, **options)
         return compiled  # type: ignore[no-any-return]
 
@@ -77,7 +86,7 @@ class CompiledRegions:
         from torch._inductor.compile_fx import compile_fx
 
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # torchao's tensors are not kept in a cache on disk
+            warnings.simplefilter("ignore", UserWarning)  # Inductor cannot cache torchao's tensors on disk
             run: Any = compile_fx(graph, inputs)
         self.stats = CompileStats(self.stats.graphs + 1, self.stats.calls)
 

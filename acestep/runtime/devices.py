@@ -1,53 +1,57 @@
-"""Where a model runs: device names, what is there, and the number format each device computes in."""
+"""Devices that models can run on, and the dtype and attention backend that suit each of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import torch
 
-DEVICE_KINDS = ("cuda", "mps", "cpu")
+DEVICE_KINDS: Final = ("cuda", "mps", "cpu")
+"""Device types that are supported, the preferred one first."""
 
 
 def resolve_device(device: str) -> str:
-    """The device that *device* names; ``auto`` takes the first of `DEVICE_KINDS` that is there.
+    """Check *device*, and return it; ``auto`` is the first of `DEVICE_KINDS` that this machine has.
 
     Raises:
-        ValueError: the name is unknown, or that device is not there.
+        ValueError: the name is unknown, or this machine has no such device.
     """
     if device == "auto":
-        return next(kind for kind in DEVICE_KINDS if _count(kind) > 0)
+        return next(kind for kind in DEVICE_KINDS if _device_count(kind) > 0)
     kind, _, index = device.partition(":")
     if kind not in DEVICE_KINDS or (index and not index.isdigit()):
         raise ValueError(f"Unknown device {device!r}: use auto, {', '.join(DEVICE_KINDS)} or an index as in cuda:1.")
-    if int(index or 0) >= _count(kind):
+    if int(index or 0) >= _device_count(kind):
         raise ValueError(f"Device {device!r} is not available on this machine; use device='auto' or 'cpu'.")
     return device
 
 
 def default_dtype(device: str) -> torch.dtype:
-    """The number format models compute in on *device*: bf16 on CUDA (fp16 before Ampere), else fp32."""
+    """The dtype that models compute in on *device*: bfloat16 on CUDA (float16 before Ampere), else float32."""
     import torch
 
     if not device.startswith("cuda"):
         return torch.float32
-    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    return torch.float16 if _is_before_ampere(device) else torch.bfloat16
 
 
 def default_attention(device: str) -> str:
-    """How models attend on *device*: ``sdpa``; ``eager`` before Ampere, where other kernels overflow in fp16."""
+    """The attention backend for *device*: ``sdpa``; before Ampere ``eager``, as other kernels overflow in float16."""
+    return "eager" if device.startswith("cuda") and _is_before_ampere(device) else "sdpa"
+
+
+def _is_before_ampere(device: str) -> bool:
     import torch
 
-    old = device.startswith("cuda") and torch.cuda.get_device_capability(device) < (8, 0)
-    return "eager" if old else "sdpa"
+    return torch.cuda.get_device_capability(device) < (8, 0)
 
 
-def _count(kind: str) -> int:
+def _device_count(kind: str) -> int:
+    """How many devices of type *kind* this machine has."""
     import torch
 
-    if kind == "cuda":
-        return torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if kind == "mps":
-        return int(torch.backends.mps.is_available())
-    return 1
+    if kind == "cpu":
+        return 1
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    return torch.accelerator.device_count() if accelerator is not None and accelerator.type == kind else 0

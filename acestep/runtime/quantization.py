@@ -1,4 +1,4 @@
-"""Quantization of the diffusion transformer's linear layers through torchao, and the proof that it happened."""
+"""Quantization of the diffusion transformer's linear layers through torchao, and a report of what it did."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from torch import nn
 from acestep.runtime.offload import stored_bytes
 
 METHODS: Final = ("int8_weight_only", "fp8_weight_only", "w8a8_dynamic")
+"""Names of the quantization methods."""
 
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """What quantization has done: method, number of linear layers, and their weights' bytes before and after."""
+    """What quantization did: method, number of linear layers, and bytes of their weights before and after."""
 
     method: str
     layers: int
@@ -25,7 +26,7 @@ class QuantizationReport:
 
     @property
     def saved_bytes(self) -> int:
-        """Bytes that the layers' weights no longer take up."""
+        """Bytes that quantization saved."""
         return self.before_bytes - self.after_bytes
 
 
@@ -33,12 +34,12 @@ def quantize(model: nn.Module, method: str, device: str) -> QuantizationReport:
     """Quantize the weight of every linear layer of *model*, in place.
 
     Args:
-        model: with plain weights.
+        model: a model whose weights are not quantized.
         method: one of `METHODS`.
-        device: where it will run.
+        device: the device that the model will run on.
 
     Raises:
-        ValueError: the method is unknown, torchao is missing, or *device* cannot run it.
+        ValueError: the method is unknown, torchao is missing, or *device* cannot run the method.
     """
     if method not in METHODS:
         raise ValueError(f"quantization is {method!r}, expected one of {', '.join(METHODS)}, or None.")
@@ -46,27 +47,27 @@ def quantize(model: nn.Module, method: str, device: str) -> QuantizationReport:
         raise ValueError(f"quantization={method!r} does not run on mps; leave it out, or choose another device.")
     convert, config = _torchao(method)
     layers = linear_layers(model)
-    _check(convert, config, method, layers[0], device)
+    _check(convert, config, method, layers[0].weight.dtype, device)
     before = sum(layer.weight.nbytes for layer in layers)
     convert(model, config)
-    plain = [layer for layer in layers if not is_quantized(layer)]
-    if plain:
-        raise ValueError(f"quantization={method!r} left {len(plain)} of {len(layers)} linear layers as they were.")
+    skipped = [layer for layer in layers if not is_quantized(layer)]
+    if skipped:
+        raise ValueError(f"quantization={method!r} left {len(skipped)} of {len(layers)} linear layers as they were.")
     return QuantizationReport(method, len(layers), before, sum(stored_bytes(layer.weight) for layer in layers))
 
 
 def linear_layers(model: nn.Module) -> list[nn.Linear]:
-    """The linear layers of *model*."""
+    """All linear layers of *model*."""
     return [module for module in model.modules() if isinstance(module, nn.Linear)]
 
 
 def is_quantized(layer: nn.Linear) -> bool:
-    """Whether the weight of *layer* is stored in another format than it computes with."""
+    """Whether the weight of *layer* is a quantized tensor of torchao."""
     return hasattr(layer.weight, "__tensor_flatten__")
 
 
 def _torchao(method: str) -> tuple[Any, Any]:
-    """torchao's function, and its configuration of *method*."""
+    """torchao's quantization function, and its configuration for *method*."""
     try:
         from torchao import quantization
     except ImportError as error:
@@ -84,21 +85,21 @@ def _torchao(method: str) -> tuple[Any, Any]:
     return quantization.quantize_, quantization.Int8DynamicActivationInt8WeightConfig(**options)
 
 
-def _check(convert: Any, config: Any, method: str, like: nn.Linear, device: str) -> None:
-    """Quantize and run one small layer on *device*, which may not be able to.
+def _check(convert: Any, config: Any, method: str, dtype: torch.dtype, device: str) -> None:
+    """Quantize and run one small layer on *device*, to find out whether the device can run *method*.
 
     Raises:
-        ValueError: it is not.
+        ValueError: it cannot.
     """
-    layer = nn.Linear(64, 64, bias=False, device=device, dtype=like.weight.dtype).requires_grad_(False)
+    layer = nn.Linear(64, 64, bias=False, device=device, dtype=dtype).requires_grad_(False)
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             convert(layer, config)
-            layer(torch.ones(32, 64, device=device, dtype=like.weight.dtype))
+            layer(torch.ones(32, 64, device=device, dtype=dtype))
     except Exception as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(
-            f"quantization={method!r} does not run on {device} in {like.weight.dtype}: {reason} "
+            f"quantization={method!r} does not run on {device} in {dtype}: {reason} "
             "Choose another method, or leave it out."
         ) from error

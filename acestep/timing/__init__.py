@@ -1,1 +1,1 @@
-"""Times of the stages of a generation."""
+"""Timing of the stages of a generation."""

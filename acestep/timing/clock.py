@@ -1,4 +1,4 @@
-"""The stage clock: wall time of named stages, with the device synchronised at both ends, and counts of their work."""
+"""The stage clock: wall time of named stages, with the device synchronised at both ends, and exact counts of work."""
 
 from __future__ import annotations
 
@@ -10,26 +10,21 @@ from time import perf_counter
 
 def synchronize(device: str) -> None:
     """Wait until *device* (``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``) has finished all queued work."""
-    kind = device.partition(":")[0]
-    if kind == "cpu":
-        return
-    import torch
+    if device.startswith(("cuda", "mps")):
+        import torch
 
-    if kind == "cuda":
-        torch.cuda.synchronize(device)
-    elif kind == "mps":
-        torch.mps.synchronize()
+        torch.accelerator.synchronize(device)
 
 
 class Clock:
     """Collects the seconds spent in named stages.
 
-    A stage may be entered many times; every visit is kept, in order. A stage entered inside another one counts
+    A stage can run many times; the duration of each run is kept, in order. A stage that runs inside another one counts
     in both, so only stages that never nest add up to the wall time.
 
     Attributes:
-        durations_s: seconds of every visit, by stage.
-        counts: work that does not jitter, by name.
+        durations_s: seconds of every run of a stage, by the stage's name.
+        counts: amounts of work that are equal from run to run, by name.
     """
 
     def __init__(self, device: str = "cpu") -> None:
@@ -38,13 +33,13 @@ class Clock:
         self.counts: Counter[str] = Counter()
 
     def now(self) -> float:
-        """Seconds of a monotonic clock, read when the device is idle."""
+        """Seconds of a monotonic clock, read after the device has finished its work."""
         synchronize(self.device)
         return perf_counter()
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """Count the time inside the ``with`` block as stage *name*, also when the block raises."""
+        """Count the time inside the ``with`` block as a run of stage *name*, also if the block raises."""
         start = self.now()
         try:
             yield
@@ -52,9 +47,9 @@ class Clock:
             self.add(name, self.now() - start)
 
     def add(self, name: str, seconds: float) -> None:
-        """Count *seconds* measured elsewhere as one visit of stage *name*."""
+        """Count *seconds* that were measured elsewhere as a run of stage *name*."""
         self.durations_s.setdefault(name, []).append(seconds)
 
     def seconds(self, name: str) -> float:
-        """Total seconds of stage *name*; 0.0 if it was never entered."""
+        """Total seconds of stage *name*; 0.0 if it never ran."""
         return sum(self.durations_s.get(name, ()))

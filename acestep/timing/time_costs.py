@@ -1,4 +1,4 @@
-"""``time_costs``: where the wall time of one `generate_music` call went, in seconds, under its public keys."""
+"""``time_costs``: how the wall time of one `generate_music` call divides into stages, in seconds, by public key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from acestep.timing.clock import Clock
 
 LM_PARTS = ("lm_token_generation_time", "lm_constrained_decoding_time", "lm_cfg_time")
-"""What `lm_total_time` is made of."""
+"""Keys of the disjoint parts of `lm_total_time`."""
 
-_STAGES = {
+_STAGE_KEYS = {
     "audio_load": "audio_load_time_cost",
     "text_encode": "text_encode_time_cost",
     "reference_encode": "reference_encode_time_cost",
@@ -23,17 +23,18 @@ _STAGES = {
     "post_process": "post_process_time_cost",
     "audio_save": "audio_save_time_cost",
 }
+"""The public key of each stage of the clock."""
 
 
 def time_costs(clock: Clock, planner: Mapping[str, float], wall_s: float) -> dict[str, Any]:
-    """Disjoint stages that add up to *wall_s* (what no stage claims is ``other_time_cost``), their sums and parts.
+    """Return the stages, which are disjoint and add up to *wall_s* with ``other_time_cost``, and their sums and parts.
 
     Args:
-        clock: visits of the synthesizer's stages, see `Synthesizer`.
-        planner: ``lm_*`` times, empty if the planner did not run.
+        clock: has timed the synthesizer's stages.
+        planner: the ``lm_*`` times; empty if the planner did not run.
         wall_s: seconds of the whole call.
     """
-    stages = {key: clock.seconds(stage) for stage, key in _STAGES.items()}
+    stages = {key: clock.seconds(stage) for stage, key in _STAGE_KEYS.items()}
     steps = clock.durations_s.get("dit_step", [])
     diffusion = stages["dit_diffusion_time_cost"]
     return {

@@ -7,7 +7,6 @@ receptive field.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -21,6 +20,7 @@ from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory
 from acestep.memory.limit import limit_is_active, outside_limit
 from acestep.memory.stage_estimates import vae_decode_bytes
 from acestep.memory.units import format_bytes
+from acestep.runtime.environment import flag, whole_number
 from acestep.runtime.offload import copy_module
 from acestep.vae.oobleck import SnakeFunction, decoder_stacks, snake
 from acestep.vae.tiling import ConvStack, input_range, run_tiled
@@ -31,6 +31,7 @@ TILE_FRAMES: Final = (512, 384, 256, 128)
 FREE_SHARE: Final = 0.8
 """Of the free memory that a strategy may be expected to take up."""
 PINNED_VARIABLE: Final = "ACESTEP_VAE_DECODE_CHUNK_SIZE"
+PINNED_FORM: Final = "latent frames, a whole number above 0, as in 256"
 ON_CPU_VARIABLE: Final = "ACESTEP_VAE_ON_CPU"
 OnFallback = Callable[[str], None]
 
@@ -112,7 +113,8 @@ def decode(
     free = free_bytes(device)
     columns = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()
     batch, _, frames = columns.shape
-    ladder = list(decode_strategies(batch, frames, device, tiled, window or pinned_window()))
+    window = window or whole_number(PINNED_VARIABLE, 1, PINNED_FORM)
+    ladder = list(decode_strategies(batch, frames, device, tiled, window))
     refused: list[str] = []
     for strategy in ladder:
         why = "" if strategy is ladder[-1] else _misfit(chains, strategy, columns, device)
@@ -142,7 +144,7 @@ def decode_strategies(
 ) -> Iterator[DecodeStrategy]:
     """The ladder, from the top."""
     elsewhere = limit_is_active() or not device.startswith("cpu")
-    if not (elsewhere and _flag(ON_CPU_VARIABLE)):
+    if not (elsewhere and flag(ON_CPU_VARIABLE, strict=True)):
         items = batch
         while items and (window is None or window >= frames or not tiled):
             yield DecodeStrategy("whole", items, frames)
@@ -160,20 +162,6 @@ def decode_peak_bytes(
 ) -> int:
     """About what decoding on *strategy* takes up on *device* at the most."""
     return vae_decode_bytes(chains, strategy.items, strategy.window, frames, itemsize, device)
-
-
-def pinned_window() -> int | None:
-    """The window that the environment asks for.
-
-    Raises:
-        ValueError: it is no whole number above 0.
-    """
-    text = os.environ.get(PINNED_VARIABLE, "").strip()
-    if not text:
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"${PINNED_VARIABLE} is {text!r}, expected latent frames, a whole number above 0, as in 256.")
-    return int(text)
 
 
 def _misfit(chains: list[ConvStack], strategy: DecodeStrategy, columns: Tensor, device: str) -> str:
@@ -225,15 +213,3 @@ def _run(chains: list[ConvStack], columns: Tensor, decoding: DecodeReport) -> Te
 def _host(columns: Tensor) -> str:
     """Where waveforms go: to the processor, but what has no numbers stays without."""
     return "meta" if columns.is_meta else "cpu"
-
-
-def _flag(name: str) -> bool:
-    """Whether the environment variable *name* is on.
-
-    Raises:
-        ValueError: it is neither on nor off.
-    """
-    text = os.environ.get(name, "").strip().lower()
-    if text not in ("", "0", "false", "no", "1", "true", "yes"):
-        raise ValueError(f"${name} is {text!r}, expected 1 or 0.")
-    return text in ("1", "true", "yes")
