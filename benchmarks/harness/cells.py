@@ -1,4 +1,4 @@
-"""Cells of a matrix, and the choice of those that a run measures."""
+"""Matrices, their cells, and the selection of cells that a run measures."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from benchmarks.harness.settings import SettingsError
 from benchmarks.harness.workload import Workload
 
 Axes = Mapping[str, Sequence[Scalar]]
-"""Parameter names and their values, in the order asv shows them."""
+"""Values of each parameter by its name, in the order in which asv shows them."""
 
 
 def key(cell: Cell) -> str:
-    """Return the cell's name, such as `duration=30,batch=1`; a selection may name the cell by it."""
+    """Return the key of *cell*, such as `duration=30,batch=1`, which is also a condition that selects it."""
     return ",".join(f"{name}={value}" for name, value in cell.items())
 
 
 def grid(axes: Axes, **fixed: Scalar) -> list[Cell]:
-    """Return every combination of *axes*, the last axis running fastest, each led by *fixed*."""
+    """Return every combination of *axes*, the last axis varying fastest; each cell begins with *fixed*."""
     return [{**fixed, **dict(zip(axes, values, strict=True))} for values in product(*axes.values())]
 
 
@@ -49,29 +49,29 @@ class Matrix:
 
 
 class Selection:
-    """A choice of cells: `quick`, `full`, or conditions.
+    """A selection of cells: `quick`, `full`, or conditions.
 
-    Conditions are `name=value` joined by commas, all of which a cell must meet; several such lists are joined
-    by semicolons, and a cell that meets one of them is chosen. A cell without a parameter of that name does
-    not meet the condition; `matrix` is a parameter of every cell. `duration=30,batch=1;stage=VAEDecode`
-    chooses the music of 30 s and batch 1, the stages of 30 s and batch 1, and every decode.
+    A condition is `name=value`. A cell is selected if it meets all conditions of one list. Conditions are joined by
+    commas and lists by semicolons. A cell without a parameter of that name does not meet the condition; `matrix` counts
+    as a parameter of every cell. For example, `duration=30,batch=1;stage=VAEDecode` selects all cells of 30 s with
+    batch 1, in every matrix, and all cells of VAEDecode.
     """
 
     def __init__(self, text: str, matrices: Iterable[Matrix]) -> None:
-        """Raises SettingsError if *text* names a parameter or a value that none of *matrices* has."""
+        """Parse *text*; raises SettingsError for a parameter or a value that none of *matrices* has."""
         self.text = text.strip()
-        self._known = _known_values(matrices)
+        self._values = _values_by_parameter(matrices)
         self._alternatives = [] if self.text in ("quick", "full") else self._parse()
 
     def of(self, matrix: Matrix) -> list[Cell]:
-        """Return the chosen cells of *matrix*, in its order."""
+        """Return the selected cells of *matrix*, in its order."""
         if self.text == "full":
             return list(matrix.cells)
         if self.text == "quick":
             return [cell for cell in matrix.cells if cell in matrix.quick]
-        return [cell for cell in matrix.cells if self._chooses(matrix, cell)]
+        return [cell for cell in matrix.cells if self._selects(matrix, cell)]
 
-    def _chooses(self, matrix: Matrix, cell: Cell) -> bool:
+    def _selects(self, matrix: Matrix, cell: Cell) -> bool:
         described = {"matrix": matrix.name, **{name: str(value) for name, value in cell.items()}}
         return any(wanted.items() <= described.items() for wanted in self._alternatives)
 
@@ -85,26 +85,26 @@ class Selection:
         wanted = {}
         for condition in text.split(","):
             name, equals, value = (part.strip() for part in condition.partition("="))
-            if not equals or name not in self._known:
+            if not equals or name not in self._values:
                 raise SettingsError(
                     f"ACESTEP_BENCH_CELLS={self.text!r}: {condition.strip()!r} is neither quick nor full nor "
-                    f"a condition such as duration=30; parameters are {', '.join(sorted(self._known))}."
+                    f"a condition such as duration=30; parameters are {', '.join(sorted(self._values))}."
                 )
-            if value not in self._known[name]:
+            if value not in self._values[name]:
                 raise SettingsError(
                     f"ACESTEP_BENCH_CELLS={self.text!r}: no cell has {name}={value}; "
-                    f"its values are {', '.join(self._known[name])}."
+                    f"its values are {', '.join(self._values[name])}."
                 )
             wanted[name] = value
         return wanted
 
 
-def _known_values(matrices: Iterable[Matrix]) -> dict[str, list[str]]:
-    """Return the values of every parameter as text, in order of appearance."""
-    known: dict[str, dict[str, None]] = {}
+def _values_by_parameter(matrices: Iterable[Matrix]) -> dict[str, list[str]]:
+    """Return the values of every parameter as text, in the order of the cells."""
+    found: dict[str, dict[str, None]] = {}
     for matrix in matrices:
-        known.setdefault("matrix", {})[matrix.name] = None
+        found.setdefault("matrix", {})[matrix.name] = None
         for cell in matrix.cells:
             for name, value in cell.items():
-                known.setdefault(name, {})[str(value)] = None
-    return {name: list(values) for name, values in known.items()}
+                found.setdefault(name, {})[str(value)] = None
+    return {name: list(values) for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""What torch has compiled in this process so far."""
+"""Counts of what torch has compiled in this process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Graphs:
-    """How many graphs were compiled, and how often one ended because something could not be compiled."""
+    """The number of compiled graphs, and of graph breaks (operations that could not be compiled)."""
 
     compiled: int = 0
     breaks: int = 0
 
     @classmethod
     def so_far(cls) -> Graphs:
-        """Ask Dynamo, if there is anybody who uses it."""
+        """Return the counts since the process started; zero if Dynamo was never imported."""
         if "torch._dynamo" not in sys.modules:
             return cls()
         from torch._dynamo.utils import counters
@@ -23,5 +23,5 @@ class Graphs:
         return cls(counters["stats"]["unique_graphs"], sum(counters["graph_break"].values()))
 
     def __sub__(self, before: Graphs) -> Graphs:
-        """Return what has been added to *before*."""
+        """Return the counts since *before*."""
         return Graphs(self.compiled - before.compiled, self.breaks - before.breaks)

@@ -1,4 +1,4 @@
-"""Time and memory of a region, on the device that the models run on."""
+"""Time and memory of a call, on the device on which the models run."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Region(Generic[Result]):
-    """What a call returned, the seconds it took, with CUDA the peak of all tensors in bytes, and its run-queue wait.
+    """A timed call.
 
-    `wait_s` is None where that is unknown.
+    Attributes:
+        result: what the call returned.
+        time_s: seconds that it took.
+        peak_bytes: peak of all tensors on CUDA; None on other devices.
+        wait_s: its run-queue wait in seconds; None if that is unknown.
     """
 
     result: Result
@@ -29,7 +33,7 @@ class Region(Generic[Result]):
 
 
 def observe(device: str, call: Callable[[], Result]) -> Region[Result]:
-    """Run *call*, with the device idle at both ends of the time that is taken."""
+    """Run *call* and time it. The device is synchronized before and after."""
     synchronize(device)
     if device == "cuda":
         import torch
@@ -46,7 +50,7 @@ def observe(device: str, call: Callable[[], Result]) -> Region[Result]:
 
 
 def synchronize(device: str) -> None:
-    """Wait until *device* has finished what was queued."""
+    """Wait until *device* has finished all queued work."""
     if device == "cpu":
         return
     import torch
@@ -55,16 +59,16 @@ def synchronize(device: str) -> None:
 
 
 def tensor_bytes() -> int:
-    """Return the size of all tensors that exist; what several of them share counts once, what has no memory not at all.
+    """Return the bytes of the storages of all tensors that exist, each counted once.
 
-    Tensors on ``meta`` have none, nor have a compiler's stand-ins, which live for as long as the garbage does.
+    Tensors without memory are not counted: those on ``meta``, and a compiler's fake tensors.
     """
     import torch
 
     storages: dict[int, int] = {}
     for tensor in gc.get_objects():
         if issubclass(type(tensor), torch.Tensor):
-            with suppress(RuntimeError):  # it is made of others: no memory is its own
+            with suppress(RuntimeError):  # a tensor subclass without a storage of its own; its parts are counted
                 storage = tensor.untyped_storage()
                 if storage.device.type != "meta":
                     storages[storage.data_ptr()] = storage.nbytes()
@@ -72,20 +76,17 @@ def tensor_bytes() -> int:
 
 
 def added_tensor_bytes(call: Callable[[], object]) -> int:
-    """Run *call* and return the most that its tensors on the CPU take up at once, to the byte.
-
-    Torch's profiler counts them.
-    """
+    """Run *call* under torch's profiler and return the peak bytes of the tensors that it allocates on the CPU."""
     return profiled(call, "cpu").peak_bytes or 0
 
 
 def module_bytes(module: Any) -> int:
-    """Return the size of the parameters and buffers of a torch *module*, quantized or not, as they are stored."""
+    """Return the stored bytes of the parameters and buffers of a torch *module*, quantized or not."""
     return sum(_stored_bytes(tensor) for tensor in (*module.parameters(), *module.buffers()))
 
 
 def _stored_bytes(tensor: Any) -> int:
-    """Return the size of *tensor*; of one that is made of others, theirs together."""
+    """Return the bytes of *tensor*; of a tensor subclass, those of its parts."""
     if not hasattr(tensor, "__tensor_flatten__"):
         return int(tensor.nbytes)
     return sum(_stored_bytes(getattr(tensor, name)) for name in tensor.__tensor_flatten__()[0])

@@ -1,4 +1,4 @@
-"""What accompanies the times of a cell and is equal from run to run, to the last digit."""
+"""Exact metrics: numbers that are counted beside the times of a cell and are equal from run to run."""
 
 from __future__ import annotations
 
@@ -30,18 +30,27 @@ EXACT_METRICS: Mapping[str, tuple[str, str, str]] = {
     "fingerprint": ("fingerprint", "output fingerprint", FINGERPRINT),
     "distance": ("distance", "distance to the reference", DISTANCE),
 }
-"""Every companion: its unit, its title, and the type of its series. What cannot be counted in a cell is absent there.
+"""Unit, title and type of the series of every exact metric. A cell lacks those that cannot be counted in it.
 
-operators, flop: of aten, those that a compiled graph has left aside unknown, so that there are none where one runs.
-allocated_bytes: of all allocations together. peak_bytes: the most at once beside what was there before.
-graph_breaks: since the cell was prepared. recompiled: in one more run of a cell that has warmed up; it should be none.
+operators, flop: calls of aten operators, and their floating-point operations. A compiled graph hides operators, so
+cells in which one runs have neither.
+allocated_bytes: sum of all allocations. peak_bytes: peak of what is allocated beside what existed before.
+graph_breaks: graph breaks since the cell was prepared. recompiled: graphs that one more run of the warmed-up cell
+compiles, which should be none.
 distance: see `reference_outputs.distance_to`.
 """
 
 
 @dataclass(frozen=True)
 class Warm:
-    """A cell that has warmed up: what runs it, on which device, a sample of it, and what there was compiled before."""
+    """A cell after its warm-up.
+
+    Attributes:
+        take: runs the cell once.
+        device: on which it runs.
+        sample: its first sample.
+        before: what had been compiled before the cell was prepared.
+    """
 
     take: TakeSample
     device: str
@@ -50,22 +59,23 @@ class Warm:
 
     @cached_property
     def profile(self) -> Profiled[Sample]:
-        """One more run, under the profiler."""
+        """One more run, under torch's profiler."""
         return profiled(partial(without_garbage_collector, self.take), self.device)
 
 
-def exact_metrics(warm: Warm, expected: Entry | None = None) -> dict[str, Scalar]:
-    """Run the cell up to twice more and return its companions, of EXACT_METRICS; *expected* is its kept output.
+def exact_metrics(warm: Warm, reference: Entry | None = None) -> dict[str, Scalar]:
+    """Return the exact metrics of a cell, some of `EXACT_METRICS`; *reference* is its reference output, if it has one.
 
-    What torch does not compute in this process is not run again: nothing could be counted.
+    The cell is run up to twice more. If torch does not compute it in this process, it is not run again, because nothing
+    could be counted.
     """
     if not warm.sample.in_torch:
-        return _told(warm.sample, expected)
-    return {**_told(warm.profile.result, expected), **exact_counts(warm)}
+        return _sample_metrics(warm.sample, reference)
+    return {**_sample_metrics(warm.profile.result, reference), **exact_counts(warm)}
 
 
 def exact_counts(warm: Warm) -> dict[str, Scalar]:
-    """Return what is counted while the cell runs."""
+    """Return the metrics that are counted while the cell runs."""
     run = warm.profile
     counts = {
         "allocated_bytes": run.allocated_bytes,
@@ -74,12 +84,12 @@ def exact_counts(warm: Warm) -> dict[str, Scalar]:
         "graph_breaks": (Graphs.so_far() - warm.before).breaks,
         "recompiled": run.graphs.compiled,
     }
-    known = {name: count for name, count in counts.items() if count is not None}
-    return {**known, **({} if run.runs_compiled else _operators(warm.take))}
+    counted = {name: count for name, count in counts.items() if count is not None}
+    return {**counted, **({} if run.runs_compiled else _operators(warm.take))}
 
 
 def without_garbage_collector(take: Callable[[], Sample]) -> Sample:
-    """Return what *take* does, in a process without garbage that makes none of it disappear meanwhile."""
+    """Return what *take* returns. Garbage is collected before the call and not during it."""
     gc.collect()
     gc.disable()
     try:
@@ -89,24 +99,24 @@ def without_garbage_collector(take: Callable[[], Sample]) -> Sample:
 
 
 def _operators(take: TakeSample) -> dict[str, Scalar]:
-    """Count in a run of its own: the mode makes tensors live a little longer, and would count as memory."""
+    """Count in a run of its own: the dispatch mode prolongs the life of tensors, which changes memory peaks."""
     counting = counter()
     with counting:
         take()
     return {"operators": counting.operators, "flop": counting.flops}
 
 
-def _told(sample: Sample, expected: Entry | None) -> dict[str, Scalar]:
-    """Return what *sample* itself tells."""
-    told: dict[str, Scalar] = {}
+def _sample_metrics(sample: Sample, reference: Entry | None) -> dict[str, Scalar]:
+    """Return the metrics that follow from *sample* alone."""
+    metrics: dict[str, Scalar] = {}
     for name in ("tokens", "dit_calls"):
         count = sample.series.get(name, sample.work.get(name))
         if count is not None:
-            told[name] = int(count)
+            metrics[name] = int(count)
     if sample.output is None:
-        return told
+        return metrics
     text = isinstance(sample.output, str)
-    told["fingerprint"] = text_fingerprint(sample.output) if text else fingerprint(numbers(sample.output))
-    if expected is not None:
-        told["distance"] = distance_to(expected, entry_of(sample.output))
-    return told
+    metrics["fingerprint"] = text_fingerprint(sample.output) if text else fingerprint(numbers(sample.output))
+    if reference is not None:
+        metrics["distance"] = distance_to(reference, entry_of(sample.output))
+    return metrics

@@ -1,7 +1,8 @@
-"""Which commits are expected to have everything that a matrix needs.
+"""Which commits are expected to have every feature that the cells of a matrix need.
 
-A feature that a commit never had is n/a. One that is missing at a commit that is expected to have it was removed or
-renamed, and has failed: a benchmark must not be silenced by the very change that it should show.
+A cell is n/a at a commit that is older than a feature that it needs. At a commit that is expected to have the feature,
+the feature was removed or renamed, and the cell fails: otherwise the change that a benchmark should show would silence
+it.
 """
 
 from __future__ import annotations
@@ -19,36 +20,36 @@ COMPLETE_SINCE: Mapping[str, str] = dict.fromkeys(
     ("generate", "tasks", "options", "stages", "planner", "apis", "footprint", "tiers", "startup"),
     "c1bb76c5c8ab067c8515af152f28aa190f03cc63",
 )
-"""The commit since which the package has all that the cells of a matrix need, by the matrix's name.
+"""By name of a matrix, the first commit whose package has every feature that the cells of the matrix need.
 
-A cell that needs something new of the package moves its matrix to the commit that brings it.
+Whoever adds a cell that needs a new feature replaces the commit of its matrix by the one that adds the feature.
 """
 
 
 def is_expected(matrix: str, settings: Settings) -> bool:
-    """Return whether the commit of *settings* is expected to have everything that *matrix* needs.
+    """Return whether the commit of *settings* is expected to have every feature that *matrix* needs.
 
-    So is a working tree, and any commit of a repository in which the commit of `COMPLETE_SINCE` is unknown: without it
-    nothing shows that a commit is older. A matrix that has no entry there is not expected anywhere.
+    A working tree is. So is every commit of a repository that does not contain the commit in `COMPLETE_SINCE`, because
+    there nothing shows that a commit is older. A matrix without an entry there is not expected at any commit.
     """
     since = COMPLETE_SINCE.get(matrix)
     if since is None:
         return False
     if not settings.commit:
         return True
-    question = ["git", "-C", settings.conf_dir, "merge-base", "--is-ancestor", since, settings.commit]
-    return subprocess.run(question, capture_output=True, check=False).returncode != 1
+    command = ["git", "-C", settings.conf_dir, "merge-base", "--is-ancestor", since, settings.commit]
+    return subprocess.run(command, capture_output=True, check=False).returncode != 1
 
 
 class Expecting:
-    """A workload at a commit that is expected to have everything: what it lacks is a failure."""
+    """A workload at a commit that is expected to have every feature: it turns Unsupported into CellFailed."""
 
     def __init__(self, workload: Workload) -> None:
         self._workload = workload
         self.limit_s, self.memory = workload.limit_s, workload.memory
 
     def load(self, settings: Settings) -> Any:
-        """Load what *workload* loads; raises CellFailed for a missing feature."""
+        """Load what the workload loads; raises CellFailed for a missing feature."""
         with _expected():
             return self._workload.load(settings)
 
@@ -57,7 +58,7 @@ class Expecting:
         return self._workload.facts(state)
 
     def prepare(self, state: Any, cell: Cell) -> TakeSample:
-        """Prepare *cell*; preparing it, and every sample, raises CellFailed for a missing feature."""
+        """Prepare *cell*; this and every sample raises CellFailed for a missing feature."""
         with _expected():
             take = self._workload.prepare(state, cell)
 

@@ -1,4 +1,4 @@
-"""Writing that survives a crash, or says in a sentence why it cannot."""
+"""Files of JSON lines: writing that survives a crash, and reading that tolerates one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 
 class NotWritable(RuntimeError):
-    """The journal's folder cannot be written; the message says what to do."""
+    """A file cannot be written; the message says what to do."""
 
 
 def write_lines(path: Path, lines: Iterable[Mapping[str, Any]], mode: Literal["a", "w"]) -> None:
-    """Append *lines* as JSON to *path*, or replace it by them; they are on the disk on return.
+    """Append *lines* as JSON to *path* (mode ``a``), or replace its content (``w``); they are on the disk on return.
 
     Raises NotWritable.
     """
@@ -35,7 +35,7 @@ def write_lines(path: Path, lines: Iterable[Mapping[str, Any]], mode: Literal["a
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in *path*, without a line that a crash cut off; none if there is no such file."""
+    """Return the JSON objects in *path*, without a line that a crash cut off; none if the file does not exist."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""One number that stands for an output."""
+"""Fingerprints: one number that represents an output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ BLOCK = 1 << 16
 
 
 def fingerprint(waveforms: NDArray[np.float32]) -> float:
-    """Return exp(p), p the projection of the waveform, scaled to length 1, on a fixed random sign pattern.
+    """Return exp(p), where p is the projection of the waveform, scaled to length 1, on a fixed random sign pattern.
 
-    The pattern comes from the raw bits of PCG64, which numpy keeps from version to version. Rounding, as by
-    another number of threads, moves p by the relative size of the error (about 1e-6); another waveform has
-    another p, of either sign and of order one, and a waveform changed by one part in a hundred moves it by
-    about a hundredth. The exponential makes ratios meaningful: it is positive, near 1, and neither direction
-    is better. Silence gives 1. Raises ValueError for anything that is not finite.
+    The pattern is made of the raw bits of PCG64, which do not change between versions of numpy. Rounding errors, such
+    as those of another number of threads, change p by their relative size (about 1e-6). Another waveform has another
+    p, of either sign and of order one. A change of the waveform by 1 % changes p by about 0.01. The exponential is
+    positive and near 1, so ratios are meaningful; neither direction is better. Silence gives 1. Raises ValueError for
+    values that are not finite.
     """
     projection = power = 0.0
     for sign, block in zip(signs(2, -(-waveforms.size // BLOCK)), blocks(waveforms), strict=True):
@@ -34,12 +34,12 @@ def fingerprint(waveforms: NDArray[np.float32]) -> float:
 
 
 def text_fingerprint(text: str) -> float:
-    """Return a number from 1 to 2 that any other text almost surely does not have."""
+    """Return a number from 1 to 2, made of the CRC-32 of *text*: another text almost surely has another one."""
     return 1 + zlib.crc32(text.encode()) / 2**32
 
 
 def blocks(numbers: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
-    """Yield all of *numbers* in their order, BLOCK at a time."""
+    """Yield *numbers* in order, flattened, in blocks of BLOCK."""
     import numpy as np
 
     flat = np.ascontiguousarray(numbers, dtype=np.float32).reshape(-1)
@@ -49,7 +49,7 @@ def blocks(numbers: NDArray[np.float32]) -> Iterator[NDArray[np.float64]]:
 
 @cache
 def signs(seed: int, count: int) -> NDArray[np.float64]:
-    """Return *count* of a fixed sequence of +1 and -1."""
+    """Return the first *count* elements of a fixed random sequence of +1 and -1."""
     import numpy as np
 
     words = np.random.PCG64(seed).random_raw(-(-count // 64))

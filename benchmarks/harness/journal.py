@@ -1,4 +1,4 @@
-"""Keeps each record the moment it is measured, so that an interrupted run goes on where it stopped."""
+"""The journal stores each record as soon as it is measured, so that an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -15,19 +15,24 @@ from benchmarks.harness.settings import Settings
 from benchmarks.harness.stored import Saved
 
 LONGEST_NAME = 128
-"""asv, too, replaces the name of an environment in a file's name when it gets as long as this."""
+"""Length from which a digest replaces the name of an environment in a file's name; asv has the same limit."""
 LIFETIME_S = 24 * 3600.0
-"""Age at which a record is no longer of the run that goes on."""
+"""Age, in seconds, from which a record no longer belongs to a run that is resumed."""
 
 
 class Journal:
-    """The records of one commit, environment and matrix, one a line, after a line with what they depend on.
+    """The records of one commit, environment and matrix: one a line, after a header with what they depend on.
 
-    What an earlier run left counts only under the same definition, on the same machine since it was started last, and
-    only if it is not older than LIFETIME_S and newer than what asv has *saved* of the same cell: a cell that asv has
-    taken over is measured anew when somebody asks for it again. What has no samples, or could not be counted, is
-    tried again. A working tree has no name, so nothing of it is taken up again. A run whose results asv does not save
-    neither reads nor writes: the next one that is saved would publish it.
+    A record of an earlier run is reused if all of this holds:
+
+    * the definition of the benchmarks and the machine since its last boot are the same;
+    * it is not older than LIFETIME_S;
+    * it is newer than what asv has *saved* of its cell: a saved cell that is selected again is measured again;
+    * it is complete: it has samples, and its exact metrics were counted;
+    * it is of a commit: a working tree has no name that identifies it.
+
+    A run whose results asv does not save neither reads nor writes the journal, because the next saved run would publish
+    its records.
     """
 
     def __init__(self, settings: Settings, matrix: str, definition: str, saved: Saved) -> None:
@@ -37,19 +42,19 @@ class Journal:
         self.records: dict[str, Record] = {}
         if not self._saved:
             return
-        left = self._read() if settings.commit else []
+        earlier = self._read() if settings.commit else []
         now = time.time()
-        useful = [
+        reusable = [
             record
-            for record in left
+            for record in earlier
             if record.complete and max(saved.unix(key(record.cell)), now - LIFETIME_S) < record.ended_unix <= now
         ]
-        self.records = {key(record.cell): record for record in useful}
-        kept = [record.to_dict() for record in self.records.values()]
-        write_lines(self._path, [self._header, *kept], "w")
+        self.records = {key(record.cell): record for record in reusable}
+        lines = [record.to_dict() for record in self.records.values()]
+        write_lines(self._path, [self._header, *lines], "w")
 
     def append(self, record: Record) -> None:
-        """Have *record* on the disk before returning, if asv saves the results; raises NotWritable if that fails."""
+        """Write *record* to the disk, if asv saves the results; raises NotWritable if that fails."""
         if self._saved:
             write_lines(self._path, [record.to_dict()], "a")
 

@@ -1,4 +1,4 @@
-"""Every cell there is, the same on every machine: what cannot run on one is n/a there, never left out."""
+"""All matrices. Their cells are the same on every machine; a cell that cannot run on one is n/a there."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ STARTUP_AXES: dict[str, Axes] = {
 
 
 def _of(stages: dict[str, Axes]) -> tuple[Cell, ...]:
-    """Return all cells of *stages*."""
+    """Return all cells of the classes in *stages*, each with its class as the parameter `stage`."""
     return tuple(cell for stage, axes in stages.items() for cell in grid(axes, stage=stage))
 
 
@@ -148,7 +148,7 @@ STAGES_MATRIX = Matrix(
 
 
 def _by_engine(stages: dict[str, Axes]) -> tuple[Cell, ...]:
-    """Return all cells of *stages*, those of an engine together, so that a worker loads each engine once."""
+    """Return all cells of *stages*, sorted by engine, so that a worker loads each engine once."""
     return tuple(sorted(_of(stages), key=lambda cell: ENGINES.index(str(cell.get("engine", "pt")))))
 
 
@@ -230,6 +230,7 @@ FOOTPRINT_MATRIX = Matrix(
 )
 
 QUICK_RUNS = ((4, "none"), (8, "tier"))
+"""Size and planner of the cells of `Run` that are quick."""
 
 TIERS_MATRIX = Matrix(
     "tiers",

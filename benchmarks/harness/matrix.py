@@ -1,4 +1,4 @@
-"""`measure_matrix`: the one way from cells to records."""
+"""Measures the selected cells of a matrix."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from benchmarks.harness.stored import saved
 from benchmarks.harness.workers import Workers
 
 Records = dict[str, dict[str, Any]]
-"""A record's plain data under the name of its cell; cells that were not chosen are absent."""
+"""Records as plain data, by the key of their cell; cells that were not selected are absent."""
 WHOLE = "matrix"
-"""In place of all cells: the record that says why none could be measured."""
+"""Key of the only record if nothing could be measured; the record says why."""
 
 
 def measure_matrix(
@@ -28,10 +28,10 @@ def measure_matrix(
     settings: Settings | None = None,
     known: tuple[Matrix, ...] = MATRICES,
 ) -> Records:
-    """Measure the chosen cells of *matrix* and return their records.
+    """Measure the selected cells of *matrix* and return their records.
 
-    *settings* come from the environment if not given; conditions may name the parameters of all *known*
-    matrices. Nothing is raised: what keeps the whole matrix from being measured is a record too.
+    *settings* come from the environment if not given. The conditions of the selection can name the parameters of all
+    *known* matrices. Nothing is raised: an error that concerns the whole matrix becomes a record under `WHOLE`.
     """
     try:
         settings = settings or Settings.from_environment()
@@ -44,7 +44,7 @@ def measure_matrix(
 
 
 def _measure(matrix: Matrix, settings: Settings, cells: list[Cell]) -> dict[str, Record]:
-    """Return the records of *cells*: from the journal, or measured now and then in the journal."""
+    """Return the records of *cells*, from the journal if it has them; new records are added to the journal."""
     ledger = Ledger(settings, matrix.name)
     journal = Journal(settings, matrix.name, definition(settings), saved(settings, matrix.name))
     records = dict(journal.records)
@@ -65,7 +65,7 @@ def _measure(matrix: Matrix, settings: Settings, cells: list[Cell]) -> dict[str,
 
 
 def definition(settings: Settings) -> str:
-    """Return a digest of what makes a number what it is besides the commit: code, scale, device, packages, outputs."""
+    """Return a digest of what numbers depend on besides the commit: the benchmarks, scale, device and environment."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
     for path in sorted((*package.rglob("*.py"), *package.rglob("*.json"))):

@@ -1,4 +1,4 @@
-"""Takes the samples of one cell."""
+"""Measures one cell: warm-up, samples, and exact metrics."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ from benchmarks.harness.reference_outputs import Entry
 from benchmarks.harness.workload import CellFailed, Sample, TakeSample, Unsupported, Workload
 
 WARMUP_RUNS = 3
+"""Largest number of warm-up runs."""
 SHORT_S = 1.0
-LEAST_SAMPLES = 10
-"""With 6 against 6, asv's test can never find a difference; with 10 it finds what stands out of the noise."""
+"""Seconds after which no further warm-up run begins."""
+MIN_SAMPLES = 10
+"""Smallest number of samples. asv's test cannot find a difference between 6 and 6 samples; with 10 it can."""
 TARGET_S = 1.0
-MOST_SAMPLES = 30
-"""A cell of milliseconds gets more samples, until they fill TARGET_S or are this many."""
+"""Timed seconds until which a cell gets more than `MIN_SAMPLES` samples."""
+MAX_SAMPLES = 30
+"""Largest number of samples."""
 
 
 class CellTimeout(Exception):
-    """A cell would need longer than it may take."""
+    """Measuring a cell would exceed its time limit."""
 
 
 def measure_cell(
@@ -35,15 +38,21 @@ def measure_cell(
     cell: Cell,
     loaded_bytes: int | None,
     device: str = "cpu",
-    expected: Entry | None = None,
+    reference: Entry | None = None,
 ) -> Iterator[tuple[Record, bool]]:
-    """Warm up with the very cell, sample it and count it; whatever it raises becomes the reason.
+    """Warm the cell up, take its samples, and count its exact metrics; an exception becomes the reason of the record.
 
-    The record is yielded with its samples, and once more with its exact metrics: what happens while they are counted
-    does not take the samples along. Beside it stands whether it is the last one.
+    Yields the record with the samples, and then again with the exact metrics, so that a crash while they are counted
+    does not lose the samples; each with whether it is the last one.
 
-    *loaded_bytes* is what the models take up on a CPU; None leaves memory to the device, which may not tell it.
-    *expected* is the output of the cell that is kept for the *device*, if there is one.
+    Args:
+        matrix: name of the matrix.
+        workload: runs the cell.
+        state: what the workload has loaded.
+        cell: the cell.
+        loaded_bytes: bytes of the models on a CPU, to which the peak of a run is added; None adds no series.
+        device: on which the cell runs.
+        reference: reference output of the cell, if there is one.
     """
     start = time.perf_counter()
     try:
@@ -58,11 +67,11 @@ def measure_cell(
         return
     yield _ended(record, start), first.exact
     if not first.exact:
-        yield _ended(_counted(record, Warm(take, device, first, before), loaded_bytes, expected), start), True
+        yield _ended(_counted(record, Warm(take, device, first, before), loaded_bytes, reference), start), True
 
 
 def run_once(matrix: str, workload: Workload, state: Any, cell: Cell) -> Record:
-    """Run the cell a single time, without a warm-up and without counting, and return what that told."""
+    """Run the cell a single time, without a warm-up and without counting exact metrics; return the record."""
     start = time.perf_counter()
     try:
         sample = lightly(workload.prepare(state, cell))
@@ -72,13 +81,13 @@ def run_once(matrix: str, workload: Workload, state: Any, cell: Cell) -> Record:
         return _ended(Record(matrix, cell, status, reason), start)
 
 
-def _exact_record(matrix: str, cell: Cell, sample: Sample, taken_s: float) -> Record:
-    """Return the record of a cell whose only sample, taken in *taken_s* seconds, says it all."""
-    return Record(matrix, cell, "ok", samples=_series([sample]), work=sample.work, exact_s=taken_s)
+def _exact_record(matrix: str, cell: Cell, sample: Sample, spent_s: float) -> Record:
+    """Return the record of an exact cell, whose only sample took *spent_s* seconds."""
+    return Record(matrix, cell, "ok", samples=_series([sample]), work=sample.work, exact_s=spent_s)
 
 
 def _timed_record(matrix: str, cell: Cell, take: TakeSample) -> Record:
-    """Return the record of a cell with its samples."""
+    """Take the samples of a cell and return its record."""
     samples = take_samples(take)
     series, peaks = _series(samples), [float(one.peak_bytes) for one in samples if one.peak_bytes is not None]
     return Record(
@@ -93,26 +102,26 @@ def _timed_record(matrix: str, cell: Cell, take: TakeSample) -> Record:
     )
 
 
-def _counted(record: Record, warm: Warm, loaded_bytes: int | None, expected: Entry | None) -> Record:
-    """Return *record* with its exact metrics, or with the reason why there are none.
+def _counted(record: Record, warm: Warm, loaded_bytes: int | None, reference: Entry | None) -> Record:
+    """Return *record* with its exact metrics, or with the reason why it has none.
 
-    On a CPU the peak of memory is one of them: *loaded_bytes* and what one more run adds.
+    On a CPU the series `peak_memory` is counted, too: *loaded_bytes* and the peak that one more run adds.
     """
     start, samples = time.perf_counter(), dict(record.samples)
     exact: Mapping[str, Scalar]
     try:
         if loaded_bytes is not None and "peak_memory" not in samples:
             samples["peak_memory"] = [float(loaded_bytes + (warm.profile.peak_bytes or 0))]
-        exact = exact_metrics(warm, expected)
+        exact = exact_metrics(warm, reference)
     except Exception as error:  # noqa: BLE001 - it is recorded
         exact = {UNCOUNTED: classify(error)[1]}
     return replace(record, samples=samples, exact=exact, exact_s=time.perf_counter() - start)
 
 
 def _ended(record: Record, start: float) -> Record:
-    """Return *record* with the moment, and with the seconds since *start* that it did not account for."""
-    left_s = time.perf_counter() - start - record.spent_s
-    return replace(record, untimed_s=record.untimed_s + max(0.0, left_s), ended_unix=time.time())
+    """Return *record* with the time of its end, and with the seconds since *start* that are in no other field."""
+    other_s = time.perf_counter() - start - record.spent_s
+    return replace(record, untimed_s=record.untimed_s + max(0.0, other_s), ended_unix=time.time())
 
 
 def _series(samples: list[Sample]) -> dict[str, list[float]]:
@@ -120,9 +129,9 @@ def _series(samples: list[Sample]) -> dict[str, list[float]]:
 
 
 def take_samples(take: TakeSample) -> list[Sample]:
-    """Sample until there are enough, and return all of them in their order.
+    """Take samples until there are enough, and return them in order.
 
-    Raises CellFailed if one did other work than those before it.
+    Raises CellFailed if one did other work than the first.
     """
     samples: list[Sample] = []
     while not enough(samples):
@@ -132,10 +141,10 @@ def take_samples(take: TakeSample) -> list[Sample]:
 
 
 def enough(samples: list[Sample]) -> bool:
-    """Say whether these samples are as many as a cell of their length needs."""
-    if len(samples) < LEAST_SAMPLES:
+    """Return whether these are enough samples for a cell of their duration."""
+    if len(samples) < MIN_SAMPLES:
         return False
-    return _timed_s(samples) >= TARGET_S or len(samples) >= MOST_SAMPLES
+    return _timed_s(samples) >= TARGET_S or len(samples) >= MAX_SAMPLES
 
 
 def _timed_s(samples: list[Sample]) -> float:
@@ -143,7 +152,7 @@ def _timed_s(samples: list[Sample]) -> float:
 
 
 def classify(error: Exception) -> tuple[Status, str]:
-    """Return the status and the reason that *error* gives a cell."""
+    """Return the status and the reason of a cell that raised *error*."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(error, Unsupported):
         return "skip", str(error)
@@ -155,7 +164,7 @@ def classify(error: Exception) -> tuple[Status, str]:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    """Know MemoryError, torch.OutOfMemoryError and the allocators' RuntimeErrors, without importing torch."""
+    """Recognize MemoryError, torch.OutOfMemoryError and the RuntimeErrors of allocators, without importing torch."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error).lower()
@@ -163,38 +172,38 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def warm_up(take: TakeSample, limit_s: float) -> tuple[float, Sample]:
-    """Run the cell, a short one up to three times; return the seconds that took, and the first sample.
+    """Run the cell up to `WARMUP_RUNS` times; return the seconds that this took, and the first sample.
 
-    Raises CellTimeout if the samples cannot fit in the limit.
+    Raises CellTimeout if `MIN_SAMPLES` samples would exceed *limit_s*.
     """
     start, samples = time.perf_counter(), list[Sample]()
     while len(samples) < WARMUP_RUNS:
         samples.append(lightly(take))
         timed_s = samples[-1].timed_s
-        if timed_s * LEAST_SAMPLES > limit_s:
-            raise CellTimeout(f"one run took {timed_s:.1f} s, so {LEAST_SAMPLES} exceed the limit of {limit_s:.0f} s")
+        if timed_s * MIN_SAMPLES > limit_s:
+            raise CellTimeout(f"one run took {timed_s:.1f} s, so {MIN_SAMPLES} exceed the limit of {limit_s:.0f} s")
         if samples[-1].exact or time.perf_counter() - start > SHORT_S:
             break
     return time.perf_counter() - start, samples[0]
 
 
-def exact_metrics_or_reason(warm: Warm, expected: Entry | None) -> dict[str, Scalar]:
+def exact_metrics_or_reason(warm: Warm, reference: Entry | None) -> dict[str, Scalar]:
     """Return the exact metrics of a cell, or the reason why it has none: a failure here must not lose its samples."""
     try:
-        return exact_metrics(warm, expected)
+        return exact_metrics(warm, reference)
     except Exception as error:  # noqa: BLE001 - it is recorded
         return {UNCOUNTED: classify(error)[1]}
 
 
 def lightly(take: TakeSample) -> Sample:
-    """Take a sample, and let go of tensors that it has made: they would be in the way of those of the next one."""
+    """Take a sample and drop its output tensors, whose memory would otherwise be occupied during the next sample."""
     sample = take()
     return sample if isinstance(sample.output, str) else replace(sample, output=None)
 
 
 def check_same_work(first: Mapping[str, Scalar], now: Mapping[str, Scalar]) -> None:
-    """Raise CellFailed if a sample did not do what the *first* one did."""
+    """Raise CellFailed if a sample did other work than the *first* one."""
     changed = {name for name in first.keys() | now.keys() if first.get(name) != now.get(name)}
     if changed:
-        told = ", ".join(f"{name} {first.get(name)} then {now.get(name)}" for name in sorted(changed))
-        raise CellFailed(f"the samples did different work: {told}")
+        changes = ", ".join(f"{name} {first.get(name)} then {now.get(name)}" for name in sorted(changed))
+        raise CellFailed(f"the samples did different work: {changes}")

@@ -1,4 +1,4 @@
-"""Operators that torch runs, and the floating-point operations that it has a formula for: equal on every machine."""
+"""Counts of the operators that torch runs, and of their floating-point operations: equal on every machine."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any
 
 
 def counting(base: Any) -> Any:
-    """Return the dispatch mode *base*, extended: it counts `operators`, and in them `flops`.
+    """Return a subclass of the dispatch mode *base* that counts `operators`, and `flops` where torch has a formula.
 
-    A mode sees the thread that has entered it. Operators that are made of others are taken apart first, as autograd
-    does, which does not run here.
+    A mode sees only the thread that has entered it. Composite operators are decomposed first, as autograd would do,
+    which does not run here.
     """
     formulas = _formulas()
 
-    class Counting(base):  # type: ignore[misc]  # torch is there when a commit has been chosen
+    class Counting(base):  # type: ignore[misc]  # torch must not be imported at the top of the module
         operators = 0
         flops = 0
 
@@ -33,7 +33,7 @@ def counting(base: Any) -> Any:
 
 
 def counter() -> Any:
-    """Return a mode that does nothing but count."""
+    """Return a mode that only counts."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Plain(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -45,7 +45,7 @@ def counter() -> Any:
 
 @functools.cache
 def _formulas() -> dict[Any, Any]:
-    """Return torch's formulas, by operator, and the same for the fused attention of a CPU, which it leaves out."""
+    """Return torch's FLOP formulas by operator, and one for the fused attention of CPUs, which torch lacks."""
     import torch
     from torch.utils.flop_counter import flop_registry, sdpa_flop
 

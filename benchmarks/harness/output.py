@@ -1,4 +1,4 @@
-"""What a run has produced, as plain numbers or as words."""
+"""Outputs of samples, as arrays of numbers or as words."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def numbers(output: Any) -> NDArray[np.float32]:
-    """Return the numbers in the tensors and arrays of *output*, which may be in lists, tuples and dataclasses.
+    """Return the numbers of all tensors and arrays in *output*, which may be nested in lists, tuples and dataclasses.
 
-    Tensors of integers, such as ids and masks, are left out: they would outweigh all others. Raises TypeError for
-    anything else.
+    Integer tensors, such as ids and masks, are left out because they would outweigh all others. Raises TypeError for
+    other types.
     """
     import numpy as np
 
@@ -43,7 +43,7 @@ def _arrays(output: Any) -> Iterator[NDArray[np.float32]]:
 
 
 def differing_share(words: list[str], others: list[str]) -> float:
-    """Return the share of places at which there are not the same words in both, of all there are in the longer."""
-    places = max(len(words), len(others))
+    """Return the share of positions at which the words differ, relative to the longer list."""
+    positions = max(len(words), len(others))
     same = sum(word == other for word, other in zip(words, others, strict=False))
-    return (places - same) / places if places else 0.0
+    return (positions - same) / positions if positions else 0.0

@@ -1,4 +1,4 @@
-"""One run under torch's profiler: what was allocated, what waited for the device, and what was compiled."""
+"""A run under torch's profiler: allocations, waits of the host for the device, and compiled graphs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,22 @@ from benchmarks.harness.compiled import Graphs
 Result = TypeVar("Result")
 
 HOST_WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpy")
-"""Calls of CUDA's runtime in which the host waits; reading a tensor, as `item` does, ends in the first of them."""
+"""Functions of the CUDA runtime in which the host waits. Reading a tensor, as `item` does, calls the first one."""
 COMPILED = "Torch-Compiled Region"
-"""How the names of compiled graphs that run begin."""
+"""Prefix of the profiler's events of compiled graphs."""
 
 
 @dataclass(frozen=True)
 class Profiled(Generic[Result]):
-    """What a call returned, and what it did.
+    """A profiled call.
 
-    `allocated_bytes` are those of all allocations together, `peak_bytes` the most that was held at once beside what
-    was there before; None where the device does not tell. `host_waits` is None without CUDA. `graphs` were compiled
-    meanwhile; `runs_compiled` says whether any has run.
+    Attributes:
+        result: what the call returned.
+        allocated_bytes: sum of all allocations; None where the device does not report it.
+        peak_bytes: peak of what was allocated beside what existed before; None where the device does not report it.
+        host_waits: number of times that the host waited for the device; None without CUDA.
+        graphs: graphs that were compiled during the call.
+        runs_compiled: whether a compiled graph ran.
     """
 
     result: Result
@@ -34,7 +38,7 @@ class Profiled(Generic[Result]):
 
 
 def profiled(call: Callable[[], Result], device: str) -> Profiled[Result]:
-    """Run *call* and return what was seen of it: the memory of the process would tell more about its past."""
+    """Run *call* under the profiler. (The memory of the process would depend on what ran before.)"""
     import torch
 
     cuda = device == "cuda"
@@ -64,12 +68,12 @@ def profiled(call: Callable[[], Result], device: str) -> Profiled[Result]:
 
 
 def host_waits(names: Iterable[str]) -> int:
-    """Return how many of the events with these *names* are waits of the host for the device."""
+    """Return how many events of these *names* are waits of the host for the device."""
     return sum(name in HOST_WAITS for name in names)
 
 
 def _allocations(events: Iterable[Any]) -> tuple[int, int]:
-    """Return the bytes of all allocations, and the most that was held at once."""
+    """Return the sum of all allocations and the peak, in bytes."""
     allocated = held = peak = 0
     for event in sorted(events, key=lambda event: event.start_ns()):
         allocated += max(0, event.nbytes())
@@ -79,7 +83,7 @@ def _allocations(events: Iterable[Any]) -> tuple[int, int]:
 
 
 def _cuda_bytes() -> tuple[int, int, int]:
-    """Return what tensors hold on the GPU, what was ever allocated there, and the most since a region has begun."""
+    """Return the GPU bytes that are allocated now, the sum of all allocations, and the peak since its last reset."""
     import torch
 
     allocated = torch.cuda.memory_stats().get("allocated_bytes.all.allocated", 0)

@@ -1,4 +1,4 @@
-"""Tells how far a matrix is and what it has cost: a line a cell, and a line in the ledger at the end."""
+"""Progress of a matrix, printed a line a cell, and the time that it spent, a line in ledger.jsonl at the end."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.harness.settings import Settings
 
 
 class CellProgress:
-    """Prints a line for each finished cell and adds it to progress.jsonl in *folder*.
+    """Prints a line for each finished cell and appends it to progress.jsonl in *folder*.
 
-    asv shows neither, but takes a line on standard output as a sign of life, and whoever runs asv can follow
-    the file. There the line of a cell has `matrix`, `cell`, `outcome`, `done` and `total` beside its `text`. The time
-    left is that of the cells done, in proportion to the weights.
+    asv shows neither. A line on standard output restarts its timeout, and the command that runs asv follows the file.
+    There, the line of a cell has `matrix`, `cell`, `outcome`, `done` and `total` beside its `text`. The remaining time
+    is estimated from the finished cells, in proportion to the weights.
     """
 
     def __init__(self, matrix: str, cells: list[Cell], weight: Callable[[Cell], float], folder: Path) -> None:
@@ -32,18 +32,18 @@ class CellProgress:
         self._path = folder / "progress.jsonl"
 
     def begin(self, resumed: int) -> None:
-        """Say how many cells there are, and how many more an earlier run has measured."""
-        known = f", {resumed} more are known from an earlier run" if resumed else ""
-        self._say(f"{self._matrix}: {_count(self._total, 'cell')} to measure{known}")
+        """Print the number of cells to measure, and the number that an earlier run has measured."""
+        earlier = f", {resumed} more are known from an earlier run" if resumed else ""
+        self._print(f"{self._matrix}: {_count(self._total, 'cell')} to measure{earlier}")
 
     def finished(self, record: Record) -> None:
-        """Say what became of a cell and how long the others may take."""
+        """Print the outcome of a cell and the estimated remaining time."""
         self._done += 1
         self._left -= self._weight(record.cell)
         if record.status == "ok":
             self._measured_weight += self._weight(record.cell)
             self._busy_s += record.spent_s
-        told: dict[str, Scalar] = {
+        fields: dict[str, Scalar] = {
             "matrix": self._matrix,
             "cell": key(record.cell),
             "outcome": outcome_of(record),
@@ -51,7 +51,9 @@ class CellProgress:
             "total": self._total,
         }
         position = f"[{self._done}/{self._total}]"
-        self._say(f"{position} {told['matrix']} {told['cell']} {told['outcome']}, {self._estimate()} left", told)
+        self._print(
+            f"{position} {fields['matrix']} {fields['cell']} {fields['outcome']}, {self._estimate()} left", fields
+        )
 
     def _estimate(self) -> str:
         if not self._measured_weight:
@@ -59,21 +61,21 @@ class CellProgress:
         left_s = self._busy_s * self._left / self._measured_weight
         return f"about {left_s:.0f} s" if left_s < 100 else f"about {left_s / 60:.0f} min"
 
-    def _say(self, text: str, told: dict[str, Scalar] | None = None) -> None:
+    def _print(self, text: str, fields: dict[str, Scalar] | None = None) -> None:
         print(text, flush=True)
-        write_lines(self._path, [{"unix": time.time(), "text": text, **(told or {})}], "a")
+        write_lines(self._path, [{"unix": time.time(), "text": text, **(fields or {})}], "a")
 
 
 def outcome_of(record: Record) -> str:
-    """Return what became of a cell, in words: `ok, 10 samples in 2.0 s`."""
+    """Return the outcome of a cell in words, such as `ok, 10 samples in 2.0 s`."""
     if record.status != "ok":
         return f"{record.status}: {record.reason}"
     if not record.contended:
         return f"ok, exact, in {record.spent_s:.1f} s"
-    told = f"ok, {_count(len(record.contended), 'sample')} in {record.timed_s:.1f} s"
+    text = f"ok, {_count(len(record.contended), 'sample')} in {record.timed_s:.1f} s"
     contended = sum(map(bool, record.contended))
-    told += f", {contended} of them contended" if contended else ""
-    return told + (f", not counted: {record.exact[UNCOUNTED]}" if UNCOUNTED in record.exact else "")
+    text += f", {contended} of them contended" if contended else ""
+    return text + (f", not counted: {record.exact[UNCOUNTED]}" if UNCOUNTED in record.exact else "")
 
 
 def _count(number: int, noun: str) -> str:
@@ -82,7 +84,7 @@ def _count(number: int, noun: str) -> str:
 
 @dataclass
 class LedgerLine:
-    """What one `measure_matrix` spent its time on, in seconds; none of them is counted twice (see `Record`)."""
+    """How one `measure_matrix` spent its time, in seconds; no second is counted twice (see `Record`)."""
 
     matrix: str
     commit: str
@@ -100,14 +102,14 @@ class LedgerLine:
 
 
 class Ledger:
-    """Adds up what one `measure_matrix` spends its time on, for the file ledger.jsonl beside the journal."""
+    """Adds up how one `measure_matrix` spends its time, for the file ledger.jsonl beside the journal."""
 
     def __init__(self, settings: Settings, matrix: str) -> None:
         self._line = LedgerLine(matrix, settings.commit, settings.environment, time.time())
         self._path = Path(settings.journal) / "ledger.jsonl"
 
     def count(self, record: Record) -> None:
-        """Add a cell that was measured now."""
+        """Add the times of a cell that was measured in this run."""
         self._line.cells += 1
         self._line.timed_s += record.timed_s
         self._line.exact_s += record.exact_s
@@ -116,6 +118,6 @@ class Ledger:
         self._line.failed += record.failed
 
     def write(self, loading_s: float, resumed: int) -> None:
-        """Write the line, with the seconds spent loading and the number of cells that were known before."""
+        """Write the line, with the seconds of loading and the number of cells that an earlier run measured."""
         self._line.ended_unix, self._line.loading_s, self._line.resumed = time.time(), loading_s, resumed
         write_lines(self._path, [asdict(self._line)], "a")

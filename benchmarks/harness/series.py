@@ -1,4 +1,4 @@
-"""How asv's classes show the series of the records: each is an attribute of a class, and to asv a function."""
+"""Series: attributes of the classes of benchmarks, which asv sees as functions that read the records."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks.harness.record import UNCOUNTED, Cell, Record, Scalar
 from benchmarks.harness.series_types import COST, FACT, MEMORY, RATIO, TIME
 
 _COUNTED = (*EXACT_METRICS, "peak_memory")
-"""Series that come from runs of their own, after the samples."""
+"""Series that are counted in runs of their own, after the samples."""
 Tracked = dict[str, Any] | float
 SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
 
@@ -26,9 +26,15 @@ SetupCache = TypeVar("SetupCache", bound=Callable[..., Records])
 class FromRecords:
     """Base of the classes that asv runs on the records of a `setup_cache`.
 
-    A cell that was not chosen, or that the commit cannot run, is NaN, which asv shows as n/a; a cell that failed, or
-    whose exact metrics could not be counted, fails, with its reason. `stage` is the parameter of that name, which all
-    cells of the class have in common; it is empty where cells have none.
+    A cell that was not selected, or that the commit does not support, is NaN, which asv shows as n/a. A cell that
+    failed, or whose exact metrics could not be counted, fails with its reason.
+
+    Attributes:
+        version: version of the series, unless a series has its own.
+        timeout: seconds that asv allows for reading a record.
+        stage: value of the parameter `stage` of all cells of the class; empty if the cells have no such parameter.
+        params: values of the other parameters.
+        param_names: their names.
     """
 
     version = "1"
@@ -39,13 +45,13 @@ class FromRecords:
 
     @classmethod
     def fixed(cls) -> dict[str, Scalar]:
-        """Return the parameters that all cells of the class have in common."""
+        """Return the parameters that all cells of the class share."""
         return {"stage": cls.stage} if cls.stage else {}
 
     def setup(self, records: Records, *params: Scalar) -> None:
         """Raise RuntimeError if measuring the cell failed.
 
-        What kept the whole matrix from being measured is told by its first cell alone.
+        An error that concerns the whole matrix is raised for the first cell only.
         """
         first = params == tuple(values[0] for values in self.params)
         record = self.record_of(records, params)
@@ -55,14 +61,14 @@ class FromRecords:
             _fail(f"{record.status}: {record.reason}")
 
     def record_of(self, records: Records, params: tuple[Scalar, ...]) -> Record | None:
-        """Return the record of the cell of *params*; None if the cell was not chosen."""
+        """Return the record of the cell of *params*; None if the cell was not selected."""
         cell: Cell = {**self.fixed(), **dict(zip(self.param_names, params, strict=True))}
         data = records.get(key(cell))
         return None if data is None else Record.from_dict(data)
 
 
 def for_whole_matrix(setup_cache: SetupCache) -> SetupCache:
-    """Let asv wait two hours for the next line of *setup_cache*: it prints one a cell."""
+    """Set the time that asv waits for the next line of *setup_cache*, which prints one a cell, to two hours."""
     setattr(setup_cache, "timeout", 7200.0)  # noqa: B010 - asv reads the attribute of the function
     return setup_cache
 
@@ -72,12 +78,18 @@ BenchmarkClass = type[FromRecords]
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a class of benchmarks, written as an attribute of the class under the name that asv gives it.
+    """One series of a class of benchmarks: an attribute of the class, under the name that asv uses.
 
-    asv finds a function there, which reads the series from the record of a cell. *record* is the name of the series in
-    the records, *type* one of `series_types`, *title* its name on asv's pages, *version* its version if that is not its
-    class's; the version of distances is that of the outputs that are kept, see `reference_outputs.version`. With
-    *shortfall_of*, the series is how far the number in the record falls short of that value: lower must be better.
+    This is a descriptor: asv finds a function there, which reads the value from the record of a cell.
+
+    Attributes:
+        record: name of the series in the records.
+        unit: unit of the values.
+        title: title on asv's pages.
+        type: one of `series_types`.
+        version: version of the series, if it differs from that of the class. Distances have the version of the
+            reference outputs, see `reference_outputs.version`.
+        shortfall_of: if given, the series is this number minus the recorded one, because lower must be better.
     """
 
     record: str
@@ -93,54 +105,54 @@ class Series:
         return function if instance is None else MethodType(function, instance)
 
     def value(self, recorded: float) -> float:
-        """Return what is published of a *recorded* number."""
+        """Return the published value of a *recorded* number."""
         return recorded if self.shortfall_of is None else self.shortfall_of - recorded
 
 
 def timed(record: str, title: str) -> Series:
-    """Return a series of measured times, which is called `track_time_<record>`, or `track_time` alone."""
+    """Return a series of measured times; asv's name of it is `track_time_<record>`, or `track_time`."""
     return Series(record, "seconds", title, TIME)
 
 
 def memory(record: str, title: str, version: str = "") -> Series:
-    """Return a series of measured sizes."""
+    """Return a series of measured memory sizes."""
     return Series(record, "bytes", title, MEMORY, version)
 
 
 def ratio(record: str, unit: str, title: str) -> Series:
-    """Return a series of shares of a measured number, which jitter as it does."""
+    """Return a series that is computed from a measured number and has the same relative noise."""
     return Series(record, unit, title, RATIO)
 
 
 def cost(record: str, unit: str, title: str) -> Series:
-    """Return a series of exact numbers of which more is worse."""
+    """Return a series of exact numbers, lower is better."""
     return Series(record, unit, title, COST)
 
 
 def fact(record: str, unit: str, title: str, shortfall_of: float | None = None) -> Series:
-    """Return a series of exact numbers of which neither more nor less is worse."""
+    """Return a series of exact numbers of which neither direction is better."""
     return Series(record, unit, title, FACT, shortfall_of=shortfall_of)
 
 
 def exact(record: str, title: str = "") -> Series:
     """Return the series of an exact metric, one of `exact.EXACT_METRICS`, under its usual title or another one."""
-    unit, usual, series_type = EXACT_METRICS[record]
-    return Series(record, unit, title or usual, series_type)
+    unit, default_title, series_type = EXACT_METRICS[record]
+    return Series(record, unit, title or default_title, series_type)
 
 
 def parameters(axes: Axes) -> tuple[list[list[Scalar]], list[str]]:
-    """Return `params` and `param_names` of a class for *axes*."""
+    """Return `params` and `param_names` of the class that has *axes*."""
     return [list(values) for values in axes.values()], list(axes)
 
 
 def series_in(owner: BenchmarkClass) -> dict[str, Series]:
-    """Return all series of a class by asv's names of them, the inherited ones included."""
+    """Return all series of a class, inherited ones included, by asv's names."""
     found = {name: inspect.getattr_static(owner, name) for name in dir(owner) if name.startswith("track_")}
     return {name: series for name, series in found.items() if isinstance(series, Series)}
 
 
 def _fail(reason: str) -> NoReturn:
-    """Raise RuntimeError with *reason* alone, which asv prints."""
+    """Raise RuntimeError with *reason*; asv prints it without a traceback, which would only show this module."""
     sys.tracebacklimit = 0
     raise RuntimeError(reason)
 

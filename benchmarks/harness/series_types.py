@@ -1,4 +1,4 @@
-"""Types of series: what a number means, whatever its unit. asv keeps them in benchmarks.json, for the site to read."""
+"""Types of series: what a number means, apart from its unit. asv stores them in benchmarks.json for the site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the environment says about a run: model scale, device, cells, and where asv stands."""
+"""Settings of a run, from environment variables: model scale, device, cells, and what asv is measuring."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ DEVICES = ("cpu", "cuda", "mps")
 DIT_FOLDER = "acestep-v15-turbo"
 LM_FOLDER = "acestep-5Hz-lm-0.6B"
 SAVED_VARIABLE = "ACESTEP_BENCH_SAVED"
-"""Environment variable by which asv's plugin says whether asv saves the results: yes or no."""
+"""Variable in which asv's plugin says whether asv saves the results: yes or no."""
 ONCE_VARIABLE = "ACESTEP_BENCH_ONCE"
-"""Environment variable by which asv's plugin says whether each cell is run a single time (``--quick``): yes or no."""
+"""Variable in which asv's plugin says whether each cell is run a single time (``--quick``): yes or no."""
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -24,12 +24,18 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """One run's surroundings.
+    """Settings of a run.
 
-    `scale` is "tiny", "full" or a checkpoints folder; `cells` a selection (see `cells.Selection`); `commit`
-    the full hash, or "" for a working tree; `environment` asv's name of it; `conf_dir` the folder of
-    asv.conf.json; `journal` the folder of the journal; `saved` whether asv saves the results, so that the journal
-    may keep them too; `once` whether each cell is run a single time, to see that it runs.
+    Attributes:
+        scale: ``tiny``, ``full`` or a checkpoints folder.
+        device: ``cpu``, ``cuda`` or ``mps``.
+        cells: a selection, see `cells.Selection`.
+        commit: full hash of the commit; empty for a working tree.
+        environment: asv's name of the environment.
+        conf_dir: folder of asv.conf.json.
+        journal: folder of the journal.
+        saved: whether asv saves the results; only then the journal stores records.
+        once: whether each cell is run a single time, to check that it runs.
     """
 
     scale: str

@@ -1,4 +1,4 @@
-"""A few numbers of an output from which its distance to another one can be estimated."""
+"""Sketches: a few numbers of an output, from which its distance to another output can be estimated."""
 
 from __future__ import annotations
 
@@ -14,24 +14,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PROJECTIONS = 64
-"""They estimate a distance with a standard error of 1/sqrt(2 * 64), a tenth of it."""
+"""Number of projections. The standard error of an estimated distance is 1 / sqrt(2 * 64) of it, about 9 %."""
 DIGITS = 9
+"""Significant digits of the length, and decimals of the projections, that are stored."""
 
 
 @dataclass(frozen=True)
 class Sketch:
-    """The length of an output, the root of the sum of its squares, and projections of it scaled to length 1."""
+    """The Euclidean length of an output, and projections of the output scaled to length 1."""
 
     length: float
     projections: list[float]
 
 
 def sketch(numbers: NDArray[np.float32]) -> Sketch:
-    """Project *numbers* on fixed random sign patterns (Johnson and Lindenstrauss, with the signs of Achlioptas).
+    """Project *numbers* on fixed random sign patterns (Johnson-Lindenstrauss, with signs as by Achlioptas).
 
-    The patterns come from the raw bits of PCG64, as those of `fingerprint` do: one for a block of numbers, with
-    another sign in every block. Rounded, so that a file holds them as they are. Raises ValueError for anything that is
-    not finite.
+    The patterns are made of the raw bits of PCG64, as in `fingerprint`: the same pattern for each block of numbers,
+    with a random sign for each block. The result is rounded, so that a file stores it without loss. Raises ValueError for
+    values that are not finite.
     """
     import numpy as np
 
@@ -49,9 +50,9 @@ def sketch(numbers: NDArray[np.float32]) -> Sketch:
 
 
 def distance(one: Sketch, reference: Sketch) -> float:
-    """Estimate the length of the difference of two outputs, relative to that of *reference*, from their sketches.
+    """Estimate the Euclidean length of the difference of two outputs, relative to that of *reference*.
 
-    It is 0 for the same and about 1.4 for outputs of one length that have nothing in common; beside silence, 1.
+    It is 0 for equal outputs, about 1.4 for unrelated outputs of the same length, and 1 if one of them is silence.
     """
     unit = reference.length or one.length
     if not unit:

@@ -1,4 +1,4 @@
-"""What asv has saved already: it writes the results of a commit once, when all of them are there."""
+"""When asv last saved the results of each cell; asv saves all results of a commit together, at the end."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ _RESULTS_DIR = re.compile(r'"results_dir"\s*:\s*"([^"]+)"')
 
 
 OUTCOMES_SUFFIX = ".hosts.jsonl"
-"""The suffix of the file beside a result file of asv that tells what became of each cell, a line a matrix."""
+"""Suffix of the file beside a result file of asv that has the outcome of each cell, a line a matrix."""
 
 
 @dataclass(frozen=True)
 class Saved:
-    """When the records of a matrix that asv has saved ended, in seconds since the epoch.
+    """When the saved records of a matrix ended, in seconds since the epoch.
 
-    `cells` holds that of each cell; of a cell that is not there `otherwise` is known: 0.0, as nothing of it is saved,
-    unless the results are older than their companions.
+    Attributes:
+        cells: that time by the key of the cell.
+        otherwise: that time for all other cells: 0.0 if nothing of them is saved. Results without an outcomes file
+            have only one time for all cells.
     """
 
     cells: Mapping[str, float]
@@ -37,9 +39,9 @@ class Saved:
 
 
 def saved(settings: Settings, matrix: str) -> Saved:
-    """Return what asv has saved of *matrix* for this commit and environment, on this machine.
+    """Return when asv has saved records of *matrix* for this commit, environment and machine.
 
-    Results without a number in them do not count, there is nothing in them to be kept.
+    Results that contain no number are ignored.
     """
     cells: dict[str, float] = {}
     times = [0.0]
@@ -55,13 +57,13 @@ def saved(settings: Settings, matrix: str) -> Saved:
     return Saved(cells, max(times))
 
 
-def _outcomes(companion: Path, matrix: str) -> Mapping[str, Any] | None:
-    """Return what became of the cells of *matrix*; None if the companion does not tell."""
-    return next((line.get("cells") for line in read_lines(companion) if line.get("matrix") == matrix), None)
+def _outcomes(outcomes: Path, matrix: str) -> Mapping[str, Any] | None:
+    """Return the outcomes of the cells of *matrix*; None if the outcomes file lacks the matrix."""
+    return next((line.get("cells") for line in read_lines(outcomes) if line.get("matrix") == matrix), None)
 
 
 def _candidates(settings: Settings) -> list[Path]:
-    """Return the result files of the commit, in every results folder that an asv configuration names."""
+    """Return the result files of the commit in the results folders of all asv configurations."""
     conf_dir = Path(settings.conf_dir)
     folders = {
         conf_dir / name
@@ -78,7 +80,7 @@ def _candidates(settings: Settings) -> list[Path]:
 
 
 def machines_here() -> set[str] | None:
-    """Return asv's names of this machine, as results may have come from others; None if it has none."""
+    """Return asv's names of this machine; None if it has none. Results of other machines are ignored."""
     data = _load(Path("~/.asv-machine.json").expanduser())
     return None if data is None else set(data) - {"version"}
 
@@ -93,12 +95,12 @@ def _started(data: dict[str, Any], matrix: str) -> float:
 
 
 def _has_a_number(values: list[float | None] | None) -> bool:
-    """Tell results from failures (None) and n/a (NaN)."""
+    """Return whether one of *values* is a number, rather than a failure (None) or n/a (NaN)."""
     return any(value is not None and not math.isnan(value) for value in values or ())
 
 
 def _load(path: Path) -> dict[str, Any] | None:
-    """Return a file's JSON object; None if there is none, or it is being written just now."""
+    """Return the JSON object in a file; None if the file does not exist or is just being written."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):

@@ -1,4 +1,4 @@
-"""The classes of benchmarks that asv finds."""
+"""The classes and series of benchmarks, as asv finds them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.harness.series import BenchmarkClass, FromRecords, Series, serie
 
 @cache
 def classes_of(matrix: str) -> tuple[BenchmarkClass, ...]:
-    """Return the classes of the module *matrix*, without those that begin with an underscore, as asv does."""
+    """Return the classes of the module *matrix*; as for asv, names with a leading underscore do not count."""
     module = importlib.import_module(f"benchmarks.{matrix}")
     found = [cls for name, cls in inspect.getmembers(module, inspect.isclass) if not name.startswith("_")]
     return tuple(cls for cls in found if issubclass(cls, FromRecords) and cls is not FromRecords)
@@ -20,7 +20,7 @@ def classes_of(matrix: str) -> tuple[BenchmarkClass, ...]:
 
 @cache
 def all_series() -> dict[str, Series]:
-    """Return every series by asv's name of it."""
+    """Return every series by asv's name, such as `stages.DiTStep.track_time`."""
     return {
         f"{matrix.name}.{cls.__name__}.{name}": series
         for matrix in MATRICES

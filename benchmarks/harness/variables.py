@@ -1,4 +1,4 @@
-"""Environment variables of the user's shell that would change what a worker measures: dropped, or kept and recorded."""
+"""Environment variables of the user's shell that would change measurements: not inherited by workers, or recorded."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _DROPPED = re.compile(
     r"|(CUBLAS|CUBLASLT|CUDNN)_\w+|NVIDIA_TF32_OVERRIDE"
     r"|PYTHON(?!NOUSERSITE$|USERBASE$|UTF8$|IOENCODING$)\w+"  # how Python runs: optimized, with another allocator
 )
-"""Names of the variables that no worker gets, unless `_KEPT` matches them too."""
-_KEPT = re.compile(
+"""Names of the variables that workers do not inherit, unless `_INHERITED` matches them, too."""
+_INHERITED = re.compile(
     r"PYTHONPATH|PYTHONHOME"
     r"|LD_\w+|DYLD_\w+|GLIBC_TUNABLES"  # libraries that are loaded first, allocators among them
     r"|CUDA_VISIBLE_DEVICES|CUDA_DEVICE_ORDER|HIP_VISIBLE_DEVICES|ROCR_VISIBLE_DEVICES"
@@ -27,23 +27,23 @@ _KEPT = re.compile(
     r"|(ONEDNN|DNNL)_MAX_CPU_ISA|ATEN_CPU_CAPABILITY"  # instruction sets, for a CPU that a library detects wrongly
     r"|MKL_THREADING_LAYER|MKL_SERVICE_FORCE_INTEL|KMP_DUPLICATE_LIB_OK"  # for two OpenMP libraries in one process
 )
-"""Names of the variables that some machines need to run at all or to compute correctly. They stand in the record."""
+"""Names of variables that some machines need to run at all or to compute correctly. Records contain them."""
 
 
 def for_worker(environ: Mapping[str, str], environment: str) -> dict[str, str]:
-    """Return *environ* without the variables that change the measured package or its speed.
+    """Return *environ* without the variables that would change the measured package or its speed.
 
-    A variable that asv's configuration sets for *environment*, the name of one of asv's, stays: its value is part of
-    that name, so that its results have curves of their own.
+    A variable that asv's configuration sets for the environment is inherited: asv's name *environment* contains its
+    value, so that the results have curves of their own.
     """
     return {name: value for name, value in environ.items() if not _is_dropped(name) or name in environment}
 
 
 def recorded(environ: Mapping[str, str]) -> str:
-    """Return the variables that a worker keeps although they may matter, sorted: `A=1 B=2`, or `none`."""
-    kept = sorted((name, value) for name, value in environ.items() if _KEPT.fullmatch(name))
-    return " ".join(f"{name}={shlex.quote(value)}" for name, value in kept) or "none"
+    """Return the variables that workers inherit although they may matter, sorted: `A=1 B=2`, or `none`."""
+    inherited = sorted((name, value) for name, value in environ.items() if _INHERITED.fullmatch(name))
+    return " ".join(f"{name}={shlex.quote(value)}" for name, value in inherited) or "none"
 
 
 def _is_dropped(name: str) -> bool:
-    return _DROPPED.fullmatch(name) is not None and _KEPT.fullmatch(name) is None
+    return _DROPPED.fullmatch(name) is not None and _INHERITED.fullmatch(name) is None

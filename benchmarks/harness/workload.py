@@ -1,4 +1,4 @@
-"""The interface between the harness and what it measures."""
+"""The interface between the harness and the workloads that it measures."""
 
 from __future__ import annotations
 
@@ -13,27 +13,33 @@ from benchmarks.harness.settings import Settings
 class Unsupported(Exception):
     """The commit under measurement lacks a feature that a cell needs.
 
-    The cell is n/a at a commit that is older than the feature, and has failed at one that is expected to have it; see
-    `expected`.
+    The cell is n/a at a commit that is older than the feature. It fails at a commit that is expected to have the
+    feature, see `expected`.
     """
 
 
 class Unavailable(Unsupported):
-    """The machine, the environment or the checkpoints lack what a cell needs: n/a, whatever the commit."""
+    """The machine, the environment or the checkpoints lack what a cell needs: it is n/a at every commit."""
 
 
 class CellFailed(Exception):
-    """A cell did not do what was asked of it; the message says what it did."""
+    """A cell did not do the requested work; the message says what it did."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: its value in every series, the work it did, the seconds of the timed region and its peak of memory.
+    """One run of a cell.
 
-    Of an `exact` one nothing would differ in another run, so that there is none. `in_torch` says whether torch, in
-    this process, computes what is timed. `output` is what was made, where that depends on nothing but the cell: tensors
-    (see `output.numbers`) or words; no record keeps it. `wait_s` is the run-queue wait in the timed region (see
-    `contention`); None where that is unknown.
+    Attributes:
+        series: the value of each series.
+        work: what the run did, such as tokens and steps.
+        timed_s: seconds of the timed region.
+        peak_bytes: peak memory of the timed region, where the device reports it.
+        exact: whether all series are exact. Then one sample is taken, because another one would not differ.
+        in_torch: whether torch computes the timed region in this process.
+        output: what was produced, if it depends on nothing but the cell: tensors (see `output.numbers`) or text.
+            Records do not contain it.
+        wait_s: run-queue wait in the timed region (see `contention`); None if it is unknown.
     """
 
     series: Mapping[str, float]
@@ -50,25 +56,28 @@ TakeSample = Callable[[], Sample]
 
 
 class Workload(Protocol):
-    """Loads models once, then turns cells into functions that run them.
+    """Loads models once, and makes functions that run the cells.
 
-    The class is created without arguments, in the parent process (for `limit_s` and `weight`) and again in
-    the worker (for the rest), so its module must import neither torch nor `acestep` at its top. `limit_s` is
-    the seconds that a cell may take, warm-up and all samples together; `memory` says whether the series
-    `peak_memory` makes sense; samples that have it already keep it.
+    An object is created without arguments in the parent process, for `limit_s` and `weight`, and another one in the
+    worker, for everything else. So its module must import neither torch nor the measured package at its top.
+
+    Attributes:
+        limit_s: seconds that a cell may take, with warm-up and all samples.
+        memory: whether the harness adds the series `peak_memory`: the bytes of the models that `load` loads, and the
+            peak of a run. Samples that have the series already keep theirs.
     """
 
     limit_s: float
     memory: bool
 
     def load(self, settings: Settings) -> Any:
-        """Do what all cells share and return it."""
+        """Load what all cells share, and return it as the state."""
 
     def facts(self, state: Any) -> Mapping[str, Scalar]:
-        """Say what the records shall keep about the loaded *state*: dtype, engine, attention."""
+        """Return facts about the loaded *state* for the records, such as dtype and engine."""
 
     def prepare(self, state: Any, cell: Cell) -> TakeSample:
         """Return a function that runs *cell* once."""
 
     def weight(self, cell: Cell) -> float:
-        """How long *cell* takes compared with others; only the estimate of the time left depends on it."""
+        """Return the time of *cell* relative to other cells; it is only used to estimate the remaining time."""
