@@ -1,7 +1,7 @@
-"""What a GPU of a given size can be asked for: limits, defaults, and which planner suits it.
+"""Limits and defaults of a GPU by the size of its memory, and the planner that suits it.
 
-Sizes are GiB. An exact 8, 12 or 24 belongs to the tier that begins there. Nothing here imports torch before it asks a
-device.
+Sizes are GiB. A GPU of exactly 8, 12 or 24 GiB belongs to the tier that begins there. torch is imported only when a
+function has to query a device.
 """
 
 from __future__ import annotations
@@ -106,18 +106,22 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 SAVE_MEMORY_ENV: Final = "ACESTEP_SAVE_MEMORY"
+"""Variable that sets `GPUConfig.save_memory_mode`."""
 MLX_VAE_CHUNK_ENV: Final = "ACESTEP_MLX_VAE_CHUNK"
+"""Variable that sets `GPUConfig.mlx_vae_chunk_size`."""
 VRAM_AUTO_OFFLOAD_THRESHOLD_GB: Final = 20.0
+"""Size below which ACE-Step offloads by default; kept for its callers."""
 VALID_LM_BACKENDS: Final = ("vllm", "pt", "mlx")
+"""Names of the planner's engines."""
 MLX_VAE_CHUNK_MIN: Final = 192
-"""Latent frames: less would leave nothing between the two overlaps of 64."""
+"""Fewest latent frames that MLX decodes at once: fewer would leave nothing between the two overlaps of 64."""
 
 
 def get_gpu_config(gpu_memory_gb: float | None = None) -> GPUConfig:
-    """Limits and defaults of a GPU with so many GiB.
+    """Return the limits and defaults of a GPU of *gpu_memory_gb* GiB.
 
-    None is this machine's, or the one that ``$MAX_CUDA_VRAM`` simulates: then the limit is put on torch's allocator,
-    too, if there is CUDA.
+    None stands for this machine's GPU, or for the size that ``$MAX_CUDA_VRAM`` simulates. In that case torch's CUDA
+    allocator is limited to the simulated size as well.
     """
     if gpu_memory_gb is None:
         gpu_memory_gb = get_gpu_memory_gb()
@@ -126,7 +130,7 @@ def get_gpu_config(gpu_memory_gb: float | None = None) -> GPUConfig:
 
 
 def get_gpu_config_for_tier(tier: str) -> GPUConfig:
-    """The row of *tier* on this machine; an unknown one is a warning, and what `get_gpu_config` says."""
+    """Return the config of *tier* on this machine. An unknown tier logs a warning, and the machine's own is used."""
     if tier not in GPU_TIER_CONFIGS:
         logger.warning("Unknown tier %r (known: %s); taking this machine's.", tier, ", ".join(GPU_TIER_LABELS))
         return get_gpu_config()
@@ -134,10 +138,9 @@ def get_gpu_config_for_tier(tier: str) -> GPUConfig:
 
 
 def compute_adaptive_config(total_vram_gb: float, dit_type: str = "turbo") -> GPUConfig:
-    """Limits that follow from what fits into so many GiB with everything on the GPU, beside the tier's defaults.
+    """Return the tier's defaults with limits computed for *total_vram_gb* GiB and every model on the GPU.
 
-    No limit ever falls when the GPU grows. The batch beside a planner is what fits beside the smallest; a larger one
-    leaves room for fewer.
+    No limit is lower on a larger GPU. The largest batch with a planner is computed for the smallest planner.
     """
     available, item = total_vram_gb - resident_gb(dit_type), per_item_gb(dit_type)
     planners = {size: LM_VRAM[size]["weights"] + LM_VRAM[size]["kv_cache_4k"] for size in LM_VRAM}
@@ -171,29 +174,30 @@ def compute_adaptive_config(total_vram_gb: float, dit_type: str = "turbo") -> GP
 
 
 _global: list[GPUConfig] = []
+"""This process's config; empty until it is set or needed."""
 
 
 def get_global_gpu_config() -> GPUConfig:
-    """This process's config: what `set_global_gpu_config` was given, else what `get_gpu_config` says, made once."""
+    """Return this process's config: that of `set_global_gpu_config`, else that of `get_gpu_config`, created once."""
     if not _global:
         _global.append(get_gpu_config())
     return _global[0]
 
 
 def set_global_gpu_config(config: GPUConfig) -> None:
-    """Make *config* this process's."""
+    """Set this process's config."""
     replace_global_gpu_config(config)
 
 
 def replace_global_gpu_config(config: GPUConfig | None) -> GPUConfig | None:
-    """Make *config* this process's, None to ask the machine at the next use; returns the one before."""
+    """Set this process's config and return the previous one; None is created anew when it is next needed."""
     before = _global[0] if _global else None
     _global[:] = [] if config is None else [config]
     return before
 
 
 def resolve_lm_backend(requested_backend: str | None, gpu_config: GPUConfig | None = None) -> str:
-    """The planner's backend: *requested_backend* if the GPU may use it, else what suits the GPU best."""
+    """Return the planner's backend: *requested_backend* if the GPU may use it, else the recommended one."""
     config = gpu_config or get_global_gpu_config()
     recommended = config.recommended_backend if config.recommended_backend in VALID_LM_BACKENDS else "pt"
     backend = (requested_backend or "").strip().lower()
@@ -206,14 +210,14 @@ def resolve_lm_backend(requested_backend: str | None, gpu_config: GPUConfig | No
 
 
 def is_lm_model_size_allowed(disk_model_name: str, tier_available_models: Sequence[str]) -> bool:
-    """Whether a planner is of the size of one that the tier lists."""
+    """Whether the tier lists a planner of the same size as *disk_model_name*."""
     return get_lm_model_size(disk_model_name) in map(get_lm_model_size, tier_available_models)
 
 
 def find_best_lm_model_on_disk(recommended_model: str, disk_models: Sequence[str]) -> str | None:
-    """The planner to take of those that are there: the recommended one, else the newest of its size, else the first.
+    """Return the planner to use of *disk_models*: the recommended one, else the newest of its size, else the first.
 
-    Of two names of one size the longer is the newer: a suffix is a version.
+    Of two planners of one size, the one with the longer name counts as newer, because a suffix is a version.
     """
     if recommended_model in disk_models:
         return recommended_model
@@ -223,7 +227,7 @@ def find_best_lm_model_on_disk(recommended_model: str, disk_models: Sequence[str
 
 
 def is_lm_model_supported(model_path: str, gpu_config: GPUConfig) -> tuple[bool, str]:
-    """Whether the GPU's tier lists the planner, and if not, what it lists."""
+    """Whether the GPU's tier lists the planner, and if not, a message that says which it lists."""
     allowed = gpu_config.available_lm_models
     if not allowed:
         return False, f"A GPU of {gpu_config.gpu_memory_gb:g} GiB ({gpu_config.tier}) has no room for a planner."
@@ -234,24 +238,24 @@ def is_lm_model_supported(model_path: str, gpu_config: GPUConfig) -> tuple[bool,
 
 
 def get_recommended_lm_model(gpu_config: GPUConfig) -> str | None:
-    """The largest planner that the tier lists, or None."""
+    """Return the largest planner that the tier lists, or None."""
     return gpu_config.available_lm_models[-1] if gpu_config.available_lm_models else None
 
 
 def check_duration_limit(duration: float, gpu_config: GPUConfig, lm_initialized: bool) -> tuple[bool, str]:
-    """Whether so many seconds are within the GPU's limit, and if not, a warning for people."""
+    """Whether *duration* seconds are within the GPU's limit, and if not, a warning for the user."""
     limit = gpu_config.max_duration_with_lm if lm_initialized else gpu_config.max_duration_without_lm
     return _within("duration", duration, limit, " s", gpu_config, lm_initialized)
 
 
 def check_batch_size_limit(batch_size: int, gpu_config: GPUConfig, lm_initialized: bool) -> tuple[bool, str]:
-    """Whether so many pieces at once are within the GPU's limit, and if not, a warning for people."""
+    """Whether a batch of *batch_size* is within the GPU's limit, and if not, a warning for the user."""
     limit = gpu_config.max_batch_size_with_lm if lm_initialized else gpu_config.max_batch_size_without_lm
     return _within("batch size", batch_size, limit, "", gpu_config, lm_initialized)
 
 
 def print_gpu_config_info(gpu_config: GPUConfig) -> None:
-    """Log what the GPU can be asked for."""
+    """Log the GPU's limits and planners."""
     config = gpu_config
     seconds = (config.max_duration_with_lm, config.max_duration_without_lm)
     logger.info("GPU memory: %.1f GiB, %s", config.gpu_memory_gb, GPU_TIER_LABELS.get(config.tier, config.tier))
@@ -267,7 +271,7 @@ def print_gpu_config_info(gpu_config: GPUConfig) -> None:
 
 
 def mlx_vae_chunk_size(gpu_memory_gb: float) -> int:
-    """Latent frames that MLX decodes at once on a machine with so many GiB, unless ``$ACESTEP_MLX_VAE_CHUNK`` says."""
+    """Latent frames that MLX decodes at once: ``$ACESTEP_MLX_VAE_CHUNK``, else by the size of the memory."""
     requested = whole_number(MLX_VAE_CHUNK_ENV)
     if requested is not None:
         return max(MLX_VAE_CHUNK_MIN, requested)
@@ -277,7 +281,7 @@ def mlx_vae_chunk_size(gpu_memory_gb: float) -> int:
 
 
 def _config(tier: str, gpu_memory_gb: float) -> GPUConfig:
-    """The row of *tier*, with what this machine's platform changes."""
+    """The config of *tier*, with the changes for this machine's platform."""
     row = {**GPU_TIER_CONFIGS[tier]}
     row["available_lm_models"], row["lm_memory_gb"] = [*row["available_lm_models"]], {**row["lm_memory_gb"]}
     row["save_memory_mode"] = flag(SAVE_MEMORY_ENV, strict=False)

@@ -1,1 +1,1 @@
-"""GPU sizes: what is there, the tier that it belongs to, and estimates of what fits."""
+"""GPUs: their memory, the tiers that they belong to, estimates of what fits, and models on the device ``meta``."""

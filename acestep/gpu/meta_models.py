@@ -1,7 +1,7 @@
-"""Models of the released shapes without storage: what they would take up can be run through, and nothing computed.
+"""Models on the device ``meta``: tensors have shapes but no storage, so released sizes run on any machine.
 
-A `Synthesizer` of tensors on ``meta`` goes through the same code as a GPU's. Inside a `MemoryLimit` of kind ``meta``
-(see `acestep.memory.device`) it runs out of memory as that does.
+A `Synthesizer` of such models runs the same code as on a GPU and computes nothing. Inside a
+`acestep.memory.limit.MemoryLimit` of kind ``meta`` it runs out of memory as a GPU would.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from acestep.text.encoder import TextStates
 
 DEVICE: Final = "meta"
 TEXT_VOCABULARY: Final = 151_669
-"""Of the released text encoder."""
+"""Number of tokens in the released text encoder's vocabulary."""
 
 
 def build_meta_models(variant: ModelVariant, options: LoadOptions, scale: Scale = "full") -> Synthesizer:
-    """The models of *variant* without storage, as *options* (whatever device they name) would load them.
+    """Build the models of *variant* on ``meta``, as *options* would load them; the options' device is ignored.
 
     Raises:
         ValueError: the quantization is unknown, or torchao is missing.
@@ -53,12 +53,12 @@ def build_meta_models(variant: ModelVariant, options: LoadOptions, scale: Scale 
 
 
 def meta_text_states(models: Synthesizer, caption_tokens: int, lyric_tokens: int) -> TextStates:
-    """What the text encoder makes of a caption and lyrics of so many tokens."""
+    """Run the text encoder on one caption and one lyric prompt of these lengths, in tokens."""
     with models.offload_manager.on_device("text_encoder"):
         caption, lyrics = (
             torch.empty(1, count, device=DEVICE, dtype=torch.int64) for count in (caption_tokens, lyric_tokens)
         )
-        causal = {"full_attention": None}  # a mask would be looked at, and there is nothing to see
+        causal = {"full_attention": None}  # transformers reads the values of a mask, and tensors on meta have none
         encoder = models.text_encoder
         return TextStates(
             text=encoder(input_ids=caption, attention_mask=causal, use_cache=False).last_hidden_state,
@@ -70,16 +70,16 @@ def meta_text_states(models: Synthesizer, caption_tokens: int, lyric_tokens: int
 
 
 class FusedAttention(TorchFunctionMode):
-    """Attention takes up what a fused kernel does, its output alone; without storage torch would choose plain products.
+    """Makes attention allocate its output alone, as a fused kernel does; on ``meta`` torch would allocate all scores.
 
     Attributes:
-        flops: of what was left out, two for each product of two numbers.
+        flops: floating-point operations of the attention calls that were replaced, two for each multiply-add.
     """
 
     flops = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run anything else."""
+        """Replace attention by an empty output, and run everything else."""
         kwargs = kwargs or {}
         if func is not scaled_dot_product_attention:
             return func(*args, **kwargs)
@@ -91,7 +91,10 @@ class FusedAttention(TorchFunctionMode):
 
 
 def _one_reference_each(packed: Tensor, owners: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ARG001 - as the original
-    """Embeddings ``[B, 1, H]`` of packed ones ``[B, H]``; the original reads *owners*, which have no numbers here."""
+    """Unpack timbre embeddings ``(batch, hidden)`` into ``(batch, 1, hidden)`` and their mask, one for each item.
+
+    It replaces the original method, which reads the values of *owners*; tensors on ``meta`` have none.
+    """
     return packed.unsqueeze(1), torch.ones(len(packed), 1, device=DEVICE, dtype=torch.int64)
 
 
@@ -102,4 +105,4 @@ def _text_encoder(scale: Scale) -> nn.Module:
 
 
 def _plain(module: Any, dtype: torch.dtype) -> Any:
-    return nn.Module.to(module, DEVICE, dtype).eval().requires_grad_(False)  # diffusers' own one warns
+    return nn.Module.to(module, DEVICE, dtype).eval().requires_grad_(False)  # diffusers' own `to` warns

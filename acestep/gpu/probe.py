@@ -1,7 +1,7 @@
-"""The memory of this machine's GPU: found, measured, and made smaller to stand for another.
+"""The GPU of this machine: which one it is, how large its memory is, and how much of that is free. Sizes are GiB.
 
-Sizes are GiB. ``$MAX_CUDA_VRAM`` names a size to simulate: `get_gpu_memory_gb` then returns it, with or without a GPU,
-and `enforce_cap` makes torch's allocator keep to it where there is CUDA.
+``$MAX_CUDA_VRAM`` simulates a size: `get_gpu_memory_gb` then returns it, with or without a GPU, and `enforce_cap`
+limits torch's CUDA allocator to it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import logging
 import math
 import os
 import platform
+from collections.abc import Callable
 from typing import Any, Final
 
 from acestep.memory.units import GIB
@@ -18,18 +19,18 @@ DEBUG_MAX_CUDA_VRAM_ENV: Final = "MAX_CUDA_VRAM"
 DEBUG_MAX_MPS_VRAM_ENV: Final = "MAX_MPS_VRAM"
 DEBUG_MAX_XPU_VRAM_ENV: Final = "MAX_XPU_VRAM"
 CONTEXT_GB: Final = 0.5
-"""What the driver of a consumer card takes for itself."""
+"""Memory that the CUDA driver of a consumer GPU takes for itself."""
 
 logger = logging.getLogger(__name__)
 
 
 def is_cuda_available() -> bool:
-    """Whether torch can use CUDA, or ROCm under its name."""
+    """Whether torch can use CUDA, or ROCm, which torch calls CUDA as well."""
     return bool(_probe(lambda torch: torch.cuda.is_available(), False))
 
 
 def is_rocm_available() -> bool:
-    """Whether that CUDA is ROCm."""
+    """Whether what torch calls CUDA is ROCm."""
     return bool(_probe(lambda torch: torch.cuda.is_available() and torch.version.hip is not None, False))
 
 
@@ -69,7 +70,7 @@ def is_legacy_cuda_gpu(device_index: int = 0) -> bool:
 
 
 def get_gpu_memory_gb() -> float:
-    """The size of the GPU's memory, simulated or real; 0 without one. Changes nothing."""
+    """The size of the GPU's memory, simulated or real; 0 without a GPU. The call has no side effects."""
     for name in (DEBUG_MAX_CUDA_VRAM_ENV, DEBUG_MAX_MPS_VRAM_ENV, DEBUG_MAX_XPU_VRAM_ENV):
         if (simulated := simulated_gb(name)) is not None:
             return simulated
@@ -83,7 +84,7 @@ def get_gpu_memory_gb() -> float:
 
 
 def get_effective_free_vram_gb(device_index: int = 0) -> float:
-    """What new tensors may take on a CUDA device, within a simulated size; 0 elsewhere, which does not mean full."""
+    """Memory that new tensors may take on a CUDA device, within a simulated size; 0 without CUDA means unknown."""
     if not is_cuda_available():
         return 0.0
 
@@ -101,10 +102,11 @@ def get_effective_free_vram_gb(device_index: int = 0) -> float:
 
 
 get_available_vram_gb = get_effective_free_vram_gb
+"""ACE-Step's other name for the same function."""
 
 
 def get_gpu_device_name() -> str:
-    """The GPU's name, for people."""
+    """The GPU's name, to be shown to users."""
     if is_cuda_available():
         return str(_probe(lambda torch: torch.cuda.get_device_name(0), "CUDA device"))
     if is_xpu_available():
@@ -115,19 +117,19 @@ def get_gpu_device_name() -> str:
 
 
 def budget_gb(simulated_gb: float) -> float:
-    """What a GPU of that size leaves to torch's allocator."""
+    """Memory that a GPU of *simulated_gb* leaves to torch's allocator."""
     return max(0.5, simulated_gb - CONTEXT_GB)
 
 
 def cap_fraction(simulated_gb: float, total_gb: float) -> float:
-    """The share of a real GPU's memory that a simulated one's allocator may take."""
+    """The share of a real GPU of *total_gb* that torch's allocator may take, to simulate one of *simulated_gb*."""
     if simulated_gb >= total_gb:
         return 1.0
     return max(0.01, min(1.0, budget_gb(simulated_gb) / total_gb))
 
 
 def enforce_cap() -> str:
-    """Put the simulated size on torch's allocator; returns ``cuda-cap``, or ``none`` if there is nothing to enforce."""
+    """Limit torch's CUDA allocator to the simulated size; return ``cuda-cap``, or ``none`` if nothing was enforced."""
     simulated = simulated_gb()
     if simulated is None:
         return "none"
@@ -141,7 +143,7 @@ def enforce_cap() -> str:
 
 
 def restore_cap() -> None:
-    """Put the size that the environment names now on torch's CUDA allocator, or lift the cap if it names none."""
+    """Limit torch's CUDA allocator to the size that the environment simulates now, or remove the limit."""
     if is_cuda_available() and enforce_cap() == "none":
         import torch
 
@@ -149,7 +151,7 @@ def restore_cap() -> None:
 
 
 def free_for_planner_gb() -> tuple[float, float] | None:
-    """Free and whole memory of the CUDA device as a planner must see them, simulated or real; None without CUDA."""
+    """Free and total memory that a planner may count on, of the simulated or the real GPU; None without CUDA."""
     if not is_cuda_available():
         return None
 
@@ -165,7 +167,7 @@ def free_for_planner_gb() -> tuple[float, float] | None:
 
 
 def simulated_gb(name: str = DEBUG_MAX_CUDA_VRAM_ENV) -> float | None:
-    """The size that the environment variable *name* asks to simulate; None if it does not, or is no size."""
+    """The size that the environment variable *name* simulates; None if it is unset, or its text is no size."""
     text = os.environ.get(name)
     if text is None:
         return None
@@ -184,17 +186,17 @@ def _total_gb() -> float:
 
 
 def _host_share_gb() -> float:
-    """Three quarters of the host's memory: what a Mac lets its GPU have."""
+    """Three quarters of the host's memory, which is what macOS lets the GPU use."""
     import psutil
 
     return float(psutil.virtual_memory().total) * 0.75 / GIB
 
 
-def _probe(ask: Any, otherwise: Any) -> Any:
-    """What *ask* learns of torch, or *otherwise* where torch, its backend or the driver cannot say."""
+def _probe(query: Callable[[Any], Any], default: Any) -> Any:
+    """What *query* returns for the module torch, or *default* if torch, its backend or the driver is missing."""
     try:
         import torch
 
-        return ask(torch)
+        return query(torch)
     except (ImportError, AttributeError, RuntimeError, AssertionError):
-        return otherwise
+        return default

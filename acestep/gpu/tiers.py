@@ -1,4 +1,4 @@
-"""The table of GPU tiers: which one a GPU belongs to, and what its row says."""
+"""The table of GPU tiers: the limits and defaults of each tier, and the tier of a GPU. Sizes are GiB."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from acestep.constants import LM_PREFIX
 logger = logging.getLogger(__name__)
 
 VRAM_16GB_TOLERANCE_GB: Final = 0.5
+"""GPUs that are sold with 16 GB report up to this much less."""
 VRAM_16GB_MIN_GB: Final = 15.5
+"""Smallest reported size that counts as 16 GB."""
 GPU_TIER_LABELS: Final = {
     "tier1": "tier1 (≤4GB)",
     "tier2": "tier2 (4-6GB)",
@@ -22,28 +24,32 @@ GPU_TIER_LABELS: Final = {
     "tier6b": "tier6b (20-24GB)",
     "unlimited": "unlimited (≥24GB)",
 }
+"""Text for users, by tier; in ascending order of size."""
 GPU_TIER_CHOICES: Final = list(GPU_TIER_LABELS.items())
+"""Pairs of tier and text, as in a menu."""
 
 
 @dataclass(frozen=True)
 class GPUConfig:
-    """Limits and defaults of one GPU.
+    """Limits and defaults of a GPU.
 
     Attributes:
         tier: key of `GPU_TIER_LABELS`.
-        gpu_memory_gb: its size in GiB, 0 without a GPU.
-        max_duration_with_lm, max_duration_without_lm: seconds of audio.
-        max_batch_size_with_lm, max_batch_size_without_lm: pieces at once.
+        gpu_memory_gb: size of the GPU, 0 without one.
+        max_duration_with_lm, max_duration_without_lm: longest audio in seconds, with and without a planner.
+        max_batch_size_with_lm, max_batch_size_without_lm: largest batch, with and without a planner.
         init_lm_default: whether a planner is loaded unless the user says otherwise.
-        available_lm_models: planners that fit, smallest first.
-        recommended_lm_model: one of them, or "".
+        available_lm_models: names of the planners that fit, smallest first.
+        recommended_lm_model: one of those names, or "".
         lm_backend_restriction: ``all``, ``pt_mlx_only`` or ``pt_only``.
-        recommended_backend: of the planner.
+        recommended_backend: engine of the planner.
         offload_to_cpu_default, offload_dit_to_cpu_default, quantization_default, compile_model_default: options that
             are on unless the user says otherwise; the quantization is ``int8_weight_only``.
-        lm_memory_gb: GiB of each planner's weights and cache, by size.
-        save_memory_mode: whether ``$ACESTEP_SAVE_MEMORY`` asks for it.
-        mlx_vae_chunk_size: latent frames that MLX decodes at once.
+        lm_memory_gb: memory of each planner's weights and KV cache, by its size.
+        save_memory_mode: whether ``$ACESTEP_SAVE_MEMORY`` is on. This package ignores it; the field is part of
+            ACE-Step's `GPUConfig`.
+        mlx_vae_chunk_size: latent frames that ACE-Step's MLX VAE decodes at once. This package ignores it; the field
+            is part of ACE-Step's `GPUConfig`.
     """
 
     tier: str
@@ -68,7 +74,14 @@ class GPUConfig:
 
 @dataclass(frozen=True)
 class Tier:
-    """A row of the tier table: `GPUConfig` without what the machine decides."""
+    """A row of the tier table: the fields of `GPUConfig` that do not depend on the machine.
+
+    Attributes:
+        durations_s, batches: limits with a planner and without one.
+        lm_sizes: sizes of the planners that fit, smallest first.
+        recommended: one of those sizes, or "".
+        offload, offload_dit, quantization: options that are on by default.
+    """
 
     durations_s: tuple[int, int]
     batches: tuple[int, int]
@@ -80,7 +93,7 @@ class Tier:
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The row under the names of `GPUConfig`, in objects of its own."""
+        """The row under the field names of `GPUConfig`, in newly created objects."""
         return {
             "max_duration_with_lm": self.durations_s[0],
             "max_duration_without_lm": self.durations_s[1],
@@ -100,7 +113,9 @@ class Tier:
 
 
 _LM_MEMORY_GB: Final = {"0.6B": 3.0, "1.7B": 8.0, "4B": 12.0}
+"""Memory of a planner's weights and KV cache, by its size."""
 _SMALL, _MIDDLE, _ALL = ("0.6B",), ("0.6B", "1.7B"), ("0.6B", "1.7B", "4B")
+"""Sizes of the planners that fit, for `Tier.lm_sizes`."""
 _TIERS: Final = {
     "tier1": Tier((240, 360), (1, 1), (), "", True, True, True),
     "tier2": Tier((480, 600), (1, 1), (), "", True, True, True),
@@ -113,10 +128,11 @@ _TIERS: Final = {
 }
 GPU_TIER_CONFIGS: Final[dict[str, dict[str, Any]]] = {name: tier.fields for name, tier in _TIERS.items()}
 GPU_TIER_CONFIGS["tier6"] = GPU_TIER_CONFIGS["tier6b"]
+"""The row of each tier; ``tier6`` is another name for ``tier6b``."""
 
 
 def get_gpu_tier(gpu_memory_gb: float) -> str:
-    """The tier of a GPU with so many GiB; 0, less and not-a-number are no GPU, which is ``tier1``."""
+    """The tier of a GPU of *gpu_memory_gb* GiB. No GPU (0, a negative size or NaN) is ``tier1``."""
     if not gpu_memory_gb > 4:
         return "tier1"
     if gpu_memory_gb <= 6:

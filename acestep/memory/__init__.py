@@ -1,1 +1,1 @@
-"""Memory of a device: how much is free, a limit that is enforced, and what a generation is predicted to need."""
+"""Memory of a device: how much is free, an enforced limit, and how much the stages of a generation need."""
