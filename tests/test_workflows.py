@@ -11,7 +11,7 @@ import yaml
 from scripts import compare, regressions, track
 
 ROOT = Path(__file__).resolve().parents[1]
-PARSERS = {"compare": compare.parse, "regressions": regressions._parse, "track": track._parse}
+PARSERS = {"compare": compare.parse, "regressions": regressions.parse, "track": track.parse}
 
 
 def commands():

@@ -1,4 +1,4 @@
-"""Conditions that asv meets with a traceback, named before it gets there."""
+"""Clear errors for conditions on which asv would end with a traceback."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scripts.tracker.history.commits import is_shallow, missing_commits
 
 
 def require_writable(folder: str, setting: str) -> None:
-    """Raise `UserError` unless files can be made in *folder*, creating it if needed; *setting* names it."""
+    """Raise `UserError` unless *folder* is writable, making it if needed; *setting* is its name in asv.conf.json."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):
@@ -38,7 +38,7 @@ def require_writable(folder: str, setting: str) -> None:
 
 
 def require_settings(conf: Any) -> None:
-    """Raise `UserError` if the environment names cells, or *conf* a scale or a device, that do not exist."""
+    """Raise `UserError` if the environment selects unknown cells, or *conf* has an unknown scale or device."""
     axes = conf.matrix.get("env_nobuild", {})
     scales, devices = (axes.get(f"ACESTEP_BENCH_{axis}") or [None] for axis in ("SCALE", "DEVICE"))
     for scale, device in itertools.product(scales, devices):
@@ -51,7 +51,7 @@ def require_settings(conf: Any) -> None:
 
 
 def require_patterns(conf: Any) -> None:
-    """Raise `UserError` if what *conf* says of regressions has a pattern, a number or a commit that is none."""
+    """Raise `UserError` if the settings of regressions in *conf* have an invalid pattern or number."""
     for name in ("regressions_thresholds", "regressions_first_commits"):
         entries = getattr(conf, name)
         if not isinstance(entries, Mapping):
@@ -73,7 +73,7 @@ def require_patterns(conf: Any) -> None:
 
 
 def require_first_commits(conf: Any, repository: Path) -> None:
-    """Raise `UserError` if ``regressions_first_commits`` of *conf* names a commit that *repository* does not have."""
+    """Raise `UserError` if ``regressions_first_commits`` of *conf* names a commit that is not in *repository*."""
     for pattern, commit in conf.regressions_first_commits.items():
         if commit is None:
             continue
@@ -87,9 +87,9 @@ def require_first_commits(conf: Any, repository: Path) -> None:
 
 
 def use_existing_branches(conf: Any) -> None:
-    """Have *conf* name branches that its repository has, and warn of each that is another; see `existing_branches`.
+    """Replace the branches of *conf* by those that exist, with a warning for each; see `existing_branches`.
 
-    A repository without commits, or one that git refuses, is left to whoever reads it.
+    Nothing happens for a repository without commits, or one that git refuses: reading it raises the error.
     """
     if conf.dvcs == "none" or not Git.is_local_repo(conf.repo) or None in conf.branches:
         return
@@ -103,7 +103,7 @@ def use_existing_branches(conf: Any) -> None:
 
 
 def require_history(conf: Any) -> None:
-    """Warn of results that were measured at commits that the repository does not have any more.
+    """Warn of results of commits that no branch or tag of the repository contains any more.
 
     Raises:
         UserError: the repository is a shallow clone without them, or cannot be read.

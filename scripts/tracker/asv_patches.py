@@ -1,4 +1,4 @@
-"""What asv lacks while it runs: errors with a sentence, warnings that are given once, and care for odd repositories."""
+"""Patches of asv, active while it runs: clear errors, each warning once, and support for unusual repositories."""
 
 from __future__ import annotations
 
@@ -21,26 +21,28 @@ from scripts.tracker.history.commits import commit_tags
 
 @contextmanager
 def patched_asv() -> Iterator[None]:
-    """Run asv so that each warning is given once, and that what it would end with a traceback for is a `UserError`.
+    """Patch asv inside the block.
 
-    Within, a result file that is damaged in any way is passed over with asv's warning, tags of trees and files are
-    not listed, and results of commits that the repository lost are not published.
+    Each warning is logged once, and errors that would be tracebacks become `UserError`. Damaged result files are
+    skipped with asv's warning, tags of trees and files are not listed, and results of commits that no branch or tag
+    contains any more are not published.
     """
     with ExitStack() as stack:
         stack.enter_context(_warnings_once())
-        stack.enter_context(_replaced(Results, "load", classmethod(_load(Results.load))))
+        stack.enter_context(_replaced(Results, "load", classmethod(_load_or_user_error(Results.load))))
         stack.enter_context(_replaced(Git, "get_tags", lambda repo: commit_tags(Path(repo._path))))
-        stack.enter_context(_replaced(Publish, "iter_results", staticmethod(_reachable(Publish.iter_results))))
-        stack.enter_context(_errors_named())
+        stack.enter_context(_replaced(Publish, "iter_results", staticmethod(_only_reachable(Publish.iter_results))))
+        stack.enter_context(_clear_errors())
         yield
 
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors of a full disk or a folder without write permission."""
 
 
 @contextmanager
-def _errors_named() -> Iterator[None]:
-    """Raise `UserError` for an unknown name, a git that failed, and a disk that turns out full while asv is writing."""
+def _clear_errors() -> Iterator[None]:
+    """Raise `UserError` for an unknown commit, a failure of git, and a full or read-only disk."""
     try:
         yield
     except NoSuchNameError as error:
@@ -61,7 +63,7 @@ def _errors_named() -> Iterator[None]:
 
 @contextmanager
 def _warnings_once() -> Iterator[None]:
-    """Drop a warning that was given before: asv reads the result files several times, and warns each time."""
+    """Drop repeated warnings: asv reads the result files several times, and warns each time."""
     given = set()
 
     def is_new(record: logging.LogRecord) -> bool:
@@ -71,7 +73,7 @@ def _warnings_once() -> Iterator[None]:
         given.add(record.msg)
         return new
 
-    logger = logging.getLogger()  # asv logs to the root
+    logger = logging.getLogger()  # asv logs to the root logger
     logger.addFilter(is_new)
     try:
         yield
@@ -89,7 +91,7 @@ def _replaced(owner: type, name: str, value: object) -> Iterator[None]:
         setattr(owner, name, original)
 
 
-def _load(original: Any) -> Any:
+def _load_or_user_error(original: Any) -> Any:
     def load(_cls: type, path: str, machine_name: str | None = None) -> Any:
         try:
             return original(path, machine_name)
@@ -99,7 +101,7 @@ def _load(original: Any) -> Any:
     return load
 
 
-def _reachable(original: Any) -> Any:
+def _only_reachable(original: Any) -> Any:
     def iter_results(conf: Any, repo: Any, range_spec: Any = None) -> Iterator[Any]:
         known = set(git(Path(repo._path), "rev-list", "--all").split())
         return (result for result in original(conf, repo, range_spec) if result.commit_hash in known)

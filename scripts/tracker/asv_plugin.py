@@ -1,4 +1,4 @@
-"""What the project adds to asv: an overview, pages that work offline, early errors, and where the time went.
+"""asv's plugin of this project: an overview page, pages that work offline, clear errors, and a summary of the time.
 
 asv loads this module through ``"plugins": [".scripts.tracker.asv_plugin"]`` in asv.conf.json.
 """
@@ -47,18 +47,18 @@ from scripts.tracker.site import assets, offline
 
 
 class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no types
-    """Makes asv's own pages work without a network, where npm is at hand."""
+    """Makes asv's own pages work without a network, if npm is installed."""
 
     name = "self-contained"
     button_label = "Self-contained pages"
     description = "Puts the libraries of these pages beside them"
     order = 100
     unavailable: str | None = None
-    """Why the pages of this publishing still need a network; None if they do not."""
+    """The reason why the pages published last still need a network; None if they do not."""
 
     @classmethod
     def publish(cls, conf: Any, *_measured: Any) -> None:
-        """Called by asv after its own publishers."""
+        """Rewrite asv's pages; asv calls this after its own publishers."""
         html_dir = Path(conf.html_dir)
         try:
             assets.make_self_contained(html_dir)
@@ -71,7 +71,7 @@ class SelfContainedPages(OutputPublisher):  # type: ignore[misc]  # asv ships no
 
 
 class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
-    """Writes ``overview.html``, which stands alone, links it from asv's pages, and gives them the same regressions."""
+    """Writes the overview, a single HTML file, links it from asv's pages, and replaces asv's list of regressions."""
 
     name = "overview"
     button_label = "Overview"
@@ -80,16 +80,14 @@ class Overview(OutputPublisher):  # type: ignore[misc]  # asv ships no types
 
     @classmethod
     def publish(cls, conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any) -> None:
-        """Called by asv last of all."""
-        from scripts.tracker.site.overview import (
-            write_overview,
-        )  # it takes seconds to import, which only publishing needs
+        """Write the overview; asv calls this last."""
+        from scripts.tracker.site.overview import write_overview  # importing it takes seconds
 
         write_overview(conf, repo, benchmarks, graphs, revisions, SelfContainedPages.unavailable)
 
 
 def setup() -> None:
-    """Called by asv once, when it has loaded this module, in the folder of asv.conf.json."""
+    """Wrap asv's commands; asv calls this once, in the folder of asv.conf.json, when it has loaded this module."""
     drop_local_variables()
     hooks = RunHooks()
     hooks.install(time_spent.journal_folder(Path.cwd()))
@@ -97,33 +95,33 @@ def setup() -> None:
     builds.attach()
     for command in (Run, Find):
         pass_on_saving(command)
-        _wrap(command, partial(_measuring, hooks, builds))
+        _wrap(command, partial(_run_or_find, hooks, builds))
     for command in (Setup, Rm, Update):
-        _wrap(command, _alone)
+        _wrap(command, _locked)
     for command in (Compare, Continuous, Show, GithubPages):
-        _wrap(command, _reading)
-    _wrap(Profile, _refusing)
-    _wrap(Publish, _publishing)
+        _wrap(command, _read_results)
+    _wrap(Profile, _refuse_profile)
+    _wrap(Publish, _publish)
 
 
 @contextmanager
-def _measuring(hooks: RunHooks, builds: BuildClock, conf: Any, options: dict[str, Any]) -> Iterator[None]:
-    """Check what asv would find out late, and leave nothing running, whichever way asv ends."""
+def _run_or_find(hooks: RunHooks, builds: BuildClock, conf: Any, options: dict[str, Any]) -> Iterator[None]:
+    """Run or find: check settings before asv starts, lock the folder, and leave no process behind."""
     hooks.begin(options)
     asv_errors.use_existing_branches(conf)
     asv_errors.require_settings(conf)
     asv_errors.require_writable(conf.results_dir, "results_dir")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asv then ends what it has started
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM then ends asv as Ctrl-C does
     guard_children()
-    atexit.register(_report_time_spent, time.time(), os.getpid(), builds)  # below asv's own last line
-    with _alone(conf, options):
+    atexit.register(_report_time_spent, time.time(), os.getpid(), builds)  # prints below asv's own last line
+    with _locked(conf, options):
         migrate(conf.results_dir)
         yield
 
 
 @contextmanager
-def _alone(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
-    """Hold the lock over environments, results and journal."""
+def _locked(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    """Setup, rm, update: hold the lock on environments, results and journal."""
     try:
         with exclusive(locked_folder(conf), wait=os.environ.get(WAIT) == "1", remedy=f"the variable {WAIT}=1"):
             yield
@@ -132,14 +130,14 @@ def _alone(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _reading(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
-    """Read the results of the branches that there are."""
+def _read_results(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    """Compare, show and others that only read: use the branches that exist."""
     asv_errors.use_existing_branches(conf)
     yield
 
 
 @contextmanager
-def _refusing(_conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+def _refuse_profile(_conf: Any, _options: dict[str, Any]) -> Iterator[None]:
     raise UserError(
         "asv's profiler would see the reading of records. Where the time of a generation goes is told by "
         "scripts/profile_inference.py."
@@ -148,8 +146,8 @@ def _refusing(_conf: Any, _options: dict[str, Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _publishing(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
-    """Check what asv would find out late, and complete its pages."""
+def _publish(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
+    """Publish: check settings and history before asv starts, and complete its pages afterwards."""
     asv_errors.require_writable(conf.html_dir, "html_dir")
     asv_errors.require_patterns(conf)
     asv_errors.use_existing_branches(conf)
@@ -165,7 +163,7 @@ def _publishing(conf: Any, _options: dict[str, Any]) -> Iterator[None]:
 
 
 def _wrap(command: Any, around: Callable[[Any, dict[str, Any]], AbstractContextManager[None]]) -> None:
-    """Run an asv command within *around*: asv has no hook of its own for that."""
+    """Run the asv class *command* inside the context that *around* makes from its configuration and options."""
     original = command.run
 
     @functools.wraps(original)

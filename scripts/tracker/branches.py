@@ -1,4 +1,4 @@
-"""Which branches asv can follow in a repository: those of its configuration, or else the one that is checked out."""
+"""Chooses the branches whose history asv reads: the configured ones, or the one that is checked out."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from pathlib import Path
 from scripts.tracker.git import GitError, git
 
 DETACHED = "HEAD"
+"""Name to use if no branch is checked out."""
 
 
 def existing_branches(root: Path, configured: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the branches that asv can follow in *root*, and a sentence for each that differs from *configured*.
+    """Return the branches of *configured* that exist in *root*, and a sentence for each difference.
 
-    A branch that shares its name with a tag is given in full, as git takes the tag. If there is none of the
-    configured ones (a clone of a single branch, a detached checkout, another name), it is what is checked out.
+    A branch that has the same name as a tag gets its full name, because git prefers the tag. If none of the
+    configured branches exists (a clone of a single branch, a detached checkout, another name), the branch that is
+    checked out is used.
 
     Raises:
         GitError: the repository has no commits.
@@ -37,7 +39,7 @@ def existing_branches(root: Path, configured: Sequence[str]) -> tuple[list[str],
 
 
 def checked_out_branch(root: Path) -> str:
-    """Return the branch that is checked out in *root* by a name that asv can follow, `HEAD` if there is none."""
+    """Return a name of the checked-out branch of *root* that asv accepts; `HEAD` if there is none."""
     try:
         full = git(root, "symbolic-ref", "--quiet", "HEAD")
     except GitError:
@@ -47,13 +49,13 @@ def checked_out_branch(root: Path) -> str:
 
 
 def _unambiguous(root: Path, name: str) -> str:
-    """Return the full name of a branch if there is a tag of the same name, else *name*."""
+    """Return the full name of the branch *name* if a tag has the same name, else *name*."""
     heads, tags = (_exists(root, f"refs/{kind}/{name}") for kind in ("heads", "tags"))
     return f"refs/heads/{name}" if heads and tags else name
 
 
 def _usable(root: Path, name: str) -> bool:
-    """Whether asv can list the commits of *name*, which it splits as a shell does."""
+    """Return whether asv can list the commits of *name*; asv splits the name as a shell would."""
     try:
         whole = shlex.split(name) == [name]
     except ValueError:

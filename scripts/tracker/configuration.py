@@ -1,4 +1,4 @@
-"""Reads asv's configuration as asv does, in whose folder the process then is."""
+"""Reads asv's configuration and changes to its folder, as asv does."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from scripts.tracker.refusal import RefusalError
 
 
 def load(config: Path) -> Any:
-    """Return asv's configuration in the file *config*, and go to its folder: asv's paths are relative to it.
+    """Return asv's configuration in the file *config*, and change to its folder: asv's paths are relative to it.
 
     Raises:
-        RefusalError: there is no such file, or it cannot be read.
+        RefusalError: the file does not exist or cannot be read.
     """
     if not config.is_file():
         raise RefusalError(f"There is no {config}. Run this in the repository, or give asv's file with --config.")
     os.chdir(config.resolve().parent)
     try:
         return Config.load(config.name)
-    except (UserError, ValueError) as error:  # of JSON that is none; UnicodeDecodeError is one, too
+    except (UserError, ValueError) as error:  # ValueError: invalid JSON or invalid UTF-8
         raise RefusalError(f"{config} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""What must hold before commits can be measured, checked before anything is installed or measured."""
+"""Checks of the repository and the disk before anything is installed or measured."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from scripts.tracker.git import GitError, git
 from scripts.tracker.refusal import RefusalError
 
 ENVIRONMENT_BYTES = 3_000_000_000
-"""Room that asv's environment with torch takes."""
+"""Disk space that asv's environment with torch needs."""
 RESULTS_BYTES = 200_000_000
+"""Disk space that builds and results need once the environment exists."""
 
 
 def require_history(root: Path) -> None:
-    """Raise `RefusalError` unless *root* is a git repository with commits and their whole history."""
+    """Raise `RefusalError` unless *root* is a git repository with commits and a complete history."""
     try:
         git(root, "log", "-1", "--format=%H")
     except GitError as error:
@@ -34,10 +35,7 @@ def require_history(root: Path) -> None:
 
 
 def require_clean(root: Path) -> None:
-    """Raise `RefusalError` if tracked files differ from the last commit: commits are measured, not the tree.
-
-    `git diff` would write the index of the repository; `git status` without optional locks does not.
-    """
+    """Raise `RefusalError` if tracked files differ from the last commit, since only commits are measured."""
     changed = changed_files(root)
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
@@ -48,13 +46,16 @@ def require_clean(root: Path) -> None:
 
 
 def changed_files(root: Path) -> list[str]:
-    """Return the tracked files of *root* that differ from the last commit."""
+    """Return the tracked files of *root* that differ from the last commit.
+
+    `git diff` would write the index of the repository; `git status` without optional locks does not.
+    """
     status = git(root, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
     return [entry.lstrip().partition(" ")[2].lstrip() for entry in status.split("\0") if entry]
 
 
 def require_room(folder: Path) -> None:
-    """Raise `RefusalError` unless *folder* can be written and its disk has room for what will be put there."""
+    """Raise `RefusalError` unless *folder* is writable and its disk has enough space."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=folder):

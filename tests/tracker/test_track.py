@@ -13,6 +13,7 @@ import pytest
 from scripts import track
 from scripts.tracker.asv_progress import AsvProgress, run_with_progress
 from scripts.tracker.preflight import RefusalError, git, require_clean, require_history, require_room
+from scripts.tracker.running.track_commits import TrackRequest, write_local_config
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
-def request(**changes: object) -> track.Request:
+def request(**changes: object) -> TrackRequest:
     options = {
         "commits": 3,
         "new": False,
@@ -42,7 +43,7 @@ def request(**changes: object) -> track.Request:
         "retry": False,
         "wait": False,
     } | changes
-    return track.Request(**options)  # type: ignore[arg-type]
+    return TrackRequest(**options)  # type: ignore[arg-type]
 
 
 def test_no_history(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_number_of_commits(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_configuration_follows_branch_scale_and_device(repository: Path) -> None:
     git(repository, "checkout", "-q", "-b", "topic")
-    name = track._configure(request(scale="full", device="cuda"), repository)
+    name = write_local_config(request(scale="full", device="cuda"), repository)
     written = json.loads((repository / name).read_text())
     assert written["branches"] == ["topic"]
     assert written["matrix"]["env_nobuild"] == {

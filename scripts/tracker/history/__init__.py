@@ -1,1 +1,1 @@
-"""The stored history: its series, changes, regressions, and what has no result."""
+"""The history of asv's results: series, their changes, regressions, and missing results."""

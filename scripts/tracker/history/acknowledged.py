@@ -1,7 +1,8 @@
-"""Regressions that somebody has looked at and lets stand, by name and reason, in ``benchmarks/acknowledged.toml``."""
+"""Acknowledged regressions: read from and written as ``benchmarks/acknowledged.toml``, with author and reason."""
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,20 +13,27 @@ from typing import Any
 from scripts.tracker.history.renamed_series import names_of
 
 FILE = "acknowledged.toml"
+"""Name of the file in the folder of the benchmarks."""
 _REQUIRED = ("commit", "series", "reason", "by")
-_SHORTEST_HASH = 7
+"""Keys that every entry must have."""
+_MIN_HASH_LENGTH = 7
+"""Smallest number of characters of a commit hash in an entry."""
 
 
 class AcknowledgementError(ValueError):
-    """An entry cannot be used; the message names it and says what to do."""
+    """The file or an entry is invalid; the message names it and says what to do."""
 
 
 @dataclass(frozen=True)
 class Acknowledgement:
     """One ``[[acknowledged]]`` table.
 
-    *commit* is the beginning of a hash, *series* the name of a benchmark (a former one, too) or a shell pattern
-    of names, and *cell* one of cells as the list of regressions spells them.
+    Attributes:
+        commit: the beginning of a commit hash.
+        series: a present or former name of a benchmark, or a shell pattern of names.
+        reason: why the regression is accepted.
+        by: the name of who acknowledged it.
+        cell: a cell as the list of regressions writes it, or a shell pattern of cells.
     """
 
     commit: str
@@ -35,7 +43,7 @@ class Acknowledgement:
     cell: str = "*"
 
     def covers(self, commits: Iterable[str], benchmark: str, cell: str) -> bool:
-        """Whether it is about a change of *benchmark* in *cell* that one of *commits* made."""
+        """Return whether this acknowledges a change of *benchmark* in *cell* that one of *commits* caused."""
         return (
             any(fnmatchcase(name, self.series) for name in names_of(benchmark))
             and (self.cell == cell or fnmatchcase(cell, self.cell))
@@ -43,22 +51,25 @@ class Acknowledgement:
         )
 
     def to_toml(self) -> str:
-        """The table as text to paste into the file."""
+        """Return the table as TOML."""
         values = {"commit": self.commit, "series": self.series, "cell": self.cell, "reason": self.reason, "by": self.by}
-        lines = [f"{name} = {_quoted(value)}" for name, value in values.items() if (name, value) != ("cell", "*")]
+        lines = [f"{name} = {_toml_string(value)}" for name, value in values.items() if (name, value) != ("cell", "*")]
         return "\n".join(["[[acknowledged]]", *lines])
 
 
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _toml_string(text: str) -> str:
+    """Return *text* as a basic string of TOML.
+
+    Its escapes are those of JSON, which leaves only the control character DEL as it is.
+    """
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def read_acknowledgements(path: Path) -> list[Acknowledgement]:
-    """The entries of the file at *path*; none without a file.
+    """Return the entries of the file *path*; none if the file does not exist.
 
     Raises:
-        AcknowledgementError: the file is no TOML, or an entry lacks something or has too much.
+        AcknowledgementError: the file is not valid TOML, or an entry has missing, unknown or invalid keys.
     """
     if not path.is_file():
         return []
@@ -82,8 +93,8 @@ def _entry(entry: Any, where: str) -> Acknowledgement:
     for name in (*_REQUIRED, *(["cell"] if "cell" in entry else [])):
         if not isinstance(entry.get(name), str) or not entry[name].strip():
             raise AcknowledgementError(f'{where} has {name} = {entry.get(name)!r}, expected text: {name} = "…"')
-    if len(entry["commit"]) < _SHORTEST_HASH:
+    if len(entry["commit"]) < _MIN_HASH_LENGTH:
         raise AcknowledgementError(
-            f"{where} has commit = {entry['commit']!r}: give at least {_SHORTEST_HASH} characters of the hash."
+            f"{where} has commit = {entry['commit']!r}: give at least {_MIN_HASH_LENGTH} characters of the hash."
         )
     return Acknowledgement(**entry)

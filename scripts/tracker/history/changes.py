@@ -1,4 +1,4 @@
-"""When a series changed, by its points over the revisions. Pure functions."""
+"""Finds the changes of one series over the revisions."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from itertools import pairwise
 from scripts.tracker.statistics.changepoints import SMALLEST_CHANGE, change_points
 
 SAME_OUTPUT = 1e-4
-"""Difference up to which two fingerprints, or two distances to a reference, stand for one output.
+"""Largest relative difference of two fingerprints, or absolute one of two distances, of the same output.
 
-Rounding, as by another number of threads, moves either by about 1e-6, a waveform that differs by one part in a
-thousand by about 1e-3.
+Rounding, for example with another number of threads, changes both by about 1e-6; a waveform that differs by one part
+in a thousand changes them by about 1e-3.
 """
 
 
 @dataclass(frozen=True)
 class Point:
-    """One commit's value of a series, the interval of its samples, and the standard error that they give it."""
+    """The value of a series at one commit, the interval (*low*, *high*) of its samples, and its standard *error*."""
 
     value: float
     low: float | None = None
     high: float | None = None
-    spread: float = 0.0
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
 class Change:
-    """A series leaves the level *before* for the level *after*.
+    """A change of the level of a series.
 
-    *revision* is the first one measured on the new level, *since* the last one measured on the old level; what lies
-    between the two was not measured, or disturbed. *interval*
-    is of the ratio after / before; see `ChangePoint` of `scripts.tracker.statistics.changepoints` for it, *probability*
-    and *stands*.
+    Attributes:
+        before: the old level, in the unit of the series.
+        after: the new level.
+        since: the last revision measured on the old level; those between it and *revision* have no valid value.
+        revision: the first revision measured on the new level.
+        interval: confidence interval of the ratio after / before.
+        probability: see `scripts.tracker.statistics.changepoints.ChangePoint`; 1.0 for an exact series.
+        persists: whether the newest level still differs from *before* in the same direction.
     """
 
     before: float
@@ -43,16 +47,16 @@ class Change:
     revision: int
     interval: tuple[float, float]
     probability: float
-    stands: bool
+    persists: bool
 
     @property
     def ratio(self) -> float:
-        """New level over old level, infinite from zero."""
+        """New level / old level; infinite if the old level is zero."""
         return ratio(self.before, self.after)
 
 
 def ratio(before: float, after: float) -> float:
-    """*after* / *before*; 1.0 for two zeros, infinite from zero to anything else."""
+    """Return *after* / *before*: 1.0 if both are zero, infinite if only *before* is."""
     if before:
         return after / before
     return math.inf if after else 1.0
@@ -61,15 +65,19 @@ def ratio(before: float, after: float) -> float:
 def level_changes(
     points: Mapping[int, Point], breaks: Sequence[int] = (), smallest: float = SMALLEST_CHANGE
 ) -> list[Change]:
-    """Every change of level of a series that jitters, oldest first.
+    """Return the changes of the level of a noisy series, oldest first.
 
-    *points* are by revision, ascending; nothing is compared across *breaks*, the first revisions of other
-    surroundings. What happened before a break stands if it stood there.
+    A change before a break persists if it persisted until the break.
+
+    Args:
+        points: the values by revision, ascending.
+        breaks: the first revisions measured under other conditions; nothing is compared across them.
+        smallest: smallest relative change that is reported.
     """
     changes = []
-    for piece in pieces(points, breaks):
-        revisions = list(piece)
-        found = change_points([p.value for p in piece.values()], [p.spread for p in piece.values()], smallest)
+    for segment in segments(points, breaks):
+        revisions = list(segment)
+        found = change_points([p.value for p in segment.values()], [p.error for p in segment.values()], smallest)
         changes += [
             Change(
                 point.before,
@@ -88,19 +96,23 @@ def level_changes(
 def exact_changes(
     points: Mapping[int, Point], breaks: Sequence[int] = (), tolerance: float = 0.0, least: float = 0.0
 ) -> list[Change]:
-    """Every change of a series that does not jitter (operators, fingerprints), oldest first; each is a fact.
+    """Return the changes of an exact series (operator calls, fingerprints), oldest first.
 
-    *tolerance* is relative; a change is more than *least*, too, in the unit of the values.
+    Args:
+        points: the values by revision, ascending.
+        breaks: the first revisions measured under other conditions; nothing is compared across them.
+        tolerance: largest relative difference that is no change.
+        least: largest absolute difference that is no change, in the unit of the values.
     """
     changes = []
-    for piece in pieces(points, breaks):
-        present = list(piece.values())[-1].value
-        for (since, before), (revision, after) in pairwise((at, point.value) for at, point in piece.items()):
+    for segment in segments(points, breaks):
+        newest = list(segment.values())[-1].value
+        for (since, before), (revision, after) in pairwise((at, point.value) for at, point in segment.items()):
             if not _differ(before, after, tolerance, least):
                 continue
-            stands = _differ(before, present, tolerance, least) and (present > before) == (after > before)
+            persists = _differ(before, newest, tolerance, least) and (newest > before) == (after > before)
             size = ratio(before, after)
-            changes.append(Change(before, after, since, revision, (size, size), 1.0, stands))
+            changes.append(Change(before, after, since, revision, (size, size), 1.0, persists))
     return changes
 
 
@@ -108,22 +120,22 @@ def _differ(before: float, after: float, tolerance: float, least: float) -> bool
     return abs(after - before) > max(tolerance * abs(before), least)
 
 
-def pieces(points: Mapping[int, Point], breaks: Sequence[int]) -> Iterator[dict[int, Point]]:
-    """The points between *breaks*, without empty pieces."""
+def segments(points: Mapping[int, Point], breaks: Sequence[int]) -> Iterator[dict[int, Point]]:
+    """Yield the points between two *breaks* each, without empty segments."""
     edges = [-math.inf, *sorted(breaks), math.inf]
     for start, end in pairwise(edges):
-        piece = {revision: point for revision, point in points.items() if start <= revision < end}
-        if piece:
-            yield piece
+        segment = {revision: point for revision, point in points.items() if start <= revision < end}
+        if segment:
+            yield segment
 
 
 def latest(points: Mapping[int, Point], changes: Sequence[Change]) -> Change | None:
-    """The last of *changes*; without any the difference of the last two commits, which has *probability* 0.0.
+    """Return the last of *changes*; if there is none, the difference of the last two commits with probability 0.0.
 
-    None for a series with fewer than two commits.
+    Returns None for a series with fewer than two commits.
     """
     if changes or len(points) < 2:
         return changes[-1] if changes else None
     (since, before), (revision, after) = list(points.items())[-2:]
     size = ratio(before.value, after.value)
-    return Change(before.value, after.value, since, revision, (size, size), probability=0.0, stands=False)
+    return Change(before.value, after.value, since, revision, (size, size), probability=0.0, persists=False)

@@ -1,4 +1,4 @@
-"""A regression as it is listed: everything about it by name, apart from how it is shown."""
+"""One entry of the list of regressions, with names and texts for people."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asv.util import human_value
-
 from scripts.tracker.history.acknowledged import Acknowledgement
 from scripts.tracker.history.commits import MeasuredCommit
 from scripts.tracker.history.environment_labels import environment_label, varying_parameters
 from scripts.tracker.history.model import Environment
 from scripts.tracker.history.regressions import ChangeGroup, SeriesChange, State
 from scripts.tracker.labels import cell_text, series_label, stage_label
-from scripts.tracker.numbers import finite
+from scripts.tracker.numbers import amount, finite
 
 
 @dataclass(frozen=True)
 class CellChange:
-    """One cell of a regression: its parameters, the levels before and after with their unit, and the ratio."""
+    """The change in one cell: its parameters as text, the old and the new level with their unit, and the ratio."""
 
     text: str
     before: str
@@ -29,11 +27,22 @@ class CellChange:
 
 @dataclass(frozen=True)
 class RegressionEntry:
-    """One benchmark at one commit.
+    """The regression of one benchmark at one commit.
 
-    *unmeasured* says how many commits before *commit* may have made it, too, because they were not measured, or were
-    disturbed; *since* is the last one with a sound value. *ratio* and its *interval* are of the typical cell,
-    *probability* of the surest.
+    Attributes:
+        state: whether it is open, acknowledged or fixed.
+        commit: the first measured commit on the new level.
+        since: hash of the last measured commit on the old level.
+        unmeasured: number of commits between the two without a valid value; one of them may be the cause.
+        environment: label of machine and environment.
+        stage: label of the stage.
+        label: label of the series.
+        series: asv's name of the benchmark.
+        ratio: new level / old level in the typical cell, the one with the median ratio.
+        interval: the 99 % confidence interval of that ratio.
+        probability: the largest probability over the cells that the change is not noise.
+        cells: the change in each cell.
+        acknowledgement: what acknowledges it, if anything.
     """
 
     state: State
@@ -51,7 +60,7 @@ class RegressionEntry:
     acknowledgement: Acknowledgement | None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data; a ratio over zero is null."""
+        """Return the entry as JSON data; a ratio over zero is null."""
         entry = self.acknowledgement
         return {
             "state": self.state,
@@ -76,7 +85,7 @@ def regression_entries(
     hashes: Mapping[int, str],
     commits: Mapping[str, MeasuredCommit],
 ) -> list[RegressionEntry]:
-    """The *groups* in their order; *hashes* are by revision, *commits* by hash."""
+    """Return an entry for each of *groups*, in their order; *hashes* are by revision, *commits* by hash."""
     varying = varying_parameters(environments)
     return [
         RegressionEntry(
@@ -91,20 +100,14 @@ def regression_entries(
             ratio=group.ratio,
             interval=group.typical.interval,
             probability=group.probability,
-            cells=tuple(_cell(jump) for jump in group.jumps),
+            cells=tuple(_cell(one) for one in group.changes),
             acknowledgement=group.acknowledgement,
         )
         for group in groups
     ]
 
 
-def _cell(jump: SeriesChange) -> CellChange:
-    change, unit = jump.change, jump.series.unit
-    return CellChange(
-        cell_text(jump.series.cell), amount(change.before, unit), amount(change.after, unit), change.ratio
-    )
-
-
-def amount(value: float, unit: str) -> str:
-    """*value* in its *unit*, as asv writes it where asv knows the unit."""
-    return str(human_value(value, unit)) if unit in ("seconds", "bytes") else f"{value:.4g} {unit}".strip()
+def _cell(one: SeriesChange) -> CellChange:
+    change, unit = one.change, one.series.unit
+    before, after = amount(change.before, unit), amount(change.after, unit)
+    return CellChange(cell_text(one.series.cell), before, after, change.ratio)

@@ -1,4 +1,4 @@
-"""How machines and environments are called on the page."""
+"""Labels of machines and environments for people."""
 
 from __future__ import annotations
 
@@ -6,38 +6,39 @@ from collections.abc import Iterable, Sequence
 
 from scripts.tracker.history.model import Environment
 
-_AXES = {
+_LABELS = {
     "env-ACESTEP_BENCH_SCALE": "{}",
     "env-ACESTEP_BENCH_DEVICE": "{}",
     "pip+torch": "torch {}",
     "torch": "torch {}",
 }
+"""Parameters that are always part of a label, and their texts."""
 
 
 def environment_label(environment: Environment, varying: Iterable[str]) -> str:
-    """Machine, scale, device and torch, and whatever else tells the environments apart.
+    """Return machine, scale, device, torch, and the *varying* parameters that distinguish environments.
 
-    An environment that asv found instead of making it is told by its Python alone: asv knows nothing of what is in it.
+    For an existing environment, which asv did not make, only machine and Python are known.
     """
     parts = [environment.machine]
-    if _was_found(environment):
+    if _is_existing(environment):
         return " · ".join([*parts, str(environment.parameters["python"])])
-    for name, text in _AXES.items():
+    for name, text in _LABELS.items():
         value = environment.parameters.get(name)
         if value:
             parts.append(text.format(value))
     for name in varying:
         value = environment.parameters.get(name)
-        if value and name not in {*_AXES, "machine"}:
+        if value and name not in {*_LABELS, "machine"}:
             parts.append(f"{name.removeprefix('env-').removeprefix('pip+')} {value}")
     return " · ".join(parts)
 
 
 def varying_parameters(environments: Sequence[Environment]) -> list[str]:
-    """Names of the parameters that tell environments of the same machine apart."""
+    """Return the names of parameters that differ between environments of the same machine."""
     by_machine: dict[str, list[Environment]] = {}
     for environment in environments:
-        if not _was_found(environment):
+        if not _is_existing(environment):
             by_machine.setdefault(environment.machine, []).append(environment)
     names = {
         name
@@ -48,6 +49,6 @@ def varying_parameters(environments: Sequence[Environment]) -> list[str]:
     return sorted(names)
 
 
-def _was_found(environment: Environment) -> bool:
-    """Whether its Python is a path, as in ``asv run -E existing:.venv/bin/python``, and no version."""
+def _is_existing(environment: Environment) -> bool:
+    """Return whether *environment* was given by the path of its Python: ``asv run -E existing:.venv/bin/python``."""
     return "/" in (environment.parameters.get("python") or "")

@@ -1,4 +1,4 @@
-"""Why a cell has no value: asv stores that it failed, the companion of the result file stores why."""
+"""The reasons why cells have no value; asv stores that a cell failed, its outcome file stores why."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from scripts.tracker.running.cell_outcomes import CellOutcomes
 
 
 class FailureReasons:
-    """The reasons that the companion of one result file of asv holds."""
+    """The reasons in the outcome file of one result file of asv."""
 
     def __init__(self, results_dir: str, result: Any) -> None:
-        self._companion = CellOutcomes.of(results_dir, result)
+        self._outcomes = CellOutcomes.of(results_dir, result)
 
     def of(self, owner: str, cell: Iterable[tuple[str, str]]) -> str | None:
-        """The reason for a cell, (name, ``repr``) pairs, of the class *owner* (``module.Class``), if known."""
+        """Return the reason for *cell*, (name, ``repr``) pairs, of the class *owner* (``module.Class``), if known."""
         cell_id = find_cell_id(owner, cell)
-        outcome = None if cell_id is None else self._companion.outcome(cell_id)
-        return (outcome["reason"] if outcome else "") or self._companion.build_failure or None
+        outcome = None if cell_id is None else self._outcomes.outcome(cell_id)
+        return (outcome["reason"] if outcome else "") or self._outcomes.build_failure or None

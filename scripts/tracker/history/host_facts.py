@@ -1,7 +1,7 @@
-"""Which torch, driver and processor really measured: facts of the benchmarks' records, kept beside asv's results.
+"""Facts about the host of each measurement, such as torch version, driver and processor, and when they changed.
 
-asv stores what was asked for (requirements, variables) and what ``asv machine`` once wrote. What was loaded stands in
-the companion of each result file, see `records`.
+asv stores the requested requirements and what ``asv machine`` once wrote. What was really loaded is in the outcome file
+of each result file, see `scripts.tracker.running.cell_outcomes`.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ FACTS = (
     *("os", "cpu", "cores", "python", "torch", "threads", "device_name", "cuda", "driver"),
     *("variables", "workload"),
 )
-"""Where, with what and on which checkpoints it was measured: a commit of the measured package changes none of it."""
+"""Names of the facts under which values are comparable; no commit of the measured package changes them."""
 
 Facts = Mapping[str, Any]
+"""Values by name."""
 
 
 def read_facts(results_dir: str, result: Any) -> dict[str, Facts]:
-    """The `FACTS` of one result by matrix, the module of its benchmarks; empty without a companion."""
-    companion = CellOutcomes.of(results_dir, result)
-    if companion.damaged:
+    """Return the `FACTS` of one result by matrix, the module of its benchmarks; empty without an outcome file."""
+    outcomes = CellOutcomes.of(results_dir, result)
+    if outcomes.damaged:
         log.warning(
-            f"{companion.path} has a line without matrix or host: it is left out. Delete the file to be rid of it."
+            f"{outcomes.path} has a line without matrix or host: it is left out. Delete the file to be rid of it."
         )
-    return {matrix: {name: host[name] for name in FACTS if name in host} for matrix, host in companion.hosts.items()}
+    return {matrix: {name: host[name] for name in FACTS if name in host} for matrix, host in outcomes.hosts.items()}
 
 
 def breaks(facts: Sequence[tuple[int, Facts]]) -> dict[int, str]:
-    """The revisions whose facts differ from those before, and what changed: ``torch 2.12.0 → 2.13.0``.
+    """Return the revisions at which facts changed, with texts such as ``torch 2.12.0 → 2.13.0``.
 
-    *facts* are by revision, ascending. A fact that a revision lacks is taken to be as it was before.
+    *facts* are (revision, facts) pairs in ascending order. A missing fact is assumed not to have changed.
     """
     known: dict[str, Any] = {}
     found = {}

@@ -1,4 +1,4 @@
-"""Gives stored results the names of today, so that a renamed series keeps its history."""
+"""Renames series in stored results, so that a renamed series keeps its history."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ _CONVERTED = {
     "stats_q_25": "stats_q_75",
     "stats_q_75": "stats_q_25",
 }
-"""asv's columns of values, and the column each comes from when the sign changes: lower bounds become upper ones."""
+"""asv's columns of values, and the column each is converted from: shortfalls turn lower bounds into upper ones."""
 
 
 def migrate(results_dir: str, say: Callable[[str], None] = log.info) -> int:
     """Rename series in asv's files in *results_dir*; return the number of result files that were changed.
 
-    A file is replaced at once or not at all, and not touched if there is nothing to rename. One that cannot be read is
-    left to asv, which names it. Where a result has a series under both names, both stay, and asv reads the present one.
-    *say* is told the number of changed files.
+    Files are replaced atomically, and only if there is something to rename. Unreadable files are left alone; asv
+    reports them. If a result has a series under both names, both stay, and asv reads the present one. *say* is called
+    with a sentence if files were changed.
 
     Raises:
         UserError: a file with former names cannot be replaced.
@@ -42,14 +42,14 @@ def migrate(results_dir: str, say: Callable[[str], None] = log.info) -> int:
     results = (path for path in sorted(folder.glob("*/*.json")) if path.name != "machine.json")
     count = sum([_change(path, _rename_results) for path in results])
     if (folder / "benchmarks.json").is_file():
-        _change(folder / "benchmarks.json", _describe_anew)
+        _change(folder / "benchmarks.json", _rename_descriptions)
     if count:
         say(f"Renamed series in {count} result file{'' if count == 1 else 's'}, as track_vae to track_time_vae.")
     return count
 
 
 def _change(path: Path, change: Callable[[Json], Json]) -> bool:
-    """Replace what the file at *path* holds by what *change* makes of it; return whether that is something else."""
+    """Replace the JSON in the file *path* by the result of *change*; return whether the two differ."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         changed = change(data)
@@ -68,7 +68,7 @@ def _change(path: Path, change: Callable[[Json], Json]) -> bool:
 
 
 def _rename_results(data: Json) -> Json:
-    """Return the content of a result file with the present names; *data* itself if it has no others."""
+    """Return the content *data* of a result file with the present names; *data* itself if nothing changes."""
     results: Json = data["results"]
     if not any(name in results and RENAMED[name] not in results for name in RENAMED):
         return data
@@ -83,7 +83,7 @@ def _rename_results(data: Json) -> Json:
 
 
 def _converted(row: Sequence[Any], columns: Sequence[str], series: Series) -> list[Any]:
-    """Return the *row* of a series that was stored as it is recorded, with the values that *series* publishes."""
+    """Return *row*, which was stored under a former name, with the values that *series* publishes today."""
     if series.shortfall_of is None:
         return list(row)
     found = dict(zip(columns, row, strict=False))
@@ -94,16 +94,16 @@ def _converted(row: Sequence[Any], columns: Sequence[str], series: Series) -> li
 
 
 def _each(values: Any, convert: Callable[[float], float]) -> Any:
-    """Return *values*, numbers in lists, *convert*ed; None stays."""
+    """Return *values*, numbers in nested lists, with *convert* applied to each; None stays."""
     if isinstance(values, list):
         return [_each(value, convert) for value in values]
     return None if values is None else convert(values)
 
 
-def _describe_anew(data: Json) -> Json:
-    """Return asv's list of benchmarks with the present names, types and units; *data* itself if it has them.
+def _rename_descriptions(data: Json) -> Json:
+    """Return asv's descriptions of benchmarks with the present names, types and units; *data* itself if unchanged.
 
-    asv writes the list when it measures, and reads it when it publishes.
+    asv writes the descriptions when it measures, and reads them when it publishes.
     """
     described: Json = {}
     for name, entry in data.items():

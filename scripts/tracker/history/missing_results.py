@@ -1,4 +1,4 @@
-"""What the newest measured commit has no value for: failed, or not applicable."""
+"""Finds the cells and series of the newest measured commit that have no value: failed, or not applicable."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from scripts.tracker.history.failures import FailureReasons
 from scripts.tracker.labels import cell_text, owner_label, series_label
 
 NOT_CHOSEN = "not chosen for this run"
+"""Reason of a cell without a value for which no reason is stored."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that failed in some series, or in all of them, and why if that is known."""
+    """A cell that failed in the given *series*; *every* says whether these are all of its series."""
 
     cell: str
     series: tuple[str, ...]
@@ -26,10 +27,14 @@ class Failure:
 
 @dataclass
 class MissingResults:
-    """The cells of one benchmark class that lack values.
+    """The missing values of one benchmark class.
 
-    *absent* holds the cells without any value by reason; *partly* the series without a value in cells that were
-    measured otherwise, by the number of those cells.
+    Attributes:
+        name: label of the class.
+        cells: number of its cells.
+        failures: the cells that failed.
+        absent: the cells without any value, by reason.
+        partly: the series that lack a value in cells with other values, by the number of those cells.
     """
 
     name: str
@@ -40,15 +45,15 @@ class MissingResults:
 
 
 def find_missing_results(result: Any, benchmarks: Mapping[str, Any], reasons: FailureReasons) -> list[MissingResults]:
-    """The gaps of every benchmark class that has some, in one result file.
+    """Return the missing values in one result file, for each benchmark class that has some.
 
-    asv stores None for a failure and NaN for what is not applicable; what was not run has no entry.
+    asv stores None for a failure and NaN for what is not applicable; series that were not run have no entry.
     """
     owners: dict[str, list[str]] = {}
     for name in benchmarks:
         owners.setdefault(name.rpartition(".")[0], []).append(name)
     found = [_missing_of(owner, names, result, benchmarks, reasons) for owner, names in owners.items()]
-    return [gaps for gaps in found if gaps.failures or gaps.absent or gaps.partly]
+    return [missing for missing in found if missing.failures or missing.absent or missing.partly]
 
 
 def _missing_of(
@@ -63,21 +68,21 @@ def _missing_of(
         for combination, value in zip(combinations, values, strict=True):
             cell = tuple(zip(labels, combination, strict=True))
             states.setdefault(cell, {})[series_label(name)] = _state(value)
-    gaps = MissingResults(owner_label(owner), len(states))
+    missing = MissingResults(owner_label(owner), len(states))
     lacking: dict[str, int] = {}
     for cell, by_series in states.items():
         failed = tuple(series for series, state in by_series.items() if state == "failed")
         absent = [series for series, state in by_series.items() if state == "absent"]
         reason = reasons.of(owner, cell)
         if failed:
-            gaps.failures.append(Failure(cell_text(cell), failed, len(failed) == len(by_series), reason))
+            missing.failures.append(Failure(cell_text(cell), failed, len(failed) == len(by_series), reason))
         if len(absent) == len(by_series):
-            gaps.absent.setdefault(reason or NOT_CHOSEN, []).append(cell_text(cell))
+            missing.absent.setdefault(reason or NOT_CHOSEN, []).append(cell_text(cell))
         else:
             lacking |= {series: lacking.get(series, 0) + 1 for series in absent}
     for series, cells in lacking.items():
-        gaps.partly.setdefault(cells, []).append(series)
-    return gaps
+        missing.partly.setdefault(cells, []).append(series)
+    return missing
 
 
 def _state(value: float | None) -> str:

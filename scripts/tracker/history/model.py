@@ -1,4 +1,4 @@
-"""What was measured: asv's result files as environments that hold series over revisions."""
+"""Reads asv's result files as environments that contain series of values over revisions."""
 
 from __future__ import annotations
 
@@ -20,16 +20,23 @@ from scripts.tracker.labels import series_order
 from scripts.tracker.statistics.changepoints import SMALLEST_CHANGE
 
 Parameters = dict[str, str | None]
-"""Machine and environment as asv tells graphs apart; what an environment does not have is None."""
+"""Parameters of machine and environment, as asv distinguishes graphs; a missing one is None."""
 
 
 @dataclass
 class Series:
-    """One curve: a benchmark with one combination of its parameters, on one machine and environment.
+    """The values of a benchmark with one combination of its parameters, on one machine and environment.
 
-    *cell* holds (name, ``repr`` of the value) pairs, *points* the values by revision, ascending. Nothing is compared
-    across *breaks*, and a relative change below *smallest* is none. *graph* is asv's, without its values. *type* is one
-    of `benchmarks.harness.series_types`.
+    Attributes:
+        benchmark: asv's name of the benchmark.
+        type: one of `benchmarks.harness.series_types`.
+        unit: unit of the values.
+        index: index of the combination of parameters; None without parameters.
+        cell: the parameters as (name, ``repr`` of the value) pairs.
+        points: the values by revision, ascending.
+        graph: asv's graph, without its values.
+        breaks: the first revisions measured under other conditions; nothing is compared across them.
+        smallest: smallest relative change that is reported.
     """
 
     benchmark: str
@@ -44,41 +51,46 @@ class Series:
 
     @property
     def name(self) -> str:
-        """How asv calls the curve: the benchmark, with the values of its parameters if it has some."""
+        """asv's name of the series: the benchmark, with the values of its parameters if it has some."""
         return entry_name(self.benchmark, self.cell)
 
     @property
     def exact(self) -> bool:
-        """Whether equal work gives equal values."""
+        """Whether the values are exact, without noise."""
         return self.type in EXACT_TYPES
 
     @property
     def tolerance(self) -> float:
-        """Relative difference that is none, for an exact series."""
+        """Largest relative difference of an exact series that is no change."""
         return SAME_OUTPUT if self.type == FINGERPRINT else 0.0
 
     @property
     def least(self) -> float:
-        """Difference that is none, in the unit of an exact series: a distance is relative already."""
+        """Largest absolute difference of an exact series that is no change; a distance is relative already."""
         return SAME_OUTPUT if self.type == DISTANCE else 0.0
 
     @cached_property
     def changes(self) -> list[Change]:
-        """Every change of its level, oldest first; of an exact series every difference between neighbours."""
+        """The changes of the level, oldest first; for an exact series, the differences between neighbours."""
         if self.exact:
             return exact_changes(self.points, self.breaks, self.tolerance, self.least)
         return level_changes(self.points, self.breaks, self.smallest)
 
     def last_change(self) -> Change | None:
-        """When the series last changed, see `changes.latest`; None with fewer than two commits."""
+        """Return the last change, see `changes.latest`; None with fewer than two commits."""
         return latest(self.points, self.changes)
 
 
 @dataclass
 class Environment:
-    """All series of one machine and environment, and the *revisions* at which they were run, ascending.
+    """All series of one machine and environment.
 
-    *latest* is the result file of the newest revision. *breaks* says what else was loaded from a revision on.
+    Attributes:
+        parameters: the parameters of machine and environment.
+        series: the series.
+        revisions: the measured revisions, ascending.
+        latest: asv's result of the newest revision.
+        breaks: revisions from which on the host facts differ, with texts such as ``torch 2.12.0 → 2.13.0``.
     """
 
     parameters: Parameters
@@ -89,17 +101,17 @@ class Environment:
 
     @property
     def machine(self) -> str:
-        """Name of the machine."""
+        """The name of the machine."""
         return self.parameters.get("machine") or "unknown machine"
 
 
 def read_environments(
     conf: Any, repo: Any, benchmarks: Mapping[str, Any], revisions: Mapping[str, int]
 ) -> list[Environment]:
-    """Everything that asv publishes of the commits in *revisions*, the most recently measured environment first.
+    """Return everything that asv publishes of the commits in *revisions*, the environment with the newest commit first.
 
-    As on asv's pages, a commit counts for the branches it is on, and a value only in the present version of its
-    benchmark.
+    As on asv's pages, a commit counts for the branches that contain it, and a value only if the version of its
+    benchmark is the present one.
     """
     results = sorted(
         (result for result in iter_results(conf.results_dir) if result.commit_hash in revisions),
@@ -124,13 +136,13 @@ def read_environments(
 
 
 def _stored(result: Any) -> Parameters:
-    """The parameters of a result file, spelled as asv spells those of its graphs."""
+    """Return the parameters of a result under the names that asv gives those of its graphs."""
     stored = {name: value or "" for name, value in result.params.items()}
     return stored | {f"env-{name}": value for name, value in result.env_vars.items()}
 
 
 class _Reader:
-    """Builds environments from the results of each."""
+    """Builds environments from their results."""
 
     def __init__(self, conf: Any, benchmarks: Mapping[str, Any]) -> None:
         self._results_dir = conf.results_dir
@@ -138,7 +150,7 @@ class _Reader:
         self._benchmarks = {name: benchmarks[name] for name in sorted(benchmarks, key=series_order)}
 
     def environment(self, parameters: Parameters, results: dict[int, Any]) -> Environment:
-        """The environment of *parameters* with its *results* by revision, ascending."""
+        """Return the environment of *parameters*; *results* are by revision, ascending."""
         facts = {revision: read_facts(self._results_dir, result) for revision, result in results.items()}
         matrices = {name.partition(".")[0] for name in self._benchmarks}
         broken = {matrix: breaks([(at, found.get(matrix, {})) for at, found in facts.items()]) for matrix in matrices}
@@ -180,18 +192,18 @@ class _Reader:
             )
 
     def _smallest(self, entry: str) -> float:
-        """The largest of asv's ``regressions_thresholds`` that are for *entry*, as asv reads them."""
+        """Return the largest of asv's ``regressions_thresholds`` whose pattern matches *entry*, as asv does."""
         sizes = [size for name, size in self._thresholds.items() if name.match(entry)]
         return max(sizes, default=SMALLEST_CHANGE)
 
 
 def entry_name(benchmark: str, cell: tuple[tuple[str, str], ...]) -> str:
-    """How asv calls a benchmark with one combination of its parameters."""
+    """Return asv's name of *benchmark* with one combination of its parameters."""
     return f"{benchmark}({', '.join(value for _, value in cell)})" if cell else benchmark
 
 
 def _points(result: Any, benchmark: Mapping[str, Any]) -> list[Point | None]:
-    """The values of one result file for every combination of a benchmark's parameters."""
+    """Return the values of one result for every combination of the parameters of *benchmark*; [] if it was not run."""
     name = benchmark["name"]
     if name not in result.get_result_keys({name: benchmark}):
         return []
@@ -209,7 +221,7 @@ def _point(value: float, stats: Mapping[str, float]) -> Point:
 
 
 def _interval(stats: Mapping[str, float]) -> tuple[float, float] | tuple[None, None]:
-    """Interval of the samples behind a value: asv's 99 % interval, else the quartiles."""
+    """Return the interval of the samples behind a value: asv's 99 % confidence interval, else the quartiles."""
     for low_name, high_name in (("ci_99_a", "ci_99_b"), ("q_25", "q_75")):
         low, high = stats.get(low_name), stats.get(high_name)
         if low is not None and high is not None and math.isfinite(low) and math.isfinite(high):
@@ -218,10 +230,10 @@ def _interval(stats: Mapping[str, float]) -> tuple[float, float] | tuple[None, N
 
 
 def median_error(stats: Mapping[str, float]) -> float:
-    """Standard error of a median, from quartiles and number of samples as of normal ones; 0.0 without them.
+    """Return the standard error of a median of normal samples, from their quartiles and number; 0.0 without them.
 
-    The quartiles of a normal distribution are 1.349 deviations apart, and the median of n samples has the error
-    sqrt(pi / 2) / sqrt(n) deviations.
+    The quartiles of a normal distribution are 1.349 standard deviations apart, and the median of n samples has a
+    standard error of sqrt(pi / 2 / n) standard deviations.
     """
     low, high, count = stats.get("q_25"), stats.get("q_75"), stats.get("repeat")
     if low is None or high is None or not count:

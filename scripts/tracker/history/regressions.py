@@ -1,4 +1,4 @@
-"""The list of regressions and improvements: one entry for a benchmark at a commit, and whether it is still open."""
+"""The regressions and improvements of each environment, and whether each is open, acknowledged or fixed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ State = Literal["open", "acknowledged", "fixed"]
 
 @dataclass(frozen=True)
 class SeriesChange:
-    """One change of one series, and the entry that lets it stand, if there is one."""
+    """One change of one series, with the acknowledgement that covers it, if any."""
 
     series: Series
     change: Change
@@ -30,17 +30,18 @@ class SeriesChange:
 
     @property
     def state(self) -> State:
-        """Fixed once the level is back; before that acknowledged, or open."""
-        if not self.change.stands:
+        """`fixed` if the series is back at its old level, else `acknowledged` or `open`."""
+        if not self.change.persists:
             return "fixed"
         return "acknowledged" if self.acknowledgement else "open"
 
 
 @dataclass
 class ChangeGroup:
-    """The jumps of one benchmark at one commit in one state, one for each cell.
+    """The changes of one benchmark at one commit that have the same state, one for each cell.
 
-    *commits* are the hashes of the commits in which it happened, newest first: one, unless some have no sound value.
+    *commits* are the hashes of the commits that may have caused them, newest first. There are several if commits
+    between *since* and *revision* have no valid value.
     """
 
     environment: Environment = field(repr=False)
@@ -50,32 +51,32 @@ class ChangeGroup:
     state: State
     commits: Sequence[str]
     acknowledgement: Acknowledgement | None = None
-    jumps: list[SeriesChange] = field(default_factory=list)
+    changes: list[SeriesChange] = field(default_factory=list)
 
     @property
     def typical(self) -> Change:
-        """That of the cell with the median ratio."""
-        return sorted((jump.change for jump in self.jumps), key=lambda change: change.ratio)[len(self.jumps) // 2]
+        """The change of the cell with the median ratio."""
+        return sorted((one.change for one in self.changes), key=lambda change: change.ratio)[len(self.changes) // 2]
 
     @property
     def ratio(self) -> float:
-        """New level over old level in the typical cell."""
+        """The median over the cells of new level / old level."""
         return self.typical.ratio
 
     @property
     def probability(self) -> float:
-        """That of the surest cell."""
-        return max(jump.change.probability for jump in self.jumps)
+        """The largest probability over the cells."""
+        return max(one.change.probability for one in self.changes)
 
 
 class Regressions:
-    """Sorts the changes of environments by direction and state.
+    """Finds the significant changes of environments and sorts them by direction and state.
 
-    A change of a series that jitters counts if it would among all of its commit, see `discoveries`. It obeys asv's
-    ``regressions_first_commits`` and the acknowledgements beside the benchmarks.
+    Changes of noisy series are significant if they pass the Benjamini-Hochberg procedure over all series of their
+    commit, see `fdr`. asv's ``regressions_first_commits`` and the acknowledgements are respected.
 
     Raises:
-        AcknowledgementError: an acknowledgement cannot be used.
+        AcknowledgementError: an acknowledgement is invalid.
     """
 
     def __init__(self, conf: Any, repo: Any, revisions: Mapping[str, int]) -> None:
@@ -83,24 +84,24 @@ class Regressions:
         self._repo = repo
         self._hashes = {revision: commit for commit, revision in revisions.items()}
         self._file = Path(conf.benchmark_dir, FILE)
-        self._entries = read_acknowledgements(self._file)
+        self._acknowledgements = read_acknowledgements(self._file)
         self._used: set[Acknowledgement] = set()
         self.commits_between = cache(self._commits_between)
 
     def regressions(self, environment: Environment) -> list[ChangeGroup]:
-        """What got worse, in any state; newest commit first, and the largest first within a commit."""
-        return self._groups(environment, (jump for jump in self._jumps(environment) if jump.change.ratio > 1))
+        """Return the changes for the worse, in any state: newest commit first, and the largest first in a commit."""
+        return self._groups(environment, (one for one in self._significant(environment) if one.change.ratio > 1))
 
     def improvements(self, environment: Environment) -> list[ChangeGroup]:
-        """What got better and still is, in the same order."""
-        better = (jump for jump in self._jumps(environment) if jump.change.ratio < 1)
-        return self._groups(environment, (jump for jump in better if jump.change.stands))
+        """Return the changes for the better that are still in effect, in the same order."""
+        better = (one for one in self._significant(environment) if one.change.ratio < 1)
+        return self._groups(environment, (one for one in better if one.change.persists))
 
     def warnings(self) -> list[str]:
-        """What is wrong with the acknowledgements, once all environments have been asked for."""
-        said = []
+        """Return a sentence for each acknowledgement that no environment needed so far."""
+        warnings = []
         known = set(self._hashes.values())
-        for entry in self._entries:
+        for entry in self._acknowledgements:
             if entry in self._used:
                 continue
             if any(commit.startswith(entry.commit) for commit in known):
@@ -108,19 +109,19 @@ class Regressions:
                 reason = f"there is no regression of {entry.series} at {entry.commit}{where}"
             else:
                 reason = f"no measured commit begins with {entry.commit}"
-            said.append(f"An entry of {self._file} acknowledges nothing: {reason}. Mend or remove it.")
-        return said
+            warnings.append(f"An entry of {self._file} acknowledges nothing: {reason}. Mend or remove it.")
+        return warnings
 
-    def _jumps(self, environment: Environment) -> list[SeriesChange]:
-        """The changes that count among all series of their commit; exact ones always do."""
-        family = sum(not series.exact for series in environment.series)
+    def _significant(self, environment: Environment) -> list[SeriesChange]:
+        """Return the changes that are significant among all series of their commit."""
+        noisy = sum(not series.exact for series in environment.series)
         by_revision: dict[int, list[SeriesChange]] = {}
-        for jump in self._single_jumps(environment):
-            by_revision.setdefault(jump.change.revision, []).append(jump)
-        return [jump for jumps in by_revision.values() for jump in counting(jumps, family)]
+        for one in self._all_changes(environment):
+            by_revision.setdefault(one.change.revision, []).append(one)
+        return [one for changes in by_revision.values() for one in significant_changes(changes, noisy)]
 
-    def _single_jumps(self, environment: Environment) -> Iterable[SeriesChange]:
-        """The changes of each series by itself."""
+    def _all_changes(self, environment: Environment) -> Iterable[SeriesChange]:
+        """Yield the changes of every series that has a better and a worse."""
         for series in environment.series:
             if series.exact and series.type != COST:
                 continue
@@ -131,36 +132,39 @@ class Regressions:
 
     def _acknowledgement(self, series: Series, change: Change) -> Acknowledgement | None:
         commits = self.commits_between(change.since, change.revision)
-        for entry in self._entries:
+        for entry in self._acknowledgements:
             if change.ratio > 1 and entry.covers(commits, series.benchmark, cell_text(series.cell)):
                 self._used.add(entry)
                 return entry
         return None
 
     def _commits_between(self, since: int, revision: int) -> list[str]:
-        """The hashes of the commits after *since* up to *revision*, newest first."""
+        """Return the hashes of the commits after *since* up to and including *revision*, newest first."""
         spec = self._repo.get_range_spec(self._hashes[since], self._hashes[revision])
         return list(self._repo.get_hashes_from_range(spec))
 
-    def _groups(self, environment: Environment, jumps: Iterable[SeriesChange]) -> list[ChangeGroup]:
+    def _groups(self, environment: Environment, changes: Iterable[SeriesChange]) -> list[ChangeGroup]:
         groups: dict[Any, ChangeGroup] = {}
-        for jump in jumps:
-            change, benchmark, entry = jump.change, jump.series.benchmark, jump.acknowledgement
-            key = (benchmark, change.since, change.revision, jump.state, entry)
+        for one in changes:
+            change, benchmark, entry = one.change, one.series.benchmark, one.acknowledgement
+            key = (benchmark, change.since, change.revision, one.state, entry)
             if key not in groups:
                 commits = self.commits_between(change.since, change.revision)
                 groups[key] = ChangeGroup(
-                    environment, benchmark, change.since, change.revision, jump.state, commits, entry
+                    environment, benchmark, change.since, change.revision, one.state, commits, entry
                 )
-            groups[key].jumps.append(jump)
+            groups[key].changes.append(one)
         for group in groups.values():
-            group.jumps.sort(key=lambda jump: -abs(jump.change.ratio - 1))
+            group.changes.sort(key=lambda one: -abs(one.change.ratio - 1))
         return sorted(groups.values(), key=lambda g: (-g.revision, -abs(g.ratio - 1), g.benchmark))
 
 
-def counting(jumps: Sequence[SeriesChange], family: int) -> list[SeriesChange]:
-    """Those of the *jumps* of one commit that count, where *family* series jitter."""
-    exact = [jump for jump in jumps if jump.series.exact]
-    timed = [jump for jump in jumps if not jump.series.exact]
-    found = passes_fdr([1 - jump.change.probability for jump in timed], family)
-    return exact + [jump for jump, counts in zip(timed, found, strict=True) if counts]
+def significant_changes(changes: Sequence[SeriesChange], noisy_series: int) -> list[SeriesChange]:
+    """Return those of the *changes* of one commit that are significant among *noisy_series* noisy series.
+
+    Changes of exact series always are.
+    """
+    exact = [one for one in changes if one.series.exact]
+    noisy = [one for one in changes if not one.series.exact]
+    passed = passes_fdr([1 - one.change.probability for one in noisy], noisy_series)
+    return exact + [one for one, passes in zip(noisy, passed, strict=True) if passes]

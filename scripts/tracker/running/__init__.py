@@ -1,1 +1,1 @@
-"""What the project changes about a run of asv: the cells that it asks for, what it keeps, and who may run beside it."""
+"""Changes how asv runs benchmarks: which cells it measures, what it stores of them, and that it runs alone."""

@@ -1,4 +1,4 @@
-"""asv's classes with the project's cells in mind; they stand in for asv's own where it runs benchmarks."""
+"""Subclasses of asv's `Benchmarks` and `Results` that know the harness's cells; asv's commands use them instead."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from scripts.tracker.running.benchmark_cells import CellId, filtered, selected_c
 from scripts.tracker.running.cell_outcomes import CellOutcomes, journal_files
 
 CELLS = "ACESTEP_BENCH_CELLS"
+"""Environment variable that holds the selection of cells."""
 
 
 class SelectedBenchmarks(Benchmarks):  # type: ignore[misc]  # asv ships no types
-    """The benchmarks that asv has discovered, of which only the chosen cells are selected; `latest` are the last."""
+    """The benchmarks that asv has discovered, restricted to the selected cells; `latest` is the last discovery."""
 
     latest: ClassVar[Any] = None
 
@@ -28,31 +29,31 @@ class SelectedBenchmarks(Benchmarks):  # type: ignore[misc]  # asv ships no type
     def discover(
         cls, conf: Any, repo: Any, environments: Sequence[Any], commit_hashes: Sequence[str], **options: Any
     ) -> Any:
-        """Discover as asv does, and leave out the cells that ``ACESTEP_BENCH_CELLS`` does not choose.
+        """Discover benchmarks as asv does, and drop the cells that ``ACESTEP_BENCH_CELLS`` does not select.
 
-        No commit is installed for it: the benchmarks are those of the working tree, and import nothing of what they
-        measure. So a commit that cannot be built is a failure of that commit, not of the run.
+        No commit is installed for the discovery: the benchmarks are those of the working tree, and they import nothing
+        of the measured package. A commit that cannot be built is therefore a failure of that commit, not of the run.
         """
-        found = super().discover(conf, repo, [_Bare(one) for one in environments], commit_hashes, **options)
-        cells = os.environ.get(CELLS, "quick")
-        cell_ids = selected_cells(cells)
-        left = filtered(found, lambda _benchmark, _index, cell_id: cell_id in cell_ids)
-        if found and not left:
+        found = super().discover(conf, repo, [_NothingInstalled(one) for one in environments], commit_hashes, **options)
+        selection = os.environ.get(CELLS, "quick")
+        cell_ids = selected_cells(selection)
+        selected = filtered(found, lambda _benchmark, _index, cell_id: cell_id in cell_ids)
+        if found and not selected:
             log.warning(
-                f"--bench names no cell that {CELLS}={cells} chooses. Set {CELLS} to full, or to conditions such as "
-                "duration=60,batch=2."
+                f"--bench names no cell that {CELLS}={selection} chooses. Set {CELLS} to full, or to conditions such "
+                "as duration=60,batch=2."
             )
-        cls.latest = left
-        return left
+        cls.latest = selected
+        return selected
 
     def save(self) -> None:
-        """Write the descriptions of all benchmarks, at once or not at all."""
+        """Write asv's ``benchmarks.json`` atomically."""
         target = Path(self.get_benchmark_file_path(self._conf.results_dir))
-        _replace(target, lambda folder: _saved_by(super(SelectedBenchmarks, self).save, self._conf, folder))
+        _replace(target, lambda folder: _save_into(super(SelectedBenchmarks, self).save, self._conf, folder))
 
 
-class _Bare:
-    """An environment of asv in which no commit is installed."""
+class _NothingInstalled:
+    """An environment of asv that installs no commit."""
 
     def __init__(self, environment: Any) -> None:
         self._environment = environment
@@ -61,11 +62,11 @@ class _Bare:
         return getattr(self._environment, name)
 
     def install_project(self, *_commit: Any) -> None:
-        """Leave installed what is."""
+        """Do nothing."""
 
 
-def _saved_by(save: Callable[[], None], conf: Any, folder: str) -> None:
-    """Let asv save what it would put into the folder of results of *conf* into *folder*."""
+def _save_into(save: Callable[[], None], conf: Any, folder: str) -> None:
+    """Call *save* while *conf* names *folder* as the folder of results."""
     results_dir, conf.results_dir = conf.results_dir, folder
     try:
         save()
@@ -74,10 +75,12 @@ def _saved_by(save: Callable[[], None], conf: Any, folder: str) -> None:
 
 
 class CellResults(Results):  # type: ignore[misc]  # asv ships no types
-    """The results of one commit, written at once or not at all, with what became of each cell beside them.
+    """The results of one commit; they are written atomically, and an outcome file beside them.
 
-    `cell_ids` are the cells that were asked for, once they have been measured; `build_error` says why nothing could be
-    measured. `journal` is the folder in which the benchmarks keep their records.
+    Attributes:
+        cell_ids: the cells that were requested and measured; None before that.
+        build_error: the reason why nothing could be measured, or "".
+        journal: the folder in which the benchmarks keep their records.
     """
 
     journal: ClassVar[Path] = Path(".asv", "journal")
@@ -85,16 +88,16 @@ class CellResults(Results):  # type: ignore[misc]  # asv ships no types
     build_error = ""
 
     def save(self, result_dir: str) -> None:
-        """Write a new file and put it in the place of the old one; then write its companion."""
+        """Replace the result file atomically, then write its outcome file."""
         _replace(Path(result_dir, self._filename), lambda folder: super(CellResults, self).save(folder))
-        companion = CellOutcomes.of(result_dir, self)
+        outcomes = CellOutcomes.of(result_dir, self)
         if self.build_error:
-            companion.add_build_failure(self.build_error)
+            outcomes.add_build_failure(self.build_error)
         elif self.cell_ids is not None:
-            companion.add(journal_files(self.journal, self.commit_hash, self.env_name), self.cell_ids)
+            outcomes.add(journal_files(self.journal, self.commit_hash, self.env_name), self.cell_ids)
 
     def load_data(self, result_dir: str) -> None:
-        """Load what is stored; a file that is damaged is put aside, and said so, instead of ending the run."""
+        """Load the stored results; rename a damaged file with a warning instead of ending the run."""
         try:
             super().load_data(result_dir)
         except (UserError, KeyError, TypeError, ValueError) as error:
@@ -105,7 +108,7 @@ class CellResults(Results):  # type: ignore[misc]  # asv ships no types
 
 
 def _replace(target: Path, save: Callable[[str], None]) -> None:
-    """Let *save* write the file below a folder elsewhere; put what it wrote in the place of *target* in one step."""
+    """Let *save* write the file into a temporary folder, then replace *target* by it in one step."""
     with tempfile.TemporaryDirectory(prefix="asv-saving-") as folder:
         save(folder)
         (written,) = Path(folder).rglob(target.name)

@@ -1,4 +1,4 @@
-"""Which cells asv's benchmarks are of."""
+"""Maps asv's benchmarks, with one combination of their parameters each, to the cells of the harness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from asv.benchmarks import Benchmarks
 
 from benchmarks.harness.cells import Selection, key
 from benchmarks.harness.matrices import MATRICES
-from benchmarks.harness.record import Cell
 from benchmarks.harness.series import series_in
 from benchmarks.harness.suite import classes_of
 
@@ -19,79 +18,84 @@ Benchmark = Mapping[str, Any]
 """A benchmark as asv describes it: at least its `name`, `params`, `param_names` and `version`."""
 CellId = tuple[str, str]
 """The name of a matrix, and the key of one of its cells."""
-Some = TypeVar("Some", bound=Benchmarks)
+BenchmarksT = TypeVar("BenchmarksT", bound=Benchmarks)
 
 
-def cells_of(benchmark: Benchmark) -> list[tuple[str, Cell]] | None:
-    """Return matrix and cell of each combination of a benchmark's parameters; None if it is of no matrix."""
+def cell_ids_of(benchmark: Benchmark) -> list[CellId] | None:
+    """Return the cell of each combination of the parameters of *benchmark*; None if it belongs to no matrix."""
     matrix, _, rest = benchmark["name"].partition(".")
-    known = _cells(matrix, rest.partition(".")[0])
+    known = _cell_ids(matrix, rest.partition(".")[0])
     names = benchmark["param_names"]
     found = [known.get(tuple(zip(names, values, strict=True))) for values in product(*benchmark["params"])]
-    return [(matrix, cell) for cell in found if cell is not None] if known and None not in found else None
+    return [cell_id for cell_id in found if cell_id is not None] if known and None not in found else None
 
 
 @cache
-def _cells(matrix: str, owner: str) -> dict[tuple[tuple[str, str], ...], Cell]:
-    """Return the cells of the class *owner* of a *matrix*, by their parameters as asv spells them."""
+def _cell_ids(matrix: str, owner: str) -> dict[tuple[tuple[str, str], ...], CellId]:
+    """Return the cells of the class *owner* of a *matrix* by their parameters, (name, ``repr``) pairs as in asv."""
     cells = [cell for one in MATRICES if one.name == matrix for cell in one.cells if cell.get("stage", owner) == owner]
-    return {tuple((name, repr(value)) for name, value in cell.items() if name != "stage"): cell for cell in cells}
+    return {
+        tuple((name, repr(value)) for name, value in cell.items() if name != "stage"): (matrix, key(cell))
+        for cell in cells
+    }
 
 
 def find_cell_id(owner: str, parameters: Iterable[tuple[str, str]]) -> CellId | None:
-    """Return the ID of the cell of the class *owner* (``matrix.Class``) with *parameters* as asv spells them."""
-    matrix, _, name = owner.partition(".")
-    cell = _cells(matrix, name).get(tuple(parameters))
-    return None if cell is None else cell_id_of(matrix, cell)
+    """Return the cell of the class *owner* (``matrix.Class``) with *parameters*; None if there is no such cell.
 
-
-def cell_id_of(matrix: str, cell: Cell) -> CellId:
-    """Return the ID of a cell."""
-    return matrix, key(cell)
-
-
-def filtered(benchmarks: Some, keep: Callable[[Benchmark, int, CellId], bool]) -> Some:
-    """Return *benchmarks* with those combinations of their selection that *keep* allows.
-
-    *keep* is asked with the benchmark, the index of the combination, and its cell ID. Benchmarks of no matrix stay.
+    *parameters* are (name, ``repr``) pairs, as asv stores them.
     """
-    left: Some = benchmarks.filter_out([])
+    matrix, _, name = owner.partition(".")
+    return _cell_ids(matrix, name).get(tuple(parameters))
+
+
+def filtered(benchmarks: BenchmarksT, keep: Callable[[Benchmark, int, CellId], bool]) -> BenchmarksT:
+    """Return *benchmarks* with the combinations of parameters that are selected and that *keep* accepts.
+
+    *keep* is called with the benchmark, the index of the combination, and its cell. Benchmarks that belong to no
+    matrix are kept.
+    """
+    left: BenchmarksT = benchmarks.filter_out([])
     for name, benchmark in benchmarks.items():
-        cells = cells_of(benchmark)
-        if cells is None:
+        cell_ids = cell_ids_of(benchmark)
+        if cell_ids is None:
             continue
         selected = benchmarks.benchmark_selection[name]
-        chosen = [index for index in selected if keep(benchmark, index, cell_id_of(*cells[index]))]
-        left.benchmark_selection[name] = chosen
-        if not chosen:
+        kept = [index for index in selected if keep(benchmark, index, cell_ids[index])]
+        left.benchmark_selection[name] = kept
+        if not kept:
             del left[name]
     return left
 
 
 def requested_cells(benchmarks: Benchmarks) -> set[CellId]:
-    """Return the cells that the selection of *benchmarks* is of."""
+    """Return the cells of the selected combinations of *benchmarks*."""
     found = set()
     for name, benchmark in benchmarks.items():
-        cells = cells_of(benchmark)
-        if cells is not None:
-            found |= {cell_id_of(*cells[index]) for index in benchmarks.benchmark_selection[name]}
+        cell_ids = cell_ids_of(benchmark)
+        if cell_ids is not None:
+            found |= {cell_ids[index] for index in benchmarks.benchmark_selection[name]}
     return found
 
 
-def selected_cells(cells: str) -> set[CellId]:
-    """Return the cells that the text of a selection chooses; raises SettingsError if it is none."""
-    selection = Selection(cells, MATRICES)
-    return {cell_id_of(matrix.name, cell) for matrix in MATRICES for cell in selection.of(matrix)}
+def selected_cells(selection: str) -> set[CellId]:
+    """Return the cells that the text *selection* selects, such as ``quick`` or ``duration=30,batch=1``.
+
+    Raises:
+        SettingsError: the text is not a selection.
+    """
+    parsed = Selection(selection, MATRICES)
+    return {(matrix.name, key(cell)) for matrix in MATRICES for cell in parsed.of(matrix)}
 
 
 def selection_of(cell_ids: set[CellId]) -> str:
-    """Return the text of a selection that chooses *cell_ids* and no other cell."""
+    """Return the text of a selection of exactly the cells *cell_ids*."""
     return ";".join(f"matrix={matrix},{cell}" for matrix, cell in sorted(cell_ids))
 
 
 @cache
 def suite() -> Sequence[Benchmark]:
-    """Return the benchmarks of all matrices as the working tree has them, without asking asv."""
+    """Return the benchmarks of all matrices of the working tree, without running asv's discovery."""
     return [
         {
             "name": f"{matrix.name}.{cls.__name__}.{name}",

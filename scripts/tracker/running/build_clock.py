@@ -1,4 +1,4 @@
-"""Takes the time that asv spends on making environments and on building and installing commits."""
+"""Measures the time that asv spends on making environments and on building and installing commits."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from asv.environment import Environment
 
 
 class BuildClock:
-    """Adds up the seconds of asv's builds in this process, from `attach` on.
+    """Adds up the seconds that asv builds in this process, from `attach` on.
 
-    With ``--parallel`` asv builds in processes of its own, which are not seen here.
+    With ``--parallel``, asv builds in separate processes; their time is not counted.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
 
     def attach(self) -> None:
-        """Take the time of every environment that is made and of every commit that is installed."""
+        """Count the time of every environment that is created and of every commit that is installed."""
         for name in ("create", "install_project"):
             setattr(Environment, name, self._timed(getattr(Environment, name)))
 

@@ -1,7 +1,7 @@
-"""One at a time: a lock over asv's environments, results and journal, which lie together in one folder.
+"""A lock on the folder of asv's environments, results and journal: only one command at a time may measure there.
 
-The lock is filelock's, which the system releases however its holder ends. Beside it a file tells who holds it. A
-command that the holder has started, as ``scripts/track`` starts asv, works under the lock of its holder.
+The lock is a `FileLock`, which the operating system releases when its holder ends, however it ends. A JSON file beside
+it describes the holder. A command that the holder has started, as ``scripts/track`` starts asv, shares its lock.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from scripts.tracker.refusal import RefusalError
 from scripts.tracker.running.process_guard import guard_children
 
 HOLDER = "ACESTEP_BENCH_LOCK_HOLDER"
-"""Variable that holds the process which has the lock, for those that it starts."""
+"""Environment variable with the process number of the lock's holder, set for the processes that it starts."""
 WAIT_HELP = "if another command measures here, wait until it has ended"
 WAIT = "ACESTEP_BENCH_WAIT"
-"""Variable that, set to 1, has asv wait for the lock, as ``--wait`` has our own commands."""
+"""Environment variable that makes asv wait for the lock if it is 1, as ``--wait`` does for our own commands."""
 
 
 def locked_folder(conf: Any) -> Path:
-    """Return the folder that holds the environments of asv's configuration, which the lock is over."""
+    """Return the folder to lock: the one that contains the environments of asv's configuration *conf*."""
     return Path(conf.env_dir).resolve().parent
 
 
 @contextmanager
 def measuring_exclusively(folder: Path, *, wait: bool) -> Iterator[None]:
-    """Hold the lock over *folder*, see `exclusive`, and have what this process starts end with it."""
+    """Hold the lock on *folder*, see `exclusive`, and end everything that this process starts when it ends."""
     guard_children()
     with exclusive(folder, wait=wait):
         yield
@@ -43,13 +43,18 @@ def measuring_exclusively(folder: Path, *, wait: bool) -> Iterator[None]:
 
 @contextmanager
 def exclusive(folder: Path, *, wait: bool, remedy: str = "--wait") -> Iterator[None]:
-    """Hold the lock over *folder*; wait for it if asked to.
+    """Hold the lock on *folder* inside the block.
+
+    Args:
+        folder: the folder to lock.
+        wait: whether to wait if another process holds the lock.
+        remedy: the option that the message tells users to give if they want to wait.
 
     Raises:
-        RefusalError: another process has it, and *wait* is not set; the message says who, since when, and the *remedy*.
+        RefusalError: another process holds the lock, and *wait* is false. The message says which one, and since when.
     """
-    told = folder / "asv.lock.json"
-    if os.environ.get(HOLDER) and os.environ[HOLDER] == str(_holder(told).get("process")):
+    holder_file = folder / "asv.lock.json"
+    if os.environ.get(HOLDER) and os.environ[HOLDER] == str(_holder(holder_file).get("process")):
         yield
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -58,32 +63,34 @@ def exclusive(folder: Path, *, wait: bool, remedy: str = "--wait") -> Iterator[N
         lock.acquire(timeout=0)
     except Timeout:
         if not wait:
-            raise RefusalError(f"{_described(told)}. Wait until it has ended, or give {remedy}.") from None
-        say(f"{_described(told)}. Waiting until it has ended ...")
+            raise RefusalError(f"{_described(holder_file)}. Wait until it has ended, or give {remedy}.") from None
+        say(f"{_described(holder_file)}. Waiting until it has ended ...")
         lock.acquire()
     try:
         command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        told.write_text(json.dumps({"process": os.getpid(), "command": command, "unix": time.time()}), encoding="utf-8")
+        holder_file.write_text(
+            json.dumps({"process": os.getpid(), "command": command, "unix": time.time()}), encoding="utf-8"
+        )
         os.environ[HOLDER] = str(os.getpid())
         yield
     finally:
         os.environ.pop(HOLDER, None)
-        told.unlink(missing_ok=True)
+        holder_file.unlink(missing_ok=True)
         lock.release()
 
 
-def _described(told: Path) -> str:
-    """Return who holds the lock."""
-    holder = _holder(told)
+def _described(holder_file: Path) -> str:
+    """Return a sentence without a full stop that names the holder of the lock."""
+    holder = _holder(holder_file)
     if not holder:
-        return f"Another command measures in {told.parent}"
+        return f"Another command measures in {holder_file.parent}"
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(holder["unix"]))
-    return f"{holder['command']!r} (process {holder['process']}, since {since}) measures in {told.parent}"
+    return f"{holder['command']!r} (process {holder['process']}, since {since}) measures in {holder_file.parent}"
 
 
-def _holder(told: Path) -> dict[str, Any]:
+def _holder(holder_file: Path) -> dict[str, Any]:
     try:
-        holder = json.loads(told.read_text(encoding="utf-8"))
+        holder = json.loads(holder_file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return holder if isinstance(holder, dict) else {}

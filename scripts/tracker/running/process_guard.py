@@ -1,9 +1,9 @@
-"""Nothing is left running: whichever way a command ends, SIGKILL included, what it has started ends within seconds.
+"""Ends what a command has started when the command itself ends, even if it is killed (SIGKILL).
 
-A command that is killed cannot end its children, and asv puts each of them into a group of its own. So a command
-starts a guard, and marks what it starts with a variable, which all processes below inherit. The guard is a child of the
-command, waits until it has another parent, and then ends every process that bears the mark. It looks through ``/proc``;
-where there is none there is no guard.
+A killed command cannot end its children, and asv puts each of them into a process group of its own. A command therefore
+starts a guard process, and marks everything it starts with an environment variable, which all descendants inherit. The
+guard is a child of the command. It waits until its parent is gone, then ends every process with the mark. It finds them
+in ``/proc``; on systems without ``/proc`` there is no guard.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "ACESTEP_BENCH_GUARD_{}"
-"""Name of the variable that marks what the process of this number has started."""
+"""Name of the environment variable that marks all descendants of the process with this number."""
 _PROCESSES = Path("/proc")
 _POLL_S = 0.5
+"""Seconds between two looks at the parent process."""
 _PATIENCE_S = 3.0
-"""Seconds between asking processes to end (SIGTERM) and ending them (SIGKILL)."""
+"""Seconds between SIGTERM and SIGKILL."""
 
 
 def guard_children() -> None:
-    """Have everything that this process starts from now on end with it."""
+    """Start a guard: everything that this process starts from now on ends with it, within seconds."""
     mark = MARK.format(os.getpid())
     if mark in os.environ or not _PROCESSES.is_dir():
         return
@@ -34,18 +35,18 @@ def guard_children() -> None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the command, not for its guard
+        start_new_session=True,  # Ctrl-C must reach the command, not its guard
     )
     os.environ[mark] = "1"
 
 
 def _guard(command: int) -> None:
-    """Wait until the process *command* has ended; then end what it has left running."""
+    """Wait until the process *command* has ended, then end its marked descendants."""
     while os.getppid() == command:
         time.sleep(_POLL_S)
     begun = time.monotonic()
     asked: set[int] = set()
-    while found := _marked(MARK.format(command)):
+    while found := _marked_processes(MARK.format(command)):
         late = time.monotonic() - begun > _PATIENCE_S
         for process in found if late else found - asked:
             with suppress(OSError):
@@ -54,10 +55,10 @@ def _guard(command: int) -> None:
         time.sleep(_POLL_S / 5)
 
 
-def _marked(mark: str) -> set[int]:
-    """Return the running processes that were started with the variable *mark*.
+def _marked_processes(mark: str) -> set[int]:
+    """Return the running processes whose environment has the variable *mark*, except those of git.
 
-    Processes of git are left alone: git keeps some for a repository, which were not started to measure.
+    git keeps background processes for a repository; they do not belong to the command.
     """
     wanted = f"{mark}=".encode()
     found = set()
@@ -72,7 +73,7 @@ def _marked(mark: str) -> set[int]:
 
 
 def _is_dead(folder: Path) -> bool:
-    """Return whether a process has ended and only its parent does not know yet."""
+    """Return whether the process is a zombie: it has ended, and its parent has not collected its status."""
     return (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
 
 

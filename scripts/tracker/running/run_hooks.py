@@ -1,4 +1,4 @@
-"""Makes what asv asks for and what the harness measures one set, for asv's commands that run benchmarks."""
+"""Functions that replace asv's own while it runs benchmarks, so that it measures exactly the cells it asks for."""
 
 from __future__ import annotations
 
@@ -24,20 +24,28 @@ from scripts.tracker.running.cell_outcomes import CellOutcomes
 from scripts.tracker.running.cell_states import CellStates
 
 REFUSED = ("rounds", "repeat", "number", "warmup_time", "sample_time", "min_run_count", "max_time")
-"""Attributes that ``asv run --attribute`` may not set: the harness samples, and asv would store its samples twice."""
-_STORED = ("_results", "_stats", "_samples", "_benchmark_params", "_started_at", "_duration", "_benchmark_version")
-"""What a result of asv holds of each benchmark."""
+"""Attributes that ``asv run --attribute`` may not set: the harness takes the samples, and asv would repeat them."""
+_STORED_FIELDS = (
+    "_results",
+    "_stats",
+    "_samples",
+    "_benchmark_params",
+    "_started_at",
+    "_duration",
+    "_benchmark_version",
+)
+"""Fields of asv's `Results` that hold an entry for each benchmark."""
 
 
 class RunHooks:
-    """What happens while asv runs: `install` puts it in the place of the functions that asv would call."""
+    """Replacements of asv's functions for the commands that run benchmarks; `install` puts them in place."""
 
     def __init__(self) -> None:
         self._skip_measured = self._skip_failed = False
         self._build_error = ""
 
     def install(self, journal: Path) -> None:
-        """Take the place of asv's functions; *journal* is the folder in which the benchmarks keep their records."""
+        """Replace asv's functions; *journal* is the folder in which the benchmarks keep their records."""
         CellResults.journal = journal
         for command in (run, find):
             command.Benchmarks, command.Results = SelectedBenchmarks, CellResults
@@ -47,7 +55,11 @@ class RunHooks:
         Environment.install_project = self._remembering_errors(Environment.install_project)
 
     def begin(self, options: dict[str, Any]) -> None:
-        """Take in the *options* of a command; raises UserError for those that would be stored and mean nothing."""
+        """Read the *options* of a command.
+
+        Raises:
+            UserError: an option would store meaningless results.
+        """
         refused = [name for name in REFUSED if name in (options.get("attribute") or {})]
         if refused:
             raise UserError(
@@ -64,25 +76,25 @@ class RunHooks:
         self._skip_measured, self._skip_failed = bool(options.get("skip_successful")), bool(options.get("skip_failed"))
 
     def run_benchmarks(self, benchmarks: Any, env: Any, results: Any = None, **options: Any) -> Any:
-        """Run what of *benchmarks* is not to be skipped, with the harness measuring these cells and no others."""
+        """Run those of *benchmarks* that are not to be skipped; the harness measures their cells and no others."""
         if self._skip_measured or self._skip_failed:
-            known = CellStates(results, CellOutcomes.of(benchmarks._conf.results_dir, results))
-            benchmarks = known.undone(benchmarks, skip_measured=self._skip_measured, skip_failed=self._skip_failed)
+            states = CellStates(results, CellOutcomes.of(benchmarks._conf.results_dir, results))
+            benchmarks = states.to_measure(benchmarks, skip_measured=self._skip_measured, skip_failed=self._skip_failed)
             if not benchmarks:
                 return results
         cell_ids = requested_cells(benchmarks)
-        with _measuring(cell_ids):
+        with _selecting(cell_ids):
             done = run_benchmarks(benchmarks, env, results=results, **options)
         done.cell_ids = cell_ids
         return done
 
     def skip_benchmarks(self, benchmarks: Any, env: Any, results: Any = None) -> Any:
-        """Mark what was never measured as failed, since the commit could not be built; numbers that are stored stay."""
+        """Mark what was never measured as failed, because the commit could not be built; keep stored numbers."""
         measured = {
             name for name, values in results._results.items() if any(not util.is_na(value) for value in values or ())
         }
-        stored = {field: {name: vars(results)[field].get(name) for name in measured} for field in _STORED}
-        with log.set_level(logging.ERROR):  # asv warns of each benchmark, where one line says why
+        stored = {field: {name: vars(results)[field].get(name) for name in measured} for field in _STORED_FIELDS}
+        with log.set_level(logging.ERROR):  # asv would warn once for each benchmark; one line says why
             skip_benchmarks(benchmarks, env, results=results)
         for field, entries in stored.items():
             vars(results)[field].update(entries)
@@ -95,28 +107,28 @@ class RunHooks:
             try:
                 install(environment, *args, **kwargs)
             except ProcessError as error:
-                self._build_error = _last_words(error)
+                self._build_error = _error_line(error)
                 raise
 
         return install_project
 
 
 def iter_results_to_skip(results_dir: str, machine: str, commit: str) -> Iterator[Any]:
-    """Yield what asv has stored of *commit*, without the benchmarks of which a chosen cell is unknown.
+    """Yield asv's stored results of *commit*, without the benchmarks for which a selected cell is unknown.
 
-    By it asv decides what ``--skip-existing`` skips: NaN, which it takes for a success, may be a cell that was never
-    asked for.
+    From these results asv decides what ``--skip-existing`` skips. It takes NaN for a success, but NaN may also be a
+    cell that was never requested.
     """
     for result in iter_results_for_machine_and_hash(results_dir, machine, commit):
-        known = CellStates(result, CellOutcomes.of(results_dir, result))
-        left = known.undone(SelectedBenchmarks.latest, skip_measured=True, skip_failed=True)
+        states = CellStates(result, CellOutcomes.of(results_dir, result))
+        left = states.to_measure(SelectedBenchmarks.latest, skip_measured=True, skip_failed=True)
         for name in set(left) & set(result.get_all_result_keys()):
             result.remove_result(name)
         yield result
 
 
 def _only_try(options: dict[str, Any]) -> None:
-    """Have ``--quick`` do what asv's manual says of it: each benchmark is run once, and nothing is saved."""
+    """Make ``--quick`` do what asv's manual says: run each benchmark once and save nothing."""
     if isinstance(options.get("range_spec"), list):
         raise UserError("asv continuous compares what is saved, and --quick saves nothing. Leave --quick out.")
     options["dry_run"] = True
@@ -124,8 +136,8 @@ def _only_try(options: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _measuring(cell_ids: set[CellId]) -> Iterator[None]:
-    """Have the benchmarks that start meanwhile measure the cells at *cell_ids*."""
+def _selecting(cell_ids: set[CellId]) -> Iterator[None]:
+    """Select the cells *cell_ids* for the benchmarks that start inside the block."""
     before = os.environ.get(CELLS)
     if cell_ids and cell_ids != selected_cells(before or "quick"):
         os.environ[CELLS] = selection_of(cell_ids)
@@ -137,9 +149,9 @@ def _measuring(cell_ids: set[CellId]) -> Iterator[None]:
             os.environ[CELLS] = before
 
 
-def _last_words(error: Any) -> str:
-    """Return the line in which a command that failed says why, or the last one that it printed."""
+def _error_line(error: Any) -> str:
+    """Return the output line in which a failed command names its error; without one, the last line."""
     lines = [line.strip() for text in (error.stderr, error.stdout) for line in str(text or "").splitlines()]
-    said = [line for line in lines if line and not line.startswith(("[notice]", "note:", "hint:", "╰─>"))]
-    named = [line for line in said if "error" in line.partition(":")[0].lower()]
-    return (named or said or [str(error)])[-1]
+    printed = [line for line in lines if line and not line.startswith(("[notice]", "note:", "hint:", "╰─>"))]
+    errors = [line for line in printed if "error" in line.partition(":")[0].lower()]
+    return (errors or printed or [str(error)])[-1]

@@ -1,4 +1,4 @@
-"""Tells the benchmarks whether asv saves the results of a command: if not, they keep none of their records either."""
+"""Passes on to the benchmarks whether asv saves the results of a command; if not, they keep no records either."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.harness.settings import SAVED_VARIABLE
 
 
 def pass_on_saving(command: Any) -> None:
-    """Have the benchmarks know, while the ``run`` of an asv *command* goes on, whether it keeps what they measure."""
+    """Set `SAVED_VARIABLE` for the benchmarks while the ``run`` method of the asv class *command* runs."""
     original = command.run
     signature = inspect.signature(original)
 
@@ -29,10 +29,10 @@ def pass_on_saving(command: Any) -> None:
 
 
 def is_saved(command: str, conf: Any, arguments: Mapping[str, Any]) -> bool:
-    """Return whether the ``run`` of an asv *command*, called with *arguments*, keeps what it measures.
+    """Return whether asv's class *command* saves results if its ``run`` is called with *arguments*.
 
-    ``asv run`` keeps nothing with ``--dry-run``, nor of an existing environment without ``--set-commit-hash``; what it
-    measures with ``--quick`` is not meant to be kept. ``asv find`` keeps nothing with ``--skip-save``.
+    ``asv run`` saves nothing with ``--dry-run`` or ``--quick``, nor for an existing environment without
+    ``--set-commit-hash``. ``asv find`` saves nothing with ``--skip-save``.
     """
     if any(arguments.get(name) for name in ("dry_run", "quick", "skip_save")):
         return False
@@ -44,7 +44,7 @@ def is_saved(command: str, conf: Any, arguments: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def saved_variable(saved: bool) -> Iterator[None]:
-    """Have the environment say, inside the block, whether results are saved."""
+    """Set the environment variable `SAVED_VARIABLE` to yes or no inside the block."""
     before = os.environ.get(SAVED_VARIABLE)
     os.environ[SAVED_VARIABLE] = "yes" if saved else "no"
     try:

@@ -24,7 +24,7 @@ from scripts.tracker.running.cell_states import CellStates
 
 @dataclass(frozen=True)
 class StoredResults:
-    """The stored results: nothing else tells what is measured."""
+    """asv's results on one machine: the only source of what has been measured."""
 
     results_dir: str
     machine: str
@@ -32,10 +32,10 @@ class StoredResults:
 
     @classmethod
     def open(cls, config: Path) -> StoredResults:
-        """Read asv's configuration, in whose folder the process is; name the machine if asv does not know it yet.
+        """Read asv's configuration in the current folder; describe the machine if asv does not know it yet.
 
         Raises:
-            RefusalError: the configuration has no environment that can be made here.
+            RefusalError: the configuration has no environment that can be made on this machine.
         """
         try:
             conf = Config.load(str(config))
@@ -49,33 +49,33 @@ class StoredResults:
         return cls(conf.results_dir, this_machine().machine, environments)
 
     def unknown(self, commit: str, cell_ids: set[CellId]) -> set[CellId]:
-        """Return those of *cell_ids* that are still to be measured at *commit*."""
-        missing = set()
+        """Return those of *cell_ids* that are still to be measured at *commit* in some environment."""
+        unknown = set()
         for environment in self.environments:
-            known = self._known(commit, environment)
-            missing |= cell_ids if known is None else known.unknown(cell_ids)
-        return missing
+            states = self._states(commit, environment)
+            unknown |= cell_ids if states is None else states.unknown(cell_ids)
+        return unknown
 
     def failed(self, commit: str, cell_ids: set[CellId]) -> Mapping[CellId, str]:
-        """Return the reasons of those of *cell_ids* that failed at *commit*."""
+        """Return those of *cell_ids* that failed at *commit*, with the reasons."""
         failed: dict[CellId, str] = {}
         for environment in self.environments:
-            known = self._known(commit, environment)
-            failed |= {} if known is None else known.failed(cell_ids)
+            states = self._states(commit, environment)
+            failed |= {} if states is None else states.failed(cell_ids)
         return failed
 
     def build_failure(self, commit: str) -> str:
         """Return why *commit* could not be built the last time; empty if it could."""
-        companions = (CellOutcomes(self.results_dir, self.machine, commit, name) for name in self.environments)
-        return next((one.build_failure for one in companions if one.build_failure), "")
+        files = (CellOutcomes(self.results_dir, self.machine, commit, name) for name in self.environments)
+        return next((file.build_failure for file in files if file.build_failure), "")
 
     def has_numbers(self, commit: str) -> bool:
-        """Return whether anything of *commit* was measured."""
-        found = (self._known(commit, environment) for environment in self.environments)
-        return any(known is not None and known.measured for known in found)
+        """Return whether any cell of *commit* is measured."""
+        found = (self._states(commit, environment) for environment in self.environments)
+        return any(states is not None and states.measured_cells for states in found)
 
-    def _known(self, commit: str, environment: str) -> CellStates | None:
-        """Return what is stored of *commit*; None if there is no result file, or none that can be read."""
+    def _states(self, commit: str, environment: str) -> CellStates | None:
+        """Return the stored states of *commit*; None if there is no result file, or it is unreadable."""
         path = Path(self.results_dir, get_filename(self.machine, commit, environment))
         if not path.is_file():
             return None
@@ -88,11 +88,11 @@ class StoredResults:
 
 
 def this_machine() -> Any:
-    """Return what asv knows of this machine; one that it does not know is described first, with its defaults."""
+    """Return asv's description of this machine; make one with asv's defaults if there is none."""
     try:
         MachineCollection.load(Machine.get_unique_machine_name())
     except UserError:
-        with redirect_stdout(StringIO()):  # asv prints the questions that it does not ask
+        with redirect_stdout(StringIO()):  # asv prints the questions even if it does not ask them
             described = Machine.generate_machine_file(use_defaults=True)
         MachineCollection.save(described["machine"], described)
     return Machine.load()

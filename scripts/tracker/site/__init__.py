@@ -1,1 +1,1 @@
-"""The published site: the overview page, and asv's own pages made to work without a network."""
+"""Publishes the site: the overview page, and asv's own pages, which also work without a network."""

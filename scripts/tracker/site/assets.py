@@ -1,4 +1,4 @@
-"""asv's own pages without a network: the libraries they take from three CDNs, put beside them with npm."""
+"""Makes asv's own pages work without a network: npm fetches the libraries that they load from three CDNs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 NPM_TIMEOUT_S = 120
+"""Longest time that npm may take, in seconds."""
 
 
 class AssetsUnavailable(Exception):
-    """The files could not be had; the message is a clause that says why."""
+    """The libraries cannot be fetched or inserted; the message is a clause that says why."""
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file of an npm package that stands in for one address in asv's ``index.html``."""
+    """A file *member* of an npm package that replaces the address *replaces* in asv's ``index.html``."""
 
     package: str
     member: str
@@ -28,7 +29,7 @@ class Asset:
 
     @property
     def name(self) -> str:
-        """File name beside the page."""
+        """The name of the file in `FOLDER`."""
         return self.member.rpartition("/")[2]
 
 
@@ -61,18 +62,20 @@ ASSETS = (
     ),
 )
 FOLDER = "libraries"
+"""Folder of the libraries beside ``index.html``."""
 
 
 def cache_folder() -> Path:
-    """Where the fetched files are kept between publishings."""
+    """Return the folder that keeps fetched files for the next time."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "acestep" / "asv-pages"
 
 
 def make_self_contained(html_dir: Path) -> None:
-    """Put the libraries beside asv's ``index.html`` and point its tags there.
+    """Copy the libraries beside asv's ``index.html`` and make the page load them.
 
-    Raises `AssetsUnavailable`, having changed nothing, if the files cannot be had or the page has other needs.
+    Raises:
+        AssetsUnavailable: the files cannot be fetched, or the page loads others; nothing is changed then.
     """
     index = html_dir / "index.html"
     rewritten = rewrite(index.read_text(encoding="utf-8"))
@@ -85,7 +88,11 @@ def make_self_contained(html_dir: Path) -> None:
 
 
 def rewrite(html: str) -> str:
-    """The page with every CDN tag replaced by one for the local file, without integrity and cross-origin."""
+    """Return the page with local files instead of CDN addresses, without their integrity attributes.
+
+    Raises:
+        AssetsUnavailable: the page loads another remote file.
+    """
     for asset in ASSETS:
         local, address = f"{FOLDER}/{asset.name}", re.escape(asset.replaces)
         html = re.sub(rf'<script src="{address}"[^>]*>', f'<script src="{local}">', html)
@@ -99,7 +106,7 @@ def rewrite(html: str) -> str:
 
 
 def fetched(folder: Path) -> Path:
-    """The folder with all `ASSETS`, filled by npm where it is not complete yet."""
+    """Return *folder* with all `ASSETS`; npm fetches them if some are missing."""
     if all((folder / asset.name).is_file() for asset in ASSETS):
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)

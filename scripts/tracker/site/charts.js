@@ -1,6 +1,6 @@
-// The stacked chart, its breakdown, the history of one series, and sparklines.
+// The stacked chart with the breakdown of one commit, the history of one series, and sparklines.
 
-const QUIET = { displayModeBar: false, responsive: true };
+const PLOT_OPTIONS = { displayModeBar: false, responsive: true };
 
 function baseLayout(positions, node, suffix) {
   const room = Math.max(2, Math.floor(node.clientWidth / 92));
@@ -36,7 +36,7 @@ function baseLayout(positions, node, suffix) {
 
 function hoverText(position, lines) {
   const commit = data.commits[position];
-  const subject = wrapped(commit.subject, 44).map(inert);
+  const subject = wrapped(commit.subject, 44).map(escaped);
   return [`<b>${commit.short}</b>  ${commit.date}`, ...subject, ...lines].join("<br>");
 }
 
@@ -80,20 +80,20 @@ function drawStack(environment, cell) {
   layout.bargap = dense ? 0 : Math.min(0.55, 0.2 + 1 / positions.length);
   layout.yaxis.rangemode = "tozero";
   Object.assign(layout, stackMarks(environment, cell, factor, node));
-  Plotly.react(node, traces, layout, QUIET);
+  Plotly.react(node, traces, layout, PLOT_OPTIONS);
   node.removeAllListeners?.("plotly_hover");
   node.on("plotly_hover", (event) => showBreakdown(environment, cell, event.points[0].x));
 }
 
-// Steps of the shown cell's stages as arrows above their bars, changes of its output as dotted lines.
+// Changes of the shown cell's stages as arrows above their bars, changes of its output as dotted lines.
 function stackMarks(environment, cell, factor, node) {
   const shown = new Set(Object.values(cell.stages));
   const steps = new Map();
   for (const group of [...environment.regressions, ...environment.acknowledged, ...environment.improvements]) {
-    for (const jump of group.jumps) {
-      if (!shown.has(environment.series[jump.series])) continue;
-      const ratio = jump.after / jump.before;
-      const size = Math.abs(jump.after - jump.before);
+    for (const change of group.changes) {
+      if (!shown.has(environment.series[change.series])) continue;
+      const ratio = change.after / change.before;
+      const size = Math.abs(change.after - change.before);
       if (size > (steps.get(group.at)?.size ?? 0)) steps.set(group.at, { size, ratio, label: group.label });
     }
   }
@@ -105,7 +105,7 @@ function stackMarks(environment, cell, factor, node) {
     const clearOf = Math.max(...tops.slice(Math.max(0, at - half), at + half + 1));
     return {
       x: at, y: tops[at] / factor, ax: 0, ay: (1.07 * clearOf) / factor, ayref: "y", arrowwidth: 1, arrowhead: 0, standoff: 4,
-      text: inert(text), bgcolor: color("card"), arrowcolor: color(changeClass(ratio)), font: { color: color(changeClass(ratio)), size: 12 },
+      text: escaped(text), bgcolor: color("card"), arrowcolor: color(changeClass(ratio)), font: { color: color(changeClass(ratio)), size: 12 },
     };
   });
   const shapes = [];
@@ -145,14 +145,14 @@ function showBreakdown(environment, cell, at) {
     element("p", { className: "muted" }, comparison(cell.wall, at)));
 }
 
-// One commit against the measured one before it; intervals that overlap say nothing for sure.
+// One commit compared with the measured one before it; ≈ marks overlapping intervals.
 function comparison(series, at) {
   const before = series.y.findLastIndex((value, earlier) => earlier < at && value !== null);
   if (series.y[at] === null) return "Not measured at this commit.";
   if (before < 0) return "The first measured commit.";
   const [low, high] = [series.low, series.high].map((bounds) => (index) => bounds[index] ?? series.y[index]);
   const overlap = low(at) <= high(before) && high(at) >= low(before);
-  return `${overlap ? "≈ " : ""}${relative(series.y[at] / series.y[before])} against the commit before`;
+  return `${overlap ? "≈ " : ""}${relative(series.y[at] / series.y[before])} compared with the commit before it`;
 }
 
 function showHistory(environment, series) {
@@ -167,7 +167,7 @@ function showHistory(environment, series) {
   const layout = baseLayout(positions, node, suffix);
   layout.margin.t = 12;
   const change = series.change;
-  if (change?.real) {
+  if (change?.significant) {
     const x = environment.commits.indexOf(change.at) - 0.5;
     layout.shapes = [{ type: "line", x0: x, x1: x, y0: 0, y1: 1, yref: "paper", line: { dash: "dot", width: 1.2, color: color("muted") } }];
   }
@@ -181,10 +181,10 @@ function showHistory(environment, series) {
     line: { color: color("accent"), width: 1.4, shape: series.low ? "linear" : "hv" },
     marker: { color: color("accent"), size: positions.length > 60 ? 3 : 6 },
     error_y: series.low ? { ...errorBars(series, present, factor), color: color("accent"), thickness: 1.2, width: 3 } : { visible: false },
-  }], layout, QUIET);
+  }], layout, PLOT_OPTIONS);
 }
 
-// A curve in a table row. Its height is at least a tenth of the value, so that noise stays flat.
+// A small curve for a table row. Its range is at least a tenth of the value, so that noise looks flat.
 function sparkline(series) {
   const values = series.y.filter((value) => value !== null);
   const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -202,7 +202,7 @@ function sparkline(series) {
     for (const [name, value] of Object.entries(attributes)) shape.setAttribute(name, value);
     svg.append(shape);
   };
-  const stroke = series.change?.real && !series.exact
+  const stroke = series.change?.significant && !series.exact
     ? `var(--${changeClass(series.change.after / series.change.before)})` : "var(--muted)";
   draw("polyline", { points: points.map((p) => p.map((c) => c.toFixed(1)).join(",")).join(" "), fill: "none", stroke, "stroke-width": 1.5, "stroke-linejoin": "round" });
   const [x, y] = points.at(-1);

@@ -1,4 +1,4 @@
-"""Our list of regressions in the place of asv's: for its own page, and as a feed."""
+"""Writes our list of regressions in place of asv's: for asv's page of regressions, and as an Atom feed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def write_regressions(
 ) -> None:
     """Write ``regressions.json`` and ``regressions.xml`` (Atom) of the open *groups* into asv's ``html_dir``.
 
-    *parameters* are the values that asv's graphs have of each parameter. The entries are asv's: name, path of the
-    graph, the parameters that tell it apart, index of the cell, latest and best value, and jumps (last revision
-    before, None if that is the neighbour; first revision after; value before; value after).
+    *parameters* are the values of each parameter in asv's graphs. The format is asv's. An entry holds the name, the
+    path of the graph, the parameters that distinguish it, the index of the cell, the latest and the best value, and
+    the changes: last revision before (None if it is the neighbour), first revision after, value before, value after.
     """
-    jumps: dict[tuple[str, str], list[tuple[ChangeGroup, SeriesChange]]] = {}
+    changes: dict[tuple[str, str], list[tuple[ChangeGroup, SeriesChange]]] = {}
     for group in groups:
         if group.state == "open":
-            for jump in group.jumps:
-                jumps.setdefault((jump.series.graph.path, jump.series.name), []).append((group, jump))
+            for one in group.changes:
+                changes.setdefault((one.series.graph.path, one.series.name), []).append((group, one))
     varying = {name for name, values in parameters.items() if len(set(values)) > 1}
-    entries = [_entry(name, found, varying) for (_, name), found in jumps.items()]
+    entries = [_entry(name, found, varying) for (_, name), found in changes.items()]
     AsvRegressions._save(conf, {"regressions": entries})
     hashes = {revision: commit for commit, revision in revisions.items()}
     AsvRegressions._save_feed(conf, benchmarks, entries, revisions, hashes)
@@ -39,15 +39,15 @@ def _entry(name: str, found: Sequence[tuple[ChangeGroup, SeriesChange]], varying
     series = found[0][1].series
     values = [point.value for point in series.points.values()]
     ordered = sorted(found, key=lambda pair: pair[1].change.revision)
-    jumps = [
+    changes = [
         (
-            jump.change.since if len(group.commits) > 1 else None,
-            jump.change.revision,
-            jump.change.before,
-            jump.change.after,
+            one.change.since if len(group.commits) > 1 else None,
+            one.change.revision,
+            one.change.before,
+            one.change.after,
         )
-        for group, jump in ordered
+        for group, one in ordered
     ]
-    best = min(jump.change.before for _, jump in ordered)
-    told_apart = {key: value for key, value in series.graph.params.items() if key in varying}
-    return [name, f"{series.graph.path}.json", told_apart, series.index, values[-1], best, jumps]
+    best = min(one.change.before for _, one in ordered)
+    distinguishing = {key: value for key, value in series.graph.params.items() if key in varying}
+    return [name, f"{series.graph.path}.json", distinguishing, series.index, values[-1], best, changes]

@@ -1,4 +1,4 @@
-// Numbers with units, commits, and elements: text goes into the page as text only.
+// Formats numbers, units and commits, and makes elements. Text is only inserted as text, never as HTML.
 
 const TIMES = [[1, "s"], [1e-3, "ms"], [1e-6, "µs"]];
 const WORK = [[1e12, "TFLOP"], [1e9, "GFLOP"], [1e6, "MFLOP"], [1, "FLOP"]];
@@ -28,7 +28,7 @@ function amount(value, unit) {
   return unit ? `${number}\u00a0${unit}` : number;
 }
 
-// What to divide the values of an axis by, and what to write behind them.
+// The factor to divide the values of an axis by, and the unit to write behind them.
 function axisUnit(most, unit) {
   const scales = { seconds: TIMES, "s/s": TIMES, "s/token": TIMES, bytes: SIZES, FLOP: WORK, share: [[0.01, "%"]] }[unit];
   if (!scales) return { factor: 1, suffix: "" };
@@ -36,7 +36,7 @@ function axisUnit(most, unit) {
   return { factor, suffix: `\u00a0${name}` };
 }
 
-// A ratio as a signed percentage; above a tripling as a factor, which is easier to grasp.
+// A ratio as a signed percentage; from 3 on as a factor, which is easier to read.
 function relative(ratio) {
   if (!Number.isFinite(ratio)) return "new";
   if (ratio >= 3) return `×${ratio.toPrecision(2)}`;
@@ -52,12 +52,12 @@ function spread(low, high, value) {
   return `±\u00a0${percent >= 9.95 ? percent.toFixed(0) : percent.toFixed(1)}\u00a0%`;
 }
 
-function plural(count, noun) {
-  return `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+function plural(count, singular, several = `${singular}s`) {
+  return `${count.toLocaleString("en")} ${count === 1 ? singular : several}`;
 }
 
-// Plotly reads a little HTML in its labels.
-function inert(text) {
+// Escapes text for labels of plotly, which interprets some HTML.
+function escaped(text) {
   return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 }
 
@@ -96,7 +96,7 @@ function hashElement(commit) {
   return element("a", { className: "hash", title: commit.hash, href: data.commit_url + commit.hash }, text);
 }
 
-// The commit of a change, or the range of commits in which it happened where not all of them were measured.
+// The commit of a change, or the range of commits that may have caused it if not all of them were measured.
 function commitElement(where) {
   const commit = data.commits[where.at];
   const range = where.since === null || where.since === undefined ? [] : [hashElement(data.commits[where.since]), " … "];
@@ -110,7 +110,7 @@ function changeClass(ratio) {
 }
 
 function sizeElement(ratio, clear) {
-  if (!clear) return element("span", { className: "size quiet", title: "inside the noise" }, `≈ ${relative(ratio)}`);
+  if (!clear) return element("span", { className: "size quiet", title: "not significant" }, `≈ ${relative(ratio)}`);
   const mark = ratio > 1 ? "▲" : "▼";
   return element("span", { className: `size ${changeClass(ratio)}` }, `${mark} ${relative(ratio)}`);
 }

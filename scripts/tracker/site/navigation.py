@@ -1,15 +1,16 @@
-"""The way from asv's own pages to the overview."""
+"""Links the overview from asv's own pages."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _FIRST_ENTRY = '<li id="nav-li-" class="active">'
+"""Beginning of the first entry of asv's navigation."""
 _LINK = '<li id="nav-li-overview"><a href="overview.html">Overview</a></li>\n\t'
 
 
 def link_overview(index: Path) -> None:
-    """Put a link to ``overview.html`` before the first entry of the navigation in asv's *index*, which is fixed."""
+    """Insert a link to ``overview.html`` before the first entry of the navigation in asv's page *index*."""
     html = index.read_text(encoding="utf-8")
     if _FIRST_ENTRY not in html:
         raise ValueError(f"{index} has no navigation entry {_FIRST_ENTRY}; use the version of asv that is pinned.")

@@ -1,4 +1,4 @@
-// Opened from disk, a page may load scripts but not JSON: answer asv's requests from one script that holds it all.
+// From disk, a page may load scripts but not JSON: provide asv's JSON files from one script that contains them all.
 "use strict";
 if (location.protocol === "file:") {
   const files = new Promise((resolve, reject) => {
@@ -9,9 +9,9 @@ if (location.protocol === "file:") {
     document.head.append(script);
   });
   $.ajax = ({ url }) => {
-    const answer = $.Deferred();
+    const request = $.Deferred();
     const path = decodeURIComponent(url.split("?")[0]);
-    files.then((found) => (path in found ? answer.resolve(found[path]) : answer.reject()), answer.reject);
-    return answer.promise();
+    files.then((found) => (path in found ? request.resolve(found[path]) : request.reject()), request.reject);
+    return request.promise();
   };
 }

@@ -1,4 +1,4 @@
-"""asv's own pages without a server: browsers let a page from disk load scripts, but not the JSON asv reads."""
+"""Makes asv's own pages work without a server: from disk, browsers load scripts, but not the JSON that asv reads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _DATA = "offline_data.js"
 
 
 def add_loader(html_dir: Path) -> None:
-    """Make asv's ``index.html`` load `_LOADER`, which answers requests for JSON when the page is opened from disk.
+    """Make asv's ``index.html`` load `_LOADER`, which provides the JSON files when the page is opened from disk.
 
-    It stands before asv's own scripts and after jQuery, whose ``ajax`` it replaces.
+    It is loaded after jQuery, whose ``ajax`` it replaces, and before asv's own scripts.
     """
     index = html_dir / "index.html"
     html = index.read_text(encoding="utf-8")
@@ -25,7 +25,7 @@ def add_loader(html_dir: Path) -> None:
 
 
 def write_data(html_dir: Path) -> None:
-    """Collect every JSON file of a finished site into one script for `_LOADER`, if the site has it."""
+    """Write all JSON files of a finished site into one script for `_LOADER`, if the site has the loader."""
     if not (html_dir / _LOADER).is_file():
         return
     files = {

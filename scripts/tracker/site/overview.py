@@ -1,4 +1,4 @@
-"""Writes the overview and the feed from everything that asv publishes."""
+"""Writes the overview page and the list of regressions from everything that asv publishes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scripts.tracker.site.page_data import PageData
 def write_overview(
     conf: Any, repo: Any, benchmarks: Any, graphs: Any, revisions: Any, asv_pages_note: str | None
 ) -> None:
-    """Write ``overview.html`` and ``regressions.xml`` into the folder of *conf*, and link the overview from its pages.
+    """Write ``overview.html`` and the list of regressions into the ``html_dir`` of *conf*, and link the overview.
 
-    The arguments are those that asv gives its publishers; *asv_pages_note* says why asv's own pages need a network,
-    None if they do not.
+    The arguments are those that asv passes to its publishers; *asv_pages_note* says why asv's own pages need a
+    network, None if they do not.
     """
     html_dir = Path(conf.html_dir)
     environments = read_environments(conf, repo, benchmarks, revisions)
@@ -28,6 +28,6 @@ def write_overview(
     feed.write_regressions(conf, benchmarks, revisions, graphs.get_params(), worse)
     for warning in regressions.warnings():
         log.warning(warning)
-    payload = PageData(conf, repo, benchmarks, revisions, environments, regressions)
-    (html_dir / "overview.html").write_text(page.render(payload.build(asv_pages_note)), encoding="utf-8")
+    page_data = PageData(conf, repo, benchmarks, revisions, environments, regressions)
+    (html_dir / "overview.html").write_text(page.render(page_data.build(asv_pages_note)), encoding="utf-8")
     navigation.link_overview(html_dir / "index.html")

@@ -1,4 +1,4 @@
-// The header, the selection, and what it redraws.
+// The header, the selection of environment and cell, and what it redraws.
 
 const data = JSON.parse(byId("data").textContent);
 const state = { environment: data.environments[0], cell: null };
@@ -10,7 +10,7 @@ const PARAMETERS = [
   ["steps", "Steps", (value) => value],
 ];
 
-// The cells of whole generations: {values, text, wall, output, stages}, in the order of their parameters.
+// The cells of whole generations, in the order of their parameters: {values, text, wall, output, stages}.
 function cellsOf(environment) {
   const cells = new Map();
   const keys = new Set(data.stages.map(({ key }) => key));
@@ -26,7 +26,7 @@ function cellsOf(environment) {
   return [...cells.values()].filter((cell) => cell.wall);
 }
 
-// The cell with the chosen value that shares most with the present one.
+// The cell with the chosen value that has most parameters in common with *values*.
 function nearest(cells, values, fixed) {
   const common = (cell) => PARAMETERS.filter(([name]) => cell.values[name] === values[name]).length;
   return cells.filter((cell) => !fixed || cell.values[fixed] === values[fixed])
@@ -52,7 +52,7 @@ function chooseCell(cell) {
   const focused = document.activeElement?.name;
   drawChoices(cellsOf(state.environment));
   if (focused) document.querySelector(`#cell input[name="${focused}"]:checked`)?.focus();
-  drawGlance();
+  drawSummary();
   drawFigure();
 }
 
@@ -62,14 +62,14 @@ function chooseEnvironment(environment) {
   byId("machine").textContent = [facts.cpu, facts.num_cpu && plural(Number(facts.num_cpu), "core"),
     Number(facts.ram) ? `${(facts.ram / 1e9).toFixed(0)} GB` : null, facts.os].filter(Boolean).join(" · ");
   chooseCell(nearest(cellsOf(environment), state.cell?.values ?? {}, null));
-  drawJumps(byId("regressions"), environment, environment.regressions, "No regression stands.");
+  drawChanges(byId("regressions"), environment, environment.regressions, "No regression is open.");
   drawAcknowledged(environment);
   drawBreaks(environment);
-  drawJumps(byId("improvements"), environment, environment.improvements, "No improvement stands.");
+  drawChanges(byId("improvements"), environment, environment.improvements, "No improvements.");
   drawWork(environment);
   drawGroups(environment);
   drawSeries(environment);
-  drawGaps(environment);
+  drawMissing(environment);
 }
 
 function drawFigure() {
@@ -83,12 +83,12 @@ function drawFigure() {
   return showBreakdown(environment, cell, cell.wall.y.findLastIndex((value) => value !== null));
 }
 
-function glanceCard(title, value, note) {
+function summaryCard(title, value, note) {
   return element("div", { className: "card" }, element("dl", { style: "margin: 0" },
     element("dt", {}, title), element("dd", {}, value)), element("p", {}, note));
 }
 
-function drawGlance() {
+function drawSummary() {
   const { environment, cell } = state;
   const open = environment.regressions;
   const commits = new Set(open.map((group) => group.at)).size;
@@ -103,16 +103,16 @@ function drawGlance() {
       return seconds > best.seconds ? { seconds, label } : best;
     }, { seconds: 0, label: "–" });
     cards.push(
-      glanceCard(`Wall time at ${commit.short}`, [amount(value, "seconds"), " ", element("small", {}, spread(cell.wall.low[last], cell.wall.high[last], value))],
-        change?.real ? [sizeElement(change.after / change.before, true), ` at ${data.commits[change.at].short}`] : change ? "steady" : "the first value"),
-      glanceCard("Largest stage", stage.label, `${amount(stage.seconds, "seconds")}, ${((100 * stage.seconds) / value).toFixed(0)} % of the wall time`));
+      summaryCard(`Wall time at ${commit.short}`, [amount(value, "seconds"), " ", element("small", {}, spread(cell.wall.low[last], cell.wall.high[last], value))],
+        change?.significant ? [sizeElement(change.after / change.before, true), ` at ${data.commits[change.at].short}`] : change ? "no significant change" : "first value"),
+      summaryCard("Largest stage", stage.label, `${amount(stage.seconds, "seconds")}, ${((100 * stage.seconds) / value).toFixed(0)} % of the wall time`));
   }
-  cards.push(glanceCard("Regressions that stand", open.length ? plural(open.length, "series").replace("seriess", "series") : "none",
-    open.length ? `from ${plural(commits, "commit")}, over all cells` : "beyond the noise, over all cells"));
+  cards.push(summaryCard("Open regressions", open.length ? plural(open.length, "series", "series") : "none",
+    open.length ? `from ${plural(commits, "commit")}, over all cells` : "significant, over all cells"));
   const outputs = environment.exact_changes.filter((change) => change.type === "fingerprint");
-  cards.push(glanceCard("Output", ["unchanged", "changed once"][outputs.length] ?? `changed ${outputs.length} times`,
+  cards.push(summaryCard("Output", ["unchanged", "changed once"][outputs.length] ?? `changed ${outputs.length} times`,
     outputs.length ? `last at ${data.commits[outputs[0].at].short}` : `since ${data.commits[environment.commits[0]].short}`));
-  byId("glance").replaceChildren(...cards);
+  byId("summary").replaceChildren(...cards);
 }
 
 function drawHeader() {
@@ -138,7 +138,7 @@ function start() {
   select.append(...data.environments.map((environment, index) => element("option", { value: String(index) }, environment.label)));
   select.onchange = () => chooseEnvironment(data.environments[Number(select.value)]);
   byId("filter").oninput = () => drawSeries(state.environment);
-  byId("only-real").onchange = () => drawSeries(state.environment);
+  byId("only-significant").onchange = () => drawSeries(state.environment);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawFigure);
   chooseEnvironment(data.environments[0]);
 }

@@ -1,4 +1,4 @@
-"""Everything the overview page shows, as one JSON-ready value."""
+"""Collects the data of the overview page as JSON."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ from scripts.tracker.labels import (
 from scripts.tracker.numbers import finite, ordinals, significant
 
 Json = dict[str, Any]
-
+"""A JSON object."""
 _MACHINE_FACTS = ("cpu", "num_cpu", "ram", "os", "arch")
+"""asv's facts about a machine that the page shows."""
 
 
 class PageData:
-    """Builds the page's data from what was read, and what of it regressed."""
+    """Builds the data of the page from environments and their regressions."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class PageData:
         self._commits = read_commits(Path(repo._path), [self._hashes[revision] for revision in measured])
 
     def build(self, asv_pages_note: str | None) -> Json:
-        """The whole page; *asv_pages_note* says why asv's own pages need a network, None if they do not."""
+        """Return the data; *asv_pages_note* says why asv's own pages need a network, None if they do not."""
         url = self._conf.show_commit_url
         return {
             "project": self._conf.project,
@@ -71,7 +72,7 @@ class PageData:
         }
 
     def _choices(self) -> Json:
-        """Every value of the parameters of whole generations, measured or not."""
+        """Return all values of the parameters of whole generations, measured or not."""
         for name, benchmark in self._benchmarks.items():
             if name.startswith(GENERATE):
                 return dict(zip(benchmark["param_names"], benchmark["params"], strict=True))
@@ -95,7 +96,9 @@ class PageData:
             "improvements": [self._group(group, index) for group in self._regressions.improvements(environment)],
             "breaks": [{"at": self._position[at], "text": text} for at, text in sorted(environment.breaks.items())],
             "exact_changes": self._exact_changes(environment),
-            "gaps": [_gaps(gaps) for gaps in find_missing_results(environment.latest, self._benchmarks, reasons)],
+            "missing": [
+                _missing(missing) for missing in find_missing_results(environment.latest, self._benchmarks, reasons)
+            ],
         }
 
     def _series(self, series: Series, revisions: Sequence[int]) -> Json:
@@ -130,12 +133,12 @@ class PageData:
         return {
             "before": change.before,
             "after": change.after,
-            "real": change.probability > 0,
+            "significant": change.probability > 0,
             **self._where(change.since, change.revision),
         }
 
     def _where(self, since: int, revision: int) -> Json:
-        """The commit of a change; *since* is given too if commits between the two were not measured."""
+        """Return the commit of a change, and the last one before it if commits between the two were not measured."""
         alone = len(self._regressions.commits_between(since, revision)) == 1
         return {"at": self._position[revision], "since": None if alone else self._position[since]}
 
@@ -150,14 +153,14 @@ class PageData:
             "probability": group.probability,
             "reason": None if entry is None else f"{entry.reason} ({entry.by})",
             **self._where(group.since, group.revision),
-            "jumps": [
-                {"series": index[id(jump.series)], "before": jump.change.before, "after": jump.change.after}
-                for jump in group.jumps
+            "changes": [
+                {"series": index[id(one.series)], "before": one.change.before, "after": one.change.after}
+                for one in group.changes
             ],
         }
 
     def _exact_changes(self, environment: Environment) -> list[Json]:
-        """Changes of output and of work, one entry for each series name and commit, newest first."""
+        """Return the changes of exact series, one entry for each benchmark and commit, newest first."""
         found: dict[tuple[str, int, int], Json] = {}
         measured: dict[str, int] = {}
         for series in filter(lambda s: s.exact, environment.series):
@@ -188,11 +191,11 @@ def _commit(commit: MeasuredCommit, hash_length: int) -> Json:
     }
 
 
-def _gaps(gaps: MissingResults) -> Json:
+def _missing(missing: MissingResults) -> Json:
     return {
-        "name": gaps.name,
-        "cells": gaps.cells,
-        "failures": [vars(failure) for failure in gaps.failures],
-        "absent": [{"reason": reason, "cells": cells} for reason, cells in gaps.absent.items()],
-        "partly": [{"cells": cells, "series": series} for cells, series in gaps.partly.items()],
+        "name": missing.name,
+        "cells": missing.cells,
+        "failures": [vars(failure) for failure in missing.failures],
+        "absent": [{"reason": reason, "cells": cells} for reason, cells in missing.absent.items()],
+        "partly": [{"cells": cells, "series": series} for cells, series in missing.partly.items()],
     }

@@ -1,4 +1,4 @@
-// Regressions, improvements, changes of output and work, the last change of every series, and gaps.
+// Tables of regressions and improvements, exact changes, the last change of every series, and missing results.
 
 function blank(text) {
   return element("div", { className: "card blank" }, text);
@@ -14,73 +14,73 @@ function labelled(label, ...children) {
   return element("td", { "data-label": label }, element("div", {}, children));
 }
 
-const JUMPS = ["Stage", "Series", "Size", "Probability", "Where"];
+const CHANGE_COLUMNS = ["Stage", "Series", "Size", "Probability", "Where"];
 
-function drawJumps(node, environment, groups, nothing) {
+function drawChanges(node, environment, groups, nothing) {
   if (!groups.length) return node.replaceChildren(blank(nothing));
-  return node.replaceChildren(table(JUMPS, jumpBodies(environment, groups), "by-commit"));
+  return node.replaceChildren(table(CHANGE_COLUMNS, changeRows(environment, groups), "by-commit"));
 }
 
-function jumpBodies(environment, groups) {
+function changeRows(environment, groups) {
   return [...new Set(groups.map((group) => `${group.at} ${group.since}`))].map((key) => {
     const same = groups.filter((group) => `${group.at} ${group.since}` === key);
     return element("tbody", {},
-      element("tr", { className: "commit-row" }, element("th", { colSpan: JUMPS.length, scope: "rowgroup" },
+      element("tr", { className: "commit-row" }, element("th", { colSpan: CHANGE_COLUMNS.length, scope: "rowgroup" },
         commitElement(same[0]), element("span", { className: "quiet" }, data.commits[same[0].at].date))),
       same.map((group) => element("tr", {},
         labelled("Stage", group.stage),
         labelled("Series", group.label),
         labelled("Size", sizeElement(group.ratio ?? Infinity, true), rangeElement(group)),
-        labelled("Probability", element("span", { className: "number" }, sureness(group.probability))),
-        labelled("Where", jumpsElement(environment, group),
+        labelled("Probability", element("span", { className: "number" }, probabilityText(group.probability))),
+        labelled("Where", cellChangesElement(environment, group),
           group.reason ? element("p", { className: "reason" }, group.reason) : null))));
   });
 }
 
-// What somebody lets stand, folded away below what is open.
+// Acknowledged regressions, folded below the open ones.
 function drawAcknowledged(environment) {
   const groups = environment.acknowledged;
   if (!groups.length) return byId("acknowledged").replaceChildren();
   return byId("acknowledged").replaceChildren(element("details", {},
     element("summary", {}, `${plural(groups.length, "acknowledged regression")}`),
-    table(JUMPS, jumpBodies(environment, groups), "by-commit")));
+    table(CHANGE_COLUMNS, changeRows(environment, groups), "by-commit")));
 }
 
 function drawBreaks(environment) {
   byId("breaks").replaceChildren(...environment.breaks.map(({ at, text }) => element("li", {},
-    "Nothing is compared across ", hashElement(data.commits[at]), `: from there on it was measured with ${text}.`)));
+    "Values before ", hashElement(data.commits[at]), ` are not compared with later ones: the host changed there (${text}).`)));
 }
 
-// The interval of a group's size; exact series have none.
+// The confidence interval of the size of a change; exact series have none.
 function rangeElement({ interval: [low, high] }) {
   if (low === null || high === null || low === high) return null;
   return element("span", { className: "range" }, `${relative(low)} to ${relative(high)}`);
 }
 
-// Digits enough to tell 99.9 % from certainty, which only exact numbers have.
-function sureness(probability) {
+// Probabilities with two decimals; only exact series are certain.
+function probabilityText(probability) {
   if (probability === 1) return "exact";
   return probability > 0.9999 ? "> 99.99\u00a0%" : `${(100 * probability).toFixed(2)}\u00a0%`;
 }
 
-// One cell in full, several as a list to open.
-function jumpsElement(environment, group) {
-  const lines = group.jumps.map((jump) => {
-    const series = environment.series[jump.series];
+// The change in each cell: one is shown, several are folded.
+function cellChangesElement(environment, group) {
+  const lines = group.changes.map((change) => {
+    const series = environment.series[change.series];
     return [
       element("button", { className: "tag", onclick: () => showHistory(environment, series) }, series.cell_text || "history"), " ",
-      element("span", { className: "number" }, `${amount(jump.before, series.unit)} → ${amount(jump.after, series.unit)}`), " ",
-      sizeElement(jump.after / jump.before, true),
+      element("span", { className: "number" }, `${amount(change.before, series.unit)} → ${amount(change.after, series.unit)}`), " ",
+      sizeElement(change.after / change.before, true),
     ];
   });
   if (lines.length === 1) return element("div", {}, lines[0].slice(0, 3));
   return element("details", {},
-    element("summary", {}, `${plural(lines.length, "cell")}, ${jumpRange(group)}`),
+    element("summary", {}, `${plural(lines.length, "cell")}, ${changeRange(group)}`),
     element("ul", {}, lines.map((line) => element("li", {}, line))));
 }
 
-function jumpRange(group) {
-  const ratios = group.jumps.map((jump) => jump.after / jump.before);
+function changeRange(group) {
+  const ratios = group.changes.map((change) => change.after / change.before);
   const [least, most] = [relative(Math.min(...ratios)), relative(Math.max(...ratios))];
   return least === most ? least : `${least} to ${most}`;
 }
@@ -91,10 +91,10 @@ function drawWork(environment) {
   if (!changes.length) {
     const known = environment.series.some((series) => series.type === "fingerprint");
     const since = data.commits[environment.commits[0]].short;
-    if (environment.commits.length === 1) return node.replaceChildren(blank("One commit is measured: nothing to compare it with."));
+    if (environment.commits.length === 1) return node.replaceChildren(blank("Only one commit is measured, so there is nothing to compare."));
     return node.replaceChildren(blank(known
       ? `Since ${since}, every measured commit does the same work and gives the same output.`
-      : "Neither the output nor the amount of work is recorded here."));
+      : "Output and amount of work were not recorded here."));
   }
   const rows = changes.map((change) => element("tr", {},
     labelled("Commit", commitElement(change)),
@@ -118,7 +118,7 @@ const COLUMNS = [
   { name: "Change", key: (row) => row.weight },
   { name: "Before → latest", key: (row) => row.latest },
   { name: "Spread", key: (row) => row.spread },
-  { name: "Changed at", key: (row) => (row.change?.real ? row.change.at : -1) },
+  { name: "Changed at", key: (row) => (row.change?.significant ? row.change.at : -1) },
   { name: "History", key: null },
 ];
 
@@ -130,22 +130,22 @@ function seriesRow(environment, series, number) {
   const distance = ratio > 0 && Number.isFinite(ratio) ? Math.abs(Math.log(ratio)) : 0;
   return {
     series, number, change, latest, last, ratio,
-    weight: change ? (change.real ? 1000 : 0) + (series.exact ? 0 : 1 + distance) : -1,
+    weight: change ? (change.significant ? 1000 : 0) + (series.exact ? 0 : 1 + distance) : -1,
     spread: series.low && series.low[last] !== null ? (series.high[last] - series.low[last]) / latest : 0,
     words: [series.label, series.cell_text, series.stage, series.group, series.benchmark,
-      change?.real ? `${data.commits[change.at].short} ${data.commits[change.at].subject}` : "steady"].join(" ").toLowerCase().split(/[^a-z0-9]+/),
+      change?.significant ? `${data.commits[change.at].short} ${data.commits[change.at].subject}` : "steady"].join(" ").toLowerCase().split(/[^a-z0-9]+/),
   };
 }
 
 function changeElement({ series, change, ratio }) {
   if (!change) return element("span", { className: "quiet" }, "first value");
-  if (series.exact) return element("span", { className: change.real ? "size" : "quiet" }, change.real ? "changed" : "same");
-  return sizeElement(ratio, change.real);
+  if (series.exact) return element("span", { className: change.significant ? "size" : "quiet" }, change.significant ? "changed" : "same");
+  return sizeElement(ratio, change.significant);
 }
 
 function valuesElement({ series, change, latest }) {
-  if (series.type === "fingerprint" && !change?.real) return "same output";
-  const today = amount(change?.real ? change.after : latest, series.unit);
+  if (series.type === "fingerprint" && !change?.significant) return "same output";
+  const today = amount(change?.significant ? change.after : latest, series.unit);
   return change ? `${amount(change.before, series.unit)} → ${today}` : today;
 }
 
@@ -159,11 +159,11 @@ function seriesElement(environment, row) {
     labelled("Change", changeElement(row)),
     labelled("Values", element("span", { className: "number" }, valuesElement(row))),
     labelled("Spread", element("span", { className: "number quiet" }, spread(series.low?.[last], series.high?.[last], series.y[last]) || "–")),
-    labelled("Commit", change?.real ? commitElement(change) : element("span", { className: "quiet" }, change ? `steady since ${since}` : since)),
+    labelled("Commit", change?.significant ? commitElement(change) : element("span", { className: "quiet" }, change ? `steady since ${since}` : since)),
     labelled("History", element("button", { className: "spark", title: history, "aria-label": history, onclick: () => showHistory(environment, series) }, sparkline(series))));
 }
 
-// Which of the groups that were measured the table shows; "" shows all.
+// The choice of the group of series that the table shows; "" shows all.
 function drawGroups(environment) {
   const measured = new Set(environment.series.map((series) => series.group));
   const groups = [...data.groups, ...measured].filter((group, at, all) => measured.has(group) && all.indexOf(group) === at);
@@ -179,12 +179,12 @@ function drawSeries(environment, everything = false) {
   const wanted = byId("filter").value.toLowerCase().split(/[^a-z0-9]+/).filter(Boolean);
   const all = environment.series.map((series, number) => seriesRow(environment, series, number));
   const grouped = all.filter(({ series }) => !order.group || series.group === order.group);
-  const rows = grouped.filter((row) => wanted.every((start) => row.words.some((word) => word.startsWith(start))) && (row.change?.real || !byId("only-real").checked));
+  const rows = grouped.filter((row) => wanted.every((start) => row.words.some((word) => word.startsWith(start))) && (row.change?.significant || !byId("only-significant").checked));
   const { key } = COLUMNS[order.column];
   const sign = order.descending ? -1 : 1;
   rows.sort((a, b) => sign * (key(a) > key(b) ? 1 : key(a) < key(b) ? -1 : 0) || a.number - b.number);
   const visible = everything ? rows : rows.slice(0, ROWS_AT_FIRST);
-  byId("shown").textContent = `${visible.length} of ${plural(grouped.length, "series").replace("seriess", "series")}`;
+  byId("shown").textContent = `${visible.length} of ${plural(grouped.length, "series", "series")}`;
   if (!rows.length) return byId("series").replaceChildren(blank("No series matches."));
   const shown = table(COLUMNS.map(({ name, key: sortable }, column) => (sortable
     ? element("button", { onclick: () => sortBy(environment, column) }, name) : name)),
@@ -200,26 +200,26 @@ function sortBy(environment, column) {
   drawSeries(environment);
 }
 
-function drawGaps(environment) {
-  const node = byId("gaps");
+function drawMissing(environment) {
+  const node = byId("missing");
   byId("latest").replaceChildren(hashElement(data.commits[environment.latest]), ".");
-  if (!environment.gaps.length) return node.replaceChildren(blank("Every series has a value."));
+  if (!environment.missing.length) return node.replaceChildren(blank("Every series has a value."));
   const tag = (text, kind) => [element("span", { className: `tag ${kind}` }, text), " "];
-  const items = environment.gaps.flatMap((gaps) => [
-    ...gaps.failures.map(({ cell, series, every, reason }) => element("li", {}, tag("failed", "worse"),
-      element("b", {}, [gaps.name, cell].filter(Boolean).join(" · ")),
+  const items = environment.missing.flatMap((missing) => [
+    ...missing.failures.map(({ cell, series, every, reason }) => element("li", {}, tag("failed", "worse"),
+      element("b", {}, [missing.name, cell].filter(Boolean).join(" · ")),
       every ? "" : ` in ${series.join(", ")}`, reason ? `: ${reason}` : "")),
-    ...gaps.absent.map(({ reason, cells }) => element("li", {}, tag("n/a", ""), absentElement(gaps, cells, reason))),
-    ...gaps.partly.map(({ series, cells }) => element("li", {}, tag("n/a", ""), element("b", {}, gaps.name),
+    ...missing.absent.map(({ reason, cells }) => element("li", {}, tag("n/a", ""), absentElement(missing, cells, reason))),
+    ...missing.partly.map(({ series, cells }) => element("li", {}, tag("n/a", ""), element("b", {}, missing.name),
       `: ${series.join(", ")}, in ${plural(cells, "measured cell")}`)),
   ]);
   return node.replaceChildren(element("ul", { className: "card list" }, items));
 }
 
-function absentElement(gaps, cells, reason) {
-  const name = element("b", {}, gaps.name);
-  if (gaps.cells === 1) return element("span", {}, name, `: ${reason}`);
+function absentElement(missing, cells, reason) {
+  const name = element("b", {}, missing.name);
+  if (missing.cells === 1) return element("span", {}, name, `: ${reason}`);
   return element("details", { className: "inline" },
-    element("summary", {}, name, `: ${cells.length} of ${plural(gaps.cells, "cell")}, ${reason}`),
+    element("summary", {}, name, `: ${cells.length} of ${plural(missing.cells, "cell")}, ${reason}`),
     element("ul", {}, cells.map((cell) => element("li", {}, cell))));
 }

@@ -23,7 +23,7 @@ from scripts.tracker.running import time_spent
 
 
 def series(*values: float, spread: float = 0.01) -> dict[int, Point]:
-    return {at: Point(value, spread=spread * value) for at, value in enumerate(values)}
+    return {at: Point(value, error=spread * value) for at, value in enumerate(values)}
 
 
 def test_a_change_names_the_revisions_around_it_whatever_their_numbers() -> None:
@@ -31,7 +31,7 @@ def test_a_change_names_the_revisions_around_it_whatever_their_numbers() -> None
     [change] = level_changes(points)
     assert (change.since, change.revision) == (20, 30)
     assert change.ratio == pytest.approx(1.49, abs=1e-3)
-    assert change.stands
+    assert change.persists
     assert latest(points, [change]) == change
 
 
@@ -51,26 +51,26 @@ def test_a_series_without_changes_compares_its_last_two_commits() -> None:
 
 
 def test_small_differences_between_few_commits_are_noise_however_narrow_their_intervals() -> None:
-    assert level_changes(series(1.0, 1.03, 1.04, spread=0.0005)) == []
+    assert level_changes(series(1.0, 1.03, 1.04, error=0.0005)) == []
 
 
 def test_a_threshold_hides_what_is_smaller() -> None:
-    points = series(*[100.0] * 6, *[105.0] * 6, spread=0.0)
+    points = series(*[100.0] * 6, *[105.0] * 6, error=0.0)
     assert len(level_changes(points, smallest=0.02)) == 1
     assert level_changes(points, smallest=0.1) == []
 
 
 def test_exact_series_change_at_any_difference_and_outputs_at_more_than_rounding() -> None:
     [change] = exact_changes(series(5, 5, 6, 6))
-    assert (change.revision, change.probability, change.interval, change.stands) == (2, 1.0, (1.2, 1.2), True)
+    assert (change.revision, change.probability, change.interval, change.persists) == (2, 1.0, (1.2, 1.2), True)
     rounding = series(1.02, 1.02 * (1 + 3e-6), 1.05)
     assert [change.revision for change in exact_changes(rounding, tolerance=1e-4)] == [2]
     assert [change.revision for change in exact_changes(series(0.0, 3e-7, 0.01, 0.01002), least=1e-4)] == [2]
 
 
 def test_an_exact_change_stands_until_the_value_is_back() -> None:
-    assert [change.stands for change in exact_changes(series(5, 6, 5))] == [False, True]
-    assert [change.stands for change in exact_changes(series(5, 7, 6))] == [True, True]
+    assert [change.persists for change in exact_changes(series(5, 6, 5))] == [False, True]
+    assert [change.persists for change in exact_changes(series(5, 7, 6))] == [True, True]
     assert [change.ratio for change in exact_changes(series(0, 2))] == [math.inf]
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.series_types import COST, TIME
-from scripts.tracker.history.acknowledged import AcknowledgementError, read_acknowledgements
+from scripts.tracker.history.acknowledged import Acknowledgement, AcknowledgementError, read_acknowledgements
 from scripts.tracker.history.changes import Change
 from scripts.tracker.history.model import Series
-from scripts.tracker.history.regressions import SeriesChange, counting
+from scripts.tracker.history.regressions import SeriesChange, significant_changes
 from tests.tracker.measured_project import Build, Listing, Measured, Project, acknowledge
 from tests.tracker.site.test_publish import payload, published
 
@@ -89,7 +89,10 @@ def test_an_entry_covers_its_series_and_cells_alone(slower: Project, listing: Li
 def test_commits_without_a_value_are_told_as_possible_causes(slower: Project, listing: Listing) -> None:
     for result in (slower.results / "bench-1").glob(f"{slower.commits[1][:8]}-*.json"):
         result.unlink()
-    assert f"or the commit before: there is no sound value since {slower.commits[0][:8]}" in listing(slower)[1]
+    assert (
+        f"or the commit before it (not measured, or disturbed): last good value at {slower.commits[0][:8]}"
+        in listing(slower)[1]
+    )
 
 
 def test_entries_that_match_nothing_are_told(slower: Project, listing: Listing) -> None:
@@ -219,13 +222,23 @@ def test_results_of_another_branch_alone_are_told(slower: Project, listing: List
 
 def test_a_change_that_comes_alone_among_many_series_does_not_count() -> None:
     times, operators = (Series("b", type_, "", None, (), {}, None) for type_ in (TIME, COST))
-    rare, usual = (Change(1.0, 1.1, 1, 2, (1.0, 1.2), 1 - p, stands=True) for p in (1e-5, 5e-3))
+    rare, usual = (Change(1.0, 1.1, 1, 2, (1.0, 1.2), 1 - p, persists=True) for p in (1e-5, 5e-3))
     sure, doubtful, exact = (
         SeriesChange(times, rare),
         SeriesChange(times, usual),
         SeriesChange(operators, replace(usual, probability=1.0)),
     )
 
-    assert counting([doubtful], 100) == []
-    assert counting([doubtful, sure, exact], 100) == [exact, sure]
-    assert counting([doubtful] * 10, 100) == [doubtful] * 10
+    assert significant_changes([doubtful], 100) == []
+    assert significant_changes([doubtful, sure, exact], 100) == [exact, sure]
+    assert significant_changes([doubtful] * 10, 100) == [doubtful] * 10
+
+
+@pytest.mark.parametrize(
+    "text", ['quoted "30 s"', "back\\slash", "two\nlines\r\n", "tab\t", "\x00\x1b\x7f\x85", "größer · 大 🎵"]
+)
+def test_any_text_survives_being_written_and_read(tmp_path: Path, text: str) -> None:
+    entry = Acknowledgement("0123abcd", series=text, reason=text, by=text, cell=text)
+    path = tmp_path / "acknowledged.toml"
+    path.write_text(entry.to_toml(), encoding="utf-8", newline="")
+    assert read_acknowledgements(path) == [entry]

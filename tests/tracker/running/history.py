@@ -23,9 +23,10 @@ TRACK = """
 import os, sys
 from pathlib import Path
 from scripts import track
+from scripts.tracker.running import asv_process
 track.ROOT = Path.cwd()
 if "HISTORY_UNPUBLISHED" in os.environ:
-    track.asv_process.publish = lambda *_arguments: 0
+    asv_process.publish = lambda *_arguments: 0
 sys.exit(track.main(sys.argv[1:]))
 """
 INSTALL = """

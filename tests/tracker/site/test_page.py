@@ -158,13 +158,13 @@ def test_the_series_can_be_filtered_sorted_and_opened(visit: Visit, long_history
     rows = tab.locator("#series tbody tr")
     tab.locator("#filter").fill("dit thinking 60")
     assert {text.split("\n")[0] for text in rows.all_inner_texts()} == {"DiT", "DiT, one step"}
-    tab.locator("#only-real").check()
+    tab.locator("#only-significant").check()
     assert rows.count() == 2
     assert long_history.commits[10][:8] in rows.first.inner_text()
     assert "−20" in rows.first.inner_text()
     tab.locator("#filter").fill("")
     tab.locator("#series th button", has_text="Series").click()
-    tab.locator("#only-real").uncheck()
+    tab.locator("#only-significant").uncheck()
     names = [text.split("\n")[0] for text in rows.all_inner_texts()]
     assert names == sorted(names)
     rows.first.locator("button.spark").click()
@@ -191,16 +191,16 @@ def test_a_machine_is_chosen_and_failures_and_outputs_are_shown(visit: Visit, lo
     before = tab.evaluate(WALL)
     tab.locator("#environment").select_option("1")
     assert tab.evaluate(WALL) != before
-    assert "60 s · batch 4 · thinking · 16 steps" in tab.locator("#gaps").inner_text()
+    assert "60 s · batch 4 · thinking · 16 steps" in tab.locator("#missing").inner_text()
     assert "The output changed here" in tab.locator("#work").inner_text()
     assert "output changed" in tab.locator("#stack").text_content()
-    assert "No regression stands" in tab.locator("#regressions").inner_text()
+    assert "No regression is open" in tab.locator("#regressions").inner_text()
     assert "DiT" in tab.locator("#improvements").inner_text()
 
 
 def test_acknowledged_regressions_and_other_surroundings_are_told_apart(visit: Visit, long_history: Project) -> None:
     tab = visit.open(long_history.html / "overview.html")
-    assert "No regression stands" in tab.locator("#regressions").inner_text()
+    assert "No regression is open" in tab.locator("#regressions").inner_text()
     acknowledged = tab.locator("#acknowledged")
     assert not acknowledged.locator("table").is_visible()
     acknowledged.locator("summary").first.click()

@@ -65,12 +65,12 @@ def fake_npm(project: Project) -> Path:
 def test_the_page_shows_exactly_the_regressions_of_asvs_page_and_feed(slower_vae: Project) -> None:
     [environment] = payload(slower_vae)["environments"]
     shown = {
-        (environment["series"][jump["series"]]["benchmark"], jump["before"], jump["after"])
+        (environment["series"][change["series"]]["benchmark"], change["before"], change["after"])
         for group in environment["regressions"]
-        for jump in group["jumps"]
+        for change in group["changes"]
     }
     stored = json.loads((slower_vae.html / "regressions.json").read_text())["regressions"]
-    by_asv = {(entry[0].partition("(")[0], jump[2], jump[3]) for entry in stored for jump in entry[6]}
+    by_asv = {(entry[0].partition("(")[0], change[2], change[3]) for entry in stored for change in entry[6]}
     assert shown == by_asv
     assert {name for name, _, _ in shown} >= {"generate.GenerateMusic.track_time_vae", "stages.VAEDecode.track_time"}
     feed = ElementTree.fromstring((slower_vae.html / "regressions.xml").read_text())
@@ -93,7 +93,7 @@ def test_a_regression_names_commit_stage_and_size(slower_vae: Project) -> None:
 
 def test_unchanged_stages_are_inside_the_noise(slower_vae: Project) -> None:
     [environment] = payload(slower_vae)["environments"]
-    real = {series["label"] for series in environment["series"] if series["change"] and series["change"]["real"]}
+    real = {series["label"] for series in environment["series"] if series["change"] and series["change"]["significant"]}
     assert real <= {"VAE decode", "VAE decode, alone", "Wall time", "Seconds per audio second"}
     assert {"VAE decode", "Wall time"} <= real
 
@@ -121,7 +121,7 @@ def test_improvements_outputs_work_and_failures_are_told_apart(build: Build) -> 
     exact = {(change["unit"], change["at"]) for change in environment["exact_changes"]}
     assert exact == {("fingerprint", 2), ("tokens", 2), ("forwards", 2)}
     assert not any(group["label"] == "Output fingerprint" for group in environment["regressions"])
-    generation = next(gaps for gaps in environment["gaps"] if gaps["name"] == "Whole generation")
+    generation = next(one for one in environment["missing"] if one["name"] == "Whole generation")
     [failure] = generation["failures"]
     assert failure["every"]
     assert failure["reason"] == "out of memory in the VAE"
@@ -375,5 +375,5 @@ def test_a_newest_commit_that_failed_everywhere_is_the_one_with_the_gaps(build: 
     page = payload(project)
     [environment] = page["environments"]
     assert page["commits"][environment["latest"]]["hash"] == project.commits[1]
-    generation = next(gaps for gaps in environment["gaps"] if gaps["name"] == "Whole generation")
+    generation = next(one for one in environment["missing"] if one["name"] == "Whole generation")
     assert len(generation["failures"]) == len(QUICK)
