@@ -31,8 +31,8 @@ def sketch(numbers: NDArray[np.float32]) -> Sketch:
     """Project *numbers* on fixed random sign patterns (Johnson-Lindenstrauss, with signs as by Achlioptas).
 
     The patterns are made of the raw bits of PCG64, as in `fingerprint`: the same pattern for each block of numbers,
-    with a random sign for each block. The result is rounded, so that a file stores it without loss. Raises ValueError for
-    values that are not finite.
+    with a random sign for each block. The result is rounded, so that a file stores it without loss. Raises ValueError
+    for values that are not finite.
     """
     import numpy as np
 
