@@ -392,7 +392,7 @@ class Synthesizer:
                 latents,
                 activate=models.activation,
                 tiled=tiled,
-                window=window_frames,
-                announce=announce,
+                tile_frames=window_frames,
+                on_fallback=announce,
             )
         return waveforms, self.decoding

@@ -1,8 +1,8 @@
-"""Latents to waveforms within the memory that there is: whole, else in windows, else on the processor.
+"""Decodes latents to waveforms with a decode strategy that fits into memory.
 
 Decode strategies are tried in order: whole, tiled with smaller and smaller tiles, on the CPU. The first whose estimated
-memory fits is used; if it runs out of memory, the next one is tried. Tiles join exactly: each is decoded with its
-receptive field.
+memory fits is used; if it runs out of memory, the next one is tried. Tiles join exactly, because each is decoded with
+its receptive field.
 """
 
 from __future__ import annotations
@@ -27,13 +27,21 @@ from acestep.vae.tiling import ConvStack, input_range, run_tiled
 from acestep.validation import whole
 
 TILE_FRAMES: Final = (512, 384, 256, 128)
-"""Latent frames of a window, without the 9 beside it on either side: a narrower one would waste over 15 %."""
+"""Lengths of tiles that are tried, in latent frames, without the overlap of 9 frames at either end.
+
+Shorter tiles would decode more than 15 % of the frames twice.
+"""
 FREE_SHARE: Final = 0.8
-"""Of the free memory that a strategy may be expected to take up."""
-PINNED_VARIABLE: Final = "ACESTEP_VAE_DECODE_CHUNK_SIZE"
-PINNED_FORM: Final = "latent frames, a whole number above 0, as in 256"
+"""Largest share of the free memory that a strategy may be expected to need."""
+TILE_FRAMES_VARIABLE: Final = "ACESTEP_VAE_DECODE_CHUNK_SIZE"
+"""Environment variable that sets the length of tiles, in latent frames."""
+TILE_FRAMES_FORM: Final = "latent frames, a whole number above 0, as in 256"
+"""What an error message says that `TILE_FRAMES_VARIABLE` must hold."""
 ON_CPU_VARIABLE: Final = "ACESTEP_VAE_ON_CPU"
+"""Environment variable that makes the CPU decode."""
+
 OnFallback = Callable[[str], None]
+"""Is called with a sentence that names the strategy that is tried next, and why the one before it was not possible."""
 
 
 @dataclass(frozen=True)
@@ -42,45 +50,45 @@ class DecodeStrategy:
 
     Attributes:
         path: ``whole``, ``tiled`` or ``cpu``, which is tiled as well.
-        items: of the batch that are decoded together.
-        window: latent frames that are decoded together.
+        items: items of the batch that are decoded together.
+        tile_frames: latent frames that are decoded together, without their overlap.
     """
 
     path: str
     items: int
-    window: int
+    tile_frames: int
 
     def __str__(self) -> str:
         together = "" if self.items == 1 else f", {self.items} items together"
         if self.path == "whole":
             return f"whole{together}"
-        return f"{'on the CPU ' if self.path == 'cpu' else ''}in windows of {self.window} frames{together}"
+        return f"{'on the CPU ' if self.path == 'cpu' else ''}in tiles of {self.tile_frames} frames{together}"
 
 
 @dataclass
 class DecodeReport:
-    """What was done.
+    """How latents were decoded.
 
     Attributes:
-        strategy: the one that it was done on.
-        frames: latent frames that were decoded, those beside a window included.
-        needed_frames: latent frames that there are.
-        refused: what came before, and why it was not possible.
+        strategy: the strategy that was used.
+        decoded_frames: latent frames that were decoded, with the overlap of tiles.
+        frames: latent frames of all items.
+        refused: for each strategy before it, a sentence that says why it was not possible.
     """
 
     strategy: DecodeStrategy
+    decoded_frames: int = 0
     frames: int = 0
-    needed_frames: int = 0
     refused: list[str] = field(default_factory=list)
 
     @property
     def public(self) -> dict[str, Any]:
-        """What a result tells under ``vae_decode``."""
+        """The entry ``vae_decode`` of a generation's result."""
         return {
             "path": self.strategy.path,
             "items": self.strategy.items,
-            "window_frames": self.strategy.window,
-            "extra_work": self.frames / self.needed_frames - 1,
+            "window_frames": self.strategy.tile_frames,
+            "extra_work": self.decoded_frames / self.frames - 1,
             "refused": self.refused,
         }
 
@@ -91,125 +99,114 @@ def decode(
     *,
     activate: SnakeFunction = snake,
     tiled: bool = True,
-    window: int | None = None,
-    announce: OnFallback | None = None,
+    tile_frames: int | None = None,
+    on_fallback: OnFallback | None = None,
 ) -> tuple[Tensor, DecodeReport]:
-    """Waveforms, fp32 ``[B, 2, 1920·T]`` on the CPU, of *latents* ``[B, T, 64]``, and how they came about.
+    """Decode latents ``(batch, frames, 64)`` to waveforms, float32 ``(batch, 2, 1920 · frames)`` on the CPU.
 
     Args:
-        decoder: an `OobleckDecoder` without weight norm.
-        latents: on the decoder's device.
-        activate: the activation, compiled or not.
-        tiled: windows may be used; without them it is the whole or nothing.
-        window: latent frames of the windows to use, for which ``$ACESTEP_VAE_DECODE_CHUNK_SIZE`` is another way.
-        announce: called with a sentence when a strategy is tried that is not the first, which says why.
+        decoder: an `OobleckDecoder` whose weight norms are folded into the weights.
+        latents: latents on the decoder's device.
+        activate: the snake activation, compiled or not.
+        tiled: whether tiles may be used where the whole does not fit.
+        tile_frames: always decode in tiles of this many latent frames; None leaves it to
+            ``$ACESTEP_VAE_DECODE_CHUNK_SIZE``, and without that to what fits.
+        on_fallback: called before a strategy is tried that is not the first.
 
     Raises:
         OutOfMemoryError: not even the last strategy fits.
-        ValueError: *window* or a variable of the environment is not what it should be.
+        ValueError: *tile_frames* or an environment variable has a value that is not allowed.
     """
-    whole("window_frames", window, 1, DURATION_MAX_S * LATENT_RATE, or_none=True)
-    device, chains = str(latents.device), decoder_stacks(decoder, activate)
+    whole("window_frames", tile_frames, 1, DURATION_MAX_S * LATENT_RATE, or_none=True)
+    device, stacks = str(latents.device), decoder_stacks(decoder, activate)
     free = free_bytes(device)
-    columns = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()
-    batch, _, frames = columns.shape
-    window = window or whole_number(PINNED_VARIABLE, 1, PINNED_FORM)
-    ladder = list(decode_strategies(batch, frames, device, tiled, window))
+    channels_first = latents.transpose(1, 2).to(decoder.conv1.weight.dtype).contiguous()
+    batch, _, frames = channels_first.shape
+    tile_frames = tile_frames or whole_number(TILE_FRAMES_VARIABLE, 1, TILE_FRAMES_FORM)
+    strategies = list(decode_strategies(batch, frames, device, tiled, tile_frames))
     refused: list[str] = []
-    for strategy in ladder:
-        why = "" if strategy is ladder[-1] else _misfit(chains, strategy, columns, device)
-        if not why:
-            if refused and announce:
-                announce(f"DecodeReport audio {strategy}: {refused[-1]}")
-            decoding = DecodeReport(strategy, refused=refused)
-            waveforms = _try(decoder, chains, columns, decoding)
+    for strategy in strategies:
+        reason = "" if strategy is strategies[-1] else _reason_against(strategy, stacks, channels_first, device)
+        if not reason:
+            if refused and on_fallback:
+                on_fallback(f"Decoding audio {strategy}: {refused[-1]}")
+            report = DecodeReport(strategy, frames=batch * frames, refused=refused)
+            waveforms = _try_strategy(decoder, stacks, channels_first, report)
             if waveforms is not None:
-                return waveforms, decoding
-            why = "ran out of memory"
+                return waveforms, report
+            reason = "ran out of memory"
             release(device)
-        refused.append(f"{strategy} {why}")
-    raise OutOfMemoryError(
-        "vae_decode",
-        decode_peak_bytes(chains, ladder[-1], frames, columns.element_size(), device),
-        free,
-        device,
-        "Make shorter pieces"
-        + ("." if tiled else ", or leave use_tiled_decode on.")
-        + " offload_to_cpu and offload_dit_to_cpu leave it more memory.",
-    )
+        refused.append(f"{strategy} {reason}")
+    need = vae_decode_bytes(stacks, 1, strategies[-1].tile_frames, frames, channels_first.element_size(), device)
+    remedy = "Make shorter pieces" + ("." if tiled else ", or leave use_tiled_decode on.")
+    remedy += " offload_to_cpu and offload_dit_to_cpu leave it more memory."
+    raise OutOfMemoryError("vae_decode", need, free, device, remedy)
 
 
 def decode_strategies(
-    batch: int, frames: int, device: str, tiled: bool, window: int | None
+    batch: int, frames: int, device: str, tiled: bool, tile_frames: int | None
 ) -> Iterator[DecodeStrategy]:
-    """The ladder, from the top."""
-    elsewhere = limit_is_active() or not device.startswith("cpu")
-    if not (elsewhere and flag(ON_CPU_VARIABLE, strict=True)):
+    """Yield the strategies in the order in which they are tried; see `decode` for the arguments."""
+    cpu_has_more_memory = limit_is_active() or not device.startswith("cpu")
+    if not (cpu_has_more_memory and flag(ON_CPU_VARIABLE, strict=True)):
         items = batch
-        while items and (window is None or window >= frames or not tiled):
+        while items and (tile_frames is None or tile_frames >= frames or not tiled):
             yield DecodeStrategy("whole", items, frames)
             items //= 2
         if tiled:
-            yield from [
-                DecodeStrategy("tiled", 1, each) for each in ([window] if window else TILE_FRAMES) if each < frames
-            ]
-    if elsewhere:
-        yield DecodeStrategy("cpu", 1, min(window or TILE_FRAMES[0], frames))
+            lengths = [tile_frames] if tile_frames else TILE_FRAMES
+            yield from [DecodeStrategy("tiled", 1, length) for length in lengths if length < frames]
+    if cpu_has_more_memory:
+        yield DecodeStrategy("cpu", 1, min(tile_frames or TILE_FRAMES[0], frames))
 
 
-def decode_peak_bytes(
-    chains: list[ConvStack], strategy: DecodeStrategy, frames: int, itemsize: int, device: str
-) -> int:
-    """About what decoding on *strategy* takes up on *device* at the most."""
-    return vae_decode_bytes(chains, strategy.items, strategy.window, frames, itemsize, device)
-
-
-def _misfit(chains: list[ConvStack], strategy: DecodeStrategy, columns: Tensor, device: str) -> str:
-    """Why *strategy* cannot be expected to fit; empty if it can."""
+def _reason_against(strategy: DecodeStrategy, stacks: list[ConvStack], latents: Tensor, device: str) -> str:
+    """Return why *strategy* is not expected to fit; empty if it is. *latents* are ``(batch, 64, frames)``."""
     if strategy.path == "cpu":
         return ""
-    need = decode_peak_bytes(chains, strategy, columns.shape[-1], columns.element_size(), device)
+    need = vae_decode_bytes(
+        stacks, strategy.items, strategy.tile_frames, latents.shape[-1], latents.element_size(), device
+    )
     free = free_bytes(device)
     if need <= FREE_SHARE * free:
         return ""
     return f"would take about {format_bytes(need)}, over {FREE_SHARE:.0%} of the {format_bytes(free)} that are free"
 
 
-def _try(decoder: Any, chains: list[ConvStack], columns: Tensor, decoding: DecodeReport) -> Tensor | None:
-    """The waveforms; None if memory runs out."""
+def _try_strategy(decoder: Any, stacks: list[ConvStack], latents: Tensor, report: DecodeReport) -> Tensor | None:
+    """Return the waveforms of *latents* ``(batch, 64, frames)``; None if memory runs out."""
     try:
-        if decoding.strategy.path != "cpu":
-            return _run(chains, columns, decoding)
+        if report.strategy.path != "cpu":
+            return _decode_tiles(stacks, latents, report)
         with outside_limit():
-            host = _host(columns)
-            there = copy_module(decoder, host, torch.float32)
-            return _run(decoder_stacks(there), columns.to(host, torch.float32), decoding)
+            host = _host_device(latents)
+            decoder_on_host = copy_module(decoder, host, torch.float32)
+            return _decode_tiles(decoder_stacks(decoder_on_host), latents.to(host, torch.float32), report)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         return None
 
 
-def _run(chains: list[ConvStack], columns: Tensor, decoding: DecodeReport) -> Tensor:
-    """Decode window by window."""
-    batch, _, frames = columns.shape
-    strategy = decoding.strategy
+def _decode_tiles(stacks: list[ConvStack], latents: Tensor, report: DecodeReport) -> Tensor:
+    """Decode *latents* ``(batch, 64, frames)`` tile by tile, and count the frames in *report*."""
+    batch, _, frames = latents.shape
+    strategy = report.strategy
     with outside_limit():
-        waveforms = torch.empty(batch, chains[-1].out_channels, frames * HOP_SAMPLES, device=_host(columns))
-    count = -(-frames // strategy.window)
-    edges = [frames * index // count for index in range(count + 1)]
-    decoding.frames, decoding.needed_frames = 0, batch * frames
+        waveforms = torch.empty(batch, stacks[-1].out_channels, frames * HOP_SAMPLES, device=_host_device(latents))
+    tiles = -(-frames // strategy.tile_frames)
+    edges = [frames * index // tiles for index in range(tiles + 1)]
     for item in range(0, batch, strategy.items):
         items = slice(item, item + strategy.items)
         for start, end in pairwise(edges):
             output = (start * HOP_SAMPLES, end * HOP_SAMPLES)
-            first, last = input_range(chains, output, frames)
-            part = columns[items, :, first:last]
-            decoding.frames += len(part) * (last - first)
-            waveforms[items, :, slice(*output)] = run_tiled(chains, part, output, frames)
+            first, last = input_range(stacks, output, frames)
+            tile = latents[items, :, first:last]
+            report.decoded_frames += len(tile) * (last - first)
+            waveforms[items, :, slice(*output)] = run_tiled(stacks, tile, output, frames)
     return waveforms
 
 
-def _host(columns: Tensor) -> str:
-    """Where waveforms go: to the processor, but what has no numbers stays without."""
-    return "meta" if columns.is_meta else "cpu"
+def _host_device(latents: Tensor) -> str:
+    """Return the device of the waveforms: the CPU, but ``meta`` for latents without storage."""
+    return "meta" if latents.is_meta else "cpu"

@@ -1,8 +1,8 @@
-"""Convolutional networks over time, run stretch by stretch: what a stretch needs, and nothing of it twice in memory.
+"""Runs stacks of 1-D convolutions tile by tile, so that activations stay in the cache.
 
-An activation of a long piece is far larger than a processor's caches, and a fresh one is paid for page by page. Here a
-chain of operations is run over stretches of its output; only what joins two chains is ever whole. Zeros stand beyond
-both ends of every operation's input, as in the networks themselves, and nowhere else: the stretches join exactly.
+Each tile of the output is computed from its receptive field in the input, so tiles join exactly. A network is a
+sequence of stacks; only the output of a stack is held whole. As in the network itself, an operation pads its input with
+zeros at both ends of the sequence, and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,129 +14,142 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 Span = tuple[int, int]
-"""First place, and the one after the last; of the whole input or output of an operation, where 0 is its beginning."""
+"""First position and the position after the last, in the whole input or output of an operation."""
 
+TILE_ELEMENTS: Final = {"cpu": 1 << 19, "cuda": 1 << 23, "meta": 1 << 23}
+"""Target size of the widest activation of a tile, in elements, by type of device.
 
-STRETCH_ELEMENTS: Final = {"cpu": 1 << 19, "cuda": 1 << 23, "meta": 1 << 23}
-"""Of the widest activation of a stretch: what a processor's caches hold, and what keeps a GPU busy.
-
-``meta`` stands for a GPU.
+On a CPU, an activation of this size fits into the caches; on a GPU, it fills the card. ``meta`` stands for a GPU.
 """
-LEAST_PLACES: Final = 4096
-"""Of a stretch, however wide: what it needs beside it costs work."""
-STRETCH_ACTIVATIONS: Final = 4
-"""That there are at once within a stretch."""
+MIN_TILE_LENGTH: Final = 4096
+"""Shortest tile, in positions. Shorter tiles would recompute too much of their overlap."""
+LIVE_ACTIVATIONS: Final = 4
+"""Number of activations that are alive at the same time while a tile is computed; used to estimate memory."""
 
 
 class Operation(Protocol):
-    """Maps activations ``[B, C, n]`` of one rate to those of another."""
+    """Maps activations ``(batch, channels, length)`` to activations, possibly of another length."""
 
-    def length(self, places: int) -> int:
-        """Of the output, for an input of *places*."""
+    def output_length(self, input_length: int) -> int:
+        """Return the length of the output for an input of *input_length*."""
 
-    def needs(self, output: Span) -> Span:
-        """The part of the input that *output* is made of; it may reach beyond the ends."""
+    def input_range(self, output: Span) -> Span:
+        """Return the input range (receptive field) of the range *output*.
 
-    def __call__(self, x: Tensor, output: Span, zeros: tuple[int, int], /) -> Tensor:
-        """The part *output* of all outputs, from what it needs: *x*, and so many *zeros* before and behind it."""
+        It can extend past the ends of the input, where the operation pads with zeros.
+        """
+
+    def __call__(self, x: Tensor, output: Span, padding: tuple[int, int], /) -> Tensor:
+        """Return the range *output* of the whole output.
+
+        *x* is the part of its input range that lies within the input; *padding* is the number of zeros that are missing
+        before and after it.
+        """
 
 
 class ConvStack:
-    """Operations one after another.
+    """Operations that are run one after the other on each tile.
 
     Attributes:
-        in_channels, channels, out_channels: of the input, of the widest activation, and of the output.
+        in_channels: channels of the input.
+        channels: channels of the widest activation.
+        out_channels: channels of the output.
     """
 
     def __init__(self, operations: Sequence[Operation], in_channels: int, channels: int, out_channels: int) -> None:
         self._operations = operations
         self.in_channels, self.channels, self.out_channels = in_channels, channels, out_channels
 
-    def length(self, places: int) -> int:
-        """Of the output, for an input of *places*."""
+    def output_length(self, input_length: int) -> int:
+        """Return the length of the output for an input of *input_length*."""
+        length = input_length
         for operation in self._operations:
-            places = operation.length(places)
-        return places
+            length = operation.output_length(length)
+        return length
 
-    def needs(self, output: Span, places: int) -> Span:
-        """The part of an input of *places* that *output* is made of."""
-        return self._spans(output, places)[0]
+    def input_range(self, output: Span, input_length: int) -> Span:
+        """Return the range of an input of *input_length* that the range *output* depends on."""
+        return self._ranges(output, input_length)[0]
 
-    def run(self, x: Tensor, given: Span, output: Span, places: int) -> Tensor:
-        """The part *output* of all outputs, from *x*: the part *given* of an input of *places*."""
-        spans = self._spans(output, places)
-        x = x[..., spans[0][0] - given[0] : spans[0][1] - given[0]]
-        for operation, have, made in zip(self._operations, spans, spans[1:], strict=False):
-            first, end = operation.needs(made)
-            x = operation(x, made, (have[0] - first, end - have[1]))
+    def run(self, x: Tensor, given: Span, output: Span, input_length: int) -> Tensor:
+        """Return the range *output* of the output; *x* is the range *given* of an input of *input_length*."""
+        ranges = self._ranges(output, input_length)
+        x = x[..., ranges[0][0] - given[0] : ranges[0][1] - given[0]]
+        for operation, available, computed in zip(self._operations, ranges, ranges[1:], strict=False):
+            first, end = operation.input_range(computed)
+            x = operation(x, computed, (available[0] - first, end - available[1]))
         return x
 
-    def _spans(self, output: Span, places: int) -> list[Span]:
-        """Of every operation's input, and the *output*."""
-        lengths = [places]
+    def _ranges(self, output: Span, input_length: int) -> list[Span]:
+        """Return the range of each operation's input that *output* depends on, and *output* itself."""
+        lengths = [input_length]
         for operation in self._operations[:-1]:
-            lengths.append(operation.length(lengths[-1]))
-        spans = [output]
+            lengths.append(operation.output_length(lengths[-1]))
+        ranges = [output]
         for operation, length in zip(reversed(self._operations), reversed(lengths), strict=True):
-            first, end = operation.needs(spans[0])
-            spans.insert(0, (max(0, first), min(length, end)))
-        return spans
+            first, end = operation.input_range(ranges[0])
+            ranges.insert(0, (max(0, first), min(length, end)))
+        return ranges
 
 
-def run_tiled(chains: Sequence[ConvStack], x: Tensor, output: Span, places: int) -> Tensor:
-    """The part *output* of what *chains* make of an input of *places*.
+def run_tiled(stacks: Sequence[ConvStack], x: Tensor, output: Span, input_length: int) -> Tensor:
+    """Return the range *output* of the output of *stacks*, each of which is run tile by tile.
 
     Args:
-        chains: each is run over stretches of its output, and its output joined.
-        x: what `input_range` says, ``[B, C, n]``.
-        output: places of the last chain's output.
-        places: of the whole input.
+        stacks: the network.
+        x: the range of the input that `input_range` returns, ``(batch, channels, length)``.
+        output: range of the last stack's output.
+        input_length: length of the whole input.
     """
-    spans, lengths = _needs(chains, output, places)
-    for chain, given, made, length in zip(chains, spans, spans[1:], lengths, strict=False):
-        step = _step(chain, len(x), x.device.type)
-        if made[1] - made[0] <= step:
-            x = chain.run(x, given, made, length)
+    ranges, lengths = _stack_ranges(stacks, output, input_length)
+    for stack, given, computed, length in zip(stacks, ranges, ranges[1:], lengths, strict=False):
+        tile_length = _tile_length(stack, len(x), x.device.type)
+        if computed[1] - computed[0] <= tile_length:
+            x = stack.run(x, given, computed, length)
             continue
-        joined = x.new_empty(len(x), chain.out_channels, made[1] - made[0])
-        for first in range(made[0], made[1], step):
-            end = min(first + step, made[1])
-            joined[..., first - made[0] : end - made[0]] = chain.run(x, given, (first, end), length)
+        joined = x.new_empty(len(x), stack.out_channels, computed[1] - computed[0])
+        for first in range(computed[0], computed[1], tile_length):
+            end = min(first + tile_length, computed[1])
+            joined[..., first - computed[0] : end - computed[0]] = stack.run(x, given, (first, end), length)
         x = joined
     return x
 
 
-def input_range(chains: Sequence[ConvStack], output: Span, places: int) -> Span:
-    """The part of an input of *places* that *output* of the last chain is made of."""
-    return _needs(chains, output, places)[0][0]
+def input_range(stacks: Sequence[ConvStack], output: Span, input_length: int) -> Span:
+    """Return the range of an input of *input_length* that the range *output* of the last stack depends on."""
+    return _stack_ranges(stacks, output, input_length)[0][0]
 
 
-def peak_activation_elements(chains: Sequence[ConvStack], batch: int, output: Span, places: int, device: str) -> int:
-    """About how many numbers there are at once, at the most, when `run_tiled` makes *output* for *batch* items."""
-    spans, _ = _needs(chains, output, places)
-    most = 0
-    for chain, given, made in zip(chains, spans, spans[1:], strict=False):
-        inputs, outputs = chain.in_channels * (given[1] - given[0]), chain.out_channels * (made[1] - made[0])
-        stretch = chain.channels * min(made[1] - made[0], _step(chain, batch, device.partition(":")[0]))
-        most = max(most, inputs + outputs + STRETCH_ACTIVATIONS * stretch)
-    return batch * most
+def peak_activation_elements(
+    stacks: Sequence[ConvStack], batch: int, output: Span, input_length: int, device: str
+) -> int:
+    """Estimate the peak number of elements of all activations while `run_tiled` computes *output* for *batch* items."""
+    ranges, _ = _stack_ranges(stacks, output, input_length)
+    peak = 0
+    for stack, given, computed in zip(stacks, ranges, ranges[1:], strict=False):
+        inputs, outputs = stack.in_channels * (given[1] - given[0]), stack.out_channels * (computed[1] - computed[0])
+        tile_length = min(computed[1] - computed[0], _tile_length(stack, batch, device.partition(":")[0]))
+        peak = max(peak, inputs + outputs + LIVE_ACTIVATIONS * stack.channels * tile_length)
+    return batch * peak
 
 
-def _step(chain: ConvStack, batch: int, kind: str) -> int:
-    """Places of a stretch of *chain*'s output."""
-    return max(LEAST_PLACES, STRETCH_ELEMENTS.get(kind, STRETCH_ELEMENTS["cpu"]) // (chain.channels * batch))
+def zero_padded(x: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Return *x* with as many zeros before and after it as *padding* says."""
+    return pad(x, padding) if any(padding) else x
 
 
-def _needs(chains: Sequence[ConvStack], output: Span, places: int) -> tuple[list[Span], list[int]]:
-    lengths = [places]
-    for chain in chains[:-1]:
-        lengths.append(chain.length(lengths[-1]))
-    spans = [output]
-    for chain, length in zip(reversed(chains), reversed(lengths), strict=True):
-        spans.insert(0, chain.needs(spans[0], length))
-    return spans, lengths
+def _tile_length(stack: ConvStack, batch: int, device_type: str) -> int:
+    """Return the length of a tile of the output of *stack*."""
+    elements = TILE_ELEMENTS.get(device_type, TILE_ELEMENTS["cpu"])
+    return max(MIN_TILE_LENGTH, elements // (stack.channels * batch))
 
 
-def zero_padded(x: Tensor, zeros: tuple[int, int]) -> Tensor:
-    """*x* with so many *zeros* before and behind it."""
-    return pad(x, zeros) if any(zeros) else x
+def _stack_ranges(stacks: Sequence[ConvStack], output: Span, input_length: int) -> tuple[list[Span], list[int]]:
+    """Return the range of each stack's input that *output* depends on, then *output*; and the whole inputs' lengths."""
+    lengths = [input_length]
+    for stack in stacks[:-1]:
+        lengths.append(stack.output_length(lengths[-1]))
+    ranges = [output]
+    for stack, length in zip(reversed(stacks), reversed(lengths), strict=True):
+        ranges.insert(0, stack.input_range(ranges[0], length))
+    return ranges, lengths

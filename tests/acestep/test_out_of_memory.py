@@ -92,7 +92,7 @@ def test_a_batch_is_made_whole_or_not_at_all(handler: AceStepHandler) -> None:
         result = ask(handler, batch=4, duration=60)
     assert len(result.audios) == 4
     assert result.extra_outputs["vae_decode"]["path"] == "tiled"
-    assert "The VAE decoded in windows of" in result.status_message
+    assert "The VAE decoded in tiles of" in result.status_message
 
 
 def test_memory_does_not_grow_from_generation_to_generation(handler: AceStepHandler) -> None:

@@ -1,4 +1,4 @@
-"""The decode ladder: whole, in windows, on the CPU, with the same waveform on every strategy and a word about each."""
+"""The decode strategies whole, tiled and on the CPU give the same waveform, and each fallback is reported."""
 
 from __future__ import annotations
 
@@ -11,15 +11,9 @@ from torch import Tensor
 from acestep.handler import AceStepHandler
 from acestep.memory.device import OutOfMemoryError
 from acestep.memory.limit import MemoryLimit
+from acestep.memory.stage_estimates import vae_decode_bytes
 from acestep.vae import decode
-from acestep.vae.decode import (
-    FREE_SHARE,
-    TILE_FRAMES,
-    DecodeReport,
-    DecodeStrategy,
-    decode_peak_bytes,
-    decode_strategies,
-)
+from acestep.vae.decode import FREE_SHARE, TILE_FRAMES, DecodeReport, DecodeStrategy, decode_strategies
 from acestep.vae.oobleck import decoder_stacks
 
 MIB = 1 << 20
@@ -36,7 +30,7 @@ def whole(handler: AceStepHandler) -> Tensor:
 
 
 def decoded(handler: AceStepHandler, mebibytes: float, batch: int = 2, **options: Any) -> tuple[Tensor, DecodeReport]:
-    """What decoding makes on a device with so much free memory."""
+    """Decode on a device with this many mebibytes of free memory; return the waveforms and the report."""
     given = latents(2)[:batch]
     with MemoryLimit(int(mebibytes * MIB)):
         waveforms = handler.decode_latents(given, **options)
@@ -45,8 +39,9 @@ def decoded(handler: AceStepHandler, mebibytes: float, batch: int = 2, **options
 
 
 def enough_for(handler: AceStepHandler, strategy: DecodeStrategy) -> float:
-    """Mebibytes of free memory with which *strategy* is the first that fits."""
-    need = decode_peak_bytes(decoder_stacks(handler.vae.decoder), strategy, FRAMES, 4, "cpu")
+    """Return the mebibytes of free memory with which *strategy* is the first that fits."""
+    stacks = decoder_stacks(handler.vae.decoder)
+    need = vae_decode_bytes(stacks, strategy.items, strategy.tile_frames, FRAMES, 4, "cpu")
     return 1.05 * need / FREE_SHARE / MIB
 
 
@@ -61,34 +56,34 @@ def enough_for(handler: AceStepHandler, strategy: DecodeStrategy) -> float:
         DecodeStrategy("cpu", 1, 512),
     ],
 )
-def test_the_first_rung_that_fits_is_taken(handler: AceStepHandler, whole: Tensor, strategy: DecodeStrategy) -> None:
+def test_the_first_strategy_that_fits_is_used(handler: AceStepHandler, whole: Tensor, strategy: DecodeStrategy) -> None:
     mebibytes = 1.0 if strategy.path == "cpu" else enough_for(handler, strategy)
-    said: list[str] = []
-    waveforms, how = decoded(handler, mebibytes, announce=said.append)
-    assert how.strategy == strategy
+    messages: list[str] = []
+    waveforms, report = decoded(handler, mebibytes, announce=messages.append)
+    assert report.strategy == strategy
     torch.testing.assert_close(waveforms, whole, atol=1e-5, rtol=0)
-    ladder = list(decode_strategies(2, FRAMES, "cuda", True, None))
-    assert len(how.refused) == ladder.index(strategy)
-    assert all(why.startswith(str(above)) for why, above in zip(how.refused, ladder, strict=False))
-    if strategy != ladder[0]:
-        assert said[-1] == f"DecodeReport audio {strategy}: {how.refused[-1]}"
-        assert "over 80% of the" in how.refused[0]
+    strategies = list(decode_strategies(2, FRAMES, "cuda", True, None))
+    assert len(report.refused) == strategies.index(strategy)
+    assert all(reason.startswith(str(refused)) for reason, refused in zip(report.refused, strategies, strict=False))
+    if strategy != strategies[0]:
+        assert messages[-1] == f"Decoding audio {strategy}: {report.refused[-1]}"
+        assert "over 80% of the" in report.refused[0]
 
 
-def test_what_was_expected_to_fit_and_does_not_is_followed_by_the_next_rung(
+def test_a_strategy_that_runs_out_of_memory_is_followed_by_the_next(
     handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mebibytes = enough_for(handler, DecodeStrategy("tiled", 1, 128)) * FREE_SHARE * 1.1
     monkeypatch.setattr(decode, "vae_decode_bytes", lambda *_: 0)
-    said: list[str] = []
-    waveforms, how = decoded(handler, mebibytes, announce=said.append)
-    assert how.strategy == DecodeStrategy("tiled", 1, 128)
-    assert how.refused[-1] == "in windows of 256 frames ran out of memory"
-    assert len(said) == len(how.refused) == 5
+    messages: list[str] = []
+    waveforms, report = decoded(handler, mebibytes, announce=messages.append)
+    assert report.strategy == DecodeStrategy("tiled", 1, 128)
+    assert report.refused[-1] == "in tiles of 256 frames ran out of memory"
+    assert len(messages) == len(report.refused) == 5
     torch.testing.assert_close(waveforms, whole, atol=1e-5, rtol=0)
 
 
-def test_windows_waste_little_of_240_seconds(handler: AceStepHandler) -> None:
+def test_tiles_decode_few_frames_of_240_seconds_twice(handler: AceStepHandler) -> None:
     for window in (TILE_FRAMES[0], TILE_FRAMES[-1]):
         handler.decode_latents(latents(1, 6000), window_frames=window)
         assert handler.decoding is not None
@@ -96,19 +91,21 @@ def test_windows_waste_little_of_240_seconds(handler: AceStepHandler) -> None:
         assert 0 < handler.decoding.public["extra_work"] <= 0.15
 
 
-def test_a_batch_decodes_together_on_the_whole_rung_and_alike(handler: AceStepHandler, whole: Tensor) -> None:
+def test_a_batch_is_decoded_together_and_gives_what_each_item_gives(handler: AceStepHandler, whole: Tensor) -> None:
     for item in range(2):
         alone = handler.decode_latents(latents(2)[item : item + 1])
         torch.testing.assert_close(alone[0], whole[item], atol=1e-5, rtol=0)
 
 
-def test_without_windows_it_is_the_whole_or_the_cpu(handler: AceStepHandler) -> None:
-    _, how = decoded(handler, 20, batch=1, tiled=False)
-    assert [why.split(" would")[0] for why in how.refused] == ["whole"]
-    assert how.strategy.path == "cpu"
+def test_without_tiles_the_strategies_are_whole_and_cpu(handler: AceStepHandler) -> None:
+    _, report = decoded(handler, 20, batch=1, tiled=False)
+    assert [reason.split(" would")[0] for reason in report.refused] == ["whole"]
+    assert report.strategy.path == "cpu"
 
 
-def test_a_window_can_be_pinned(handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_length_of_tiles_can_be_set(
+    handler: AceStepHandler, whole: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("ACESTEP_VAE_DECODE_CHUNK_SIZE", "200")
     waveforms = handler.decode_latents(latents(2))
     assert handler.decoding is not None
@@ -122,19 +119,21 @@ def test_a_window_can_be_pinned(handler: AceStepHandler, whole: Tensor, monkeypa
 
 
 @pytest.mark.parametrize("text", ["-1", "0", "many", "1.5"])
-def test_a_window_that_is_none_is_refused(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+def test_an_invalid_length_in_the_environment_is_an_error(
+    handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
     monkeypatch.setenv("ACESTEP_VAE_DECODE_CHUNK_SIZE", text)
     with pytest.raises(ValueError, match=f"CHUNK_SIZE is '{text}', expected latent frames"):
         handler.decode_latents(latents())
 
 
 @pytest.mark.parametrize("window", [0, -5, 1.5])
-def test_so_is_one_that_a_caller_gives(handler: AceStepHandler, window: Any) -> None:
+def test_an_invalid_length_from_a_caller_is_an_error(handler: AceStepHandler, window: Any) -> None:
     with pytest.raises(ValueError, match=f"window_frames is {window}, expected a whole number from 1"):
         handler.decode_latents(latents(), window_frames=window)
 
 
-def test_the_cpu_can_be_asked_for(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_can_choose_the_cpu(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACESTEP_VAE_ON_CPU", "1")
     assert decoded(handler, 1000)[1].strategy.path == "cpu"
     monkeypatch.setenv("ACESTEP_VAE_ON_CPU", "perhaps")
@@ -142,22 +141,20 @@ def test_the_cpu_can_be_asked_for(handler: AceStepHandler, monkeypatch: pytest.M
         decoded(handler, 1000)
 
 
-def test_when_no_rung_fits_the_error_says_so(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_that_no_strategy_fits(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(decode, "copy_module", fail)
     with pytest.raises(
         OutOfMemoryError, match=r"Out of memory in vae_decode: it needs about .* Make shorter pieces"
-    ) as told:
+    ) as raised:
         decoded(handler, 1)
-    assert told.value.stage == "vae_decode"
-    assert told.value.need_bytes > 0
+    assert raised.value.stage == "vae_decode"
+    assert raised.value.need_bytes > 0
 
 
-def test_an_error_that_is_not_of_memory_leaves_the_ladder(
-    handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_other_than_out_of_memory_is_raised(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise ZeroDivisionError
 
@@ -166,12 +163,13 @@ def test_an_error_that_is_not_of_memory_leaves_the_ladder(
         handler.decode_latents(latents())
 
 
-def test_the_need_of_every_rung_is_known_before(handler: AceStepHandler) -> None:
-    chains = decoder_stacks(handler.vae.decoder)
+def test_the_estimate_is_near_the_peak(handler: AceStepHandler) -> None:
+    stacks = decoder_stacks(handler.vae.decoder)
     for batch, frames, window in ((1, 750, None), (2, 750, None), (1, 3000, None), (1, 3000, 256)):
         given = latents(batch, frames)
         with MemoryLimit(1 << 40) as limit:
             handler.decode_latents(given, window_frames=window)
         assert handler.decoding is not None
-        known = decode_peak_bytes(chains, handler.decoding.strategy, frames, 4, "cpu")
-        assert 0.8 * known < limit.peak_bytes < 1.2 * known
+        strategy = handler.decoding.strategy
+        estimate = vae_decode_bytes(stacks, strategy.items, strategy.tile_frames, frames, 4, "cpu")
+        assert 0.8 * estimate < limit.peak_bytes < 1.2 * estimate

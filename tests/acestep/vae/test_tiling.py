@@ -1,4 +1,4 @@
-"""The autoencoder run stretch by stretch: any part of its output, from what it needs alone, is that of the whole."""
+"""The autoencoder run tile by tile: any range of its output, computed from its input range, is that of the whole."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HOP = 24
 
 
 def autoencoder(**config: Any) -> Any:
-    """An autoencoder with random weights, and the weight norm folded."""
+    """Return an autoencoder with random weights, its weight norms folded into the weights."""
     torch.manual_seed(0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -49,15 +49,15 @@ SMALL = autoencoder(
 
 
 @pytest.fixture(autouse=True)
-def _short_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiling, "LEAST_PLACES", 17)
-    monkeypatch.setitem(tiling.STRETCH_ELEMENTS, "cpu", 500)
+def _short_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiling, "MIN_TILE_LENGTH", 17)
+    monkeypatch.setitem(tiling.TILE_ELEMENTS, "cpu", 500)
 
 
-def run(chains: list[Any], x: Tensor, output: tuple[int, int]) -> Tensor:
-    """The part *output* from nothing but what it needs of *x*."""
-    places = x.shape[-1]
-    return run_tiled(chains, x[..., slice(*input_range(chains, output, places))], output, places)
+def run(stacks: list[Any], x: Tensor, output: tuple[int, int]) -> Tensor:
+    """Compute the range *output* from nothing but its input range in *x*."""
+    length = x.shape[-1]
+    return run_tiled(stacks, x[..., slice(*input_range(stacks, output, length))], output, length)
 
 
 def random(*shape: int) -> Tensor:
@@ -65,7 +65,7 @@ def random(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-def test_both_networks_are_those_of_diffusers(batch: int) -> None:
+def test_both_networks_compute_what_those_of_diffusers_do(batch: int) -> None:
     latents, waveform = random(batch, 12, FRAMES), random(batch, 2, HOP * FRAMES + 11)
     with torch.inference_mode():
         decoded = run(decoder_stacks(SMALL.decoder), latents, (0, HOP * FRAMES))
@@ -76,7 +76,7 @@ def test_both_networks_are_those_of_diffusers(batch: int) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.integers(0, HOP * FRAMES), min_size=2, max_size=2, unique=True))
-def test_any_part_of_the_output_is_that_of_the_whole(ends: list[int]) -> None:
+def test_any_range_of_the_output_is_that_of_the_whole(ends: list[int]) -> None:
     output = (min(ends), max(ends))
     with torch.inference_mode():
         whole = SMALL.decoder(random(1, 12, FRAMES))[..., slice(*output)]
@@ -84,12 +84,12 @@ def test_any_part_of_the_output_is_that_of_the_whole(ends: list[int]) -> None:
     torch.testing.assert_close(part, whole, atol=1e-5, rtol=1e-5)
 
 
-def test_a_part_needs_nine_latent_frames_beside_it_of_the_released_autoencoder() -> None:
+def test_tiles_of_the_released_decoder_overlap_by_nine_latent_frames() -> None:
     config = {"downsampling_ratios": [2, 4, 4, 6, 10], **VAE_CONFIGS["full"]}
     with torch.device("meta"):
-        chains = decoder_stacks(autoencoder(**config).decoder)
-    assert input_range(chains, (1920 * 100, 1920 * 200), 1000) == (91, 209)
-    assert input_range(chains, (0, 1920 * 995), 1000) == (0, 1000)
+        stacks = decoder_stacks(autoencoder(**config).decoder)
+    assert input_range(stacks, (1920 * 100, 1920 * 200), 1000) == (91, 209)
+    assert input_range(stacks, (0, 1920 * 995), 1000) == (0, 1000)
 
 
 def test_the_weight_of_a_transposed_convolution_is_not_stored_twice() -> None:
@@ -102,16 +102,16 @@ def test_the_weight_of_a_transposed_convolution_is_not_stored_twice() -> None:
 
 
 def test_a_transposed_convolution_of_another_kind_is_refused() -> None:
-    with pytest.raises(ValueError, match="transposed convolution of 9 places every 4"):
+    with pytest.raises(ValueError, match="a kernel of 9 positions and a stride of 4"):
         Upsampling(nn.ConvTranspose1d(6, 4, 9, stride=4, padding=2))
 
 
-def test_the_need_is_known_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tiling.STRETCH_ELEMENTS, "cpu", 5000)
-    chains = decoder_stacks(SMALL.decoder)
+def test_the_estimate_is_near_the_peak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tiling.TILE_ELEMENTS, "cpu", 5000)
+    stacks = decoder_stacks(SMALL.decoder)
     for batch, frames in ((1, 400), (1, 4000), (2, 2000)):
         latents, output = random(batch, 12, frames), (0, HOP * frames)
         with torch.inference_mode(), MemoryLimit(1 << 40) as limit:
-            run(chains, latents, output)
-        known = 4 * peak_activation_elements(chains, batch, output, frames, "cpu")
-        assert 0.75 * known < limit.peak_bytes < 1.1 * known
+            run(stacks, latents, output)
+        estimate = 4 * peak_activation_elements(stacks, batch, output, frames, "cpu")
+        assert 0.75 * estimate < limit.peak_bytes < 1.1 * estimate
