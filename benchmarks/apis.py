@@ -1,6 +1,6 @@
-"""The functions that ask the planner alone: understand_music, create_sample and format_sample, by engine.
+"""Public functions that run the planner alone: understand_music, create_sample and format_sample, by engine.
 
-Samples of a cell have the same prompt; vllm remembers it, and reads it but once.
+All samples of a cell have the same prompt. vllm caches prefixes, so it prefills the prompt only once.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Make the chosen calls; asv gives all classes of this module these records."""
+    """Measure the selected cells; asv passes the records to all classes of this module."""
     return matrix.measure_matrix(matrices.APIS_MATRIX)
 
 
@@ -30,7 +30,7 @@ class _Call(FromRecords):
 
 
 class Understand(_Call):
-    """understand_music: metadata and lyrics from audio codes of so many seconds; with none of them, from nothing."""
+    """understand_music: metadata and lyrics from `codes_s` seconds of audio codes; with 0 there are none."""
 
     stage = "Understand"
     params, param_names = parameters(matrices.APIS_AXES[stage])
@@ -46,7 +46,7 @@ class CreateSample(_Call):
 
 
 class FormatSample(_Call):
-    """format_sample: caption, lyrics of so many lines and metadata, put in order."""
+    """format_sample: a revised caption, lyrics of `lyric_lines` lines, and metadata."""
 
     stage = "FormatSample"
     params, param_names = parameters(matrices.APIS_AXES[stage])

@@ -1,6 +1,6 @@
-"""What a generation takes up and does at the released shapes, computed on any machine: exact from run to run.
+"""Memory and work of a generation at the released shapes, computed without storage: exact, and equal on every machine.
 
-A laptop sees here that a commit has raised the peak of a small card.
+A laptop shows here whether a commit has raised the memory peak on a small GPU.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from benchmarks.harness.series import FromRecords, cost, for_whole_matrix, param
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Run the chosen shapes."""
+    """Measure the selected cells."""
     return matrix.measure_matrix(matrices.FOOTPRINT_MATRIX)
 
 
 class Shapes(FromRecords):
-    """A generation in 8 steps, in numbers of 2 bytes, with fused attention.
+    """A generation in 8 steps, in bfloat16, with fused attention.
 
-    loaded: everything on the GPU; every part there only while it works; the same with int8 weights.
+    family: variant of the diffusion model.
+    loaded: plain has everything on the GPU; offloaded has each model there only while it runs; int8 quantizes weights.
     """
 
     stage = "Shapes"

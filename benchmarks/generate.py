@@ -1,4 +1,4 @@
-"""Whole pieces of music: every stage of `generate_music` over duration, batch, thinking and steps."""
+"""text2music: the stages of `generate_music` by duration, batch, thinking and steps."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix
 
 
 class GenerateMusic(FromRecords):
-    """Each sample calls `generate_music` for the same piece, with the same seeds.
+    """Each sample calls `generate_music` once, with the same prompt and the same seeds.
 
-    thinking: the planner fills in the metadata and writes the audio codes; without it no planner runs.
-    steps: what the diffusion really ran; a turbo model gets its 16 times as `timesteps`.
-    lm to save, and other, add up to wall; dit_step is a part of dit. A stage that does not run is n/a.
-    peak_memory: of all tensors, weights included; on a CPU, torch's profiler counts them in one more run.
-    fingerprint: no measure of quality; it moves if, and only if, the output does.
-    operators to distance: of one more run; equal from run to run. distance: 0 is the output that the benchmarks keep,
-    1.4 one that has nothing in common with it; on other machines rounding is about 0.000001 away.
+    thinking: the planner writes metadata and audio codes; without it no planner runs.
+    steps: number of steps that the diffusion runs; a turbo model gets the times of 16 steps as `timesteps`.
+    wall is the sum of lm to save and other; dit_step is part of dit. A stage that does not run is n/a.
+    peak_memory: peak of all tensors, with weights; on a CPU torch's profiler counts it in one more run.
+    fingerprint: changes if and only if the output does; it does not measure quality.
+    operators to distance: exact metrics, counted in further runs. distance: 0 is the reference output, 1.4 an unrelated
+    one; rounding on other machines gives about 0.000001.
     """
 
     params, param_names = parameters(matrices.GENERATE_AXES)
@@ -44,5 +44,5 @@ class GenerateMusic(FromRecords):
 
     @for_whole_matrix
     def setup_cache(self) -> matrix.Records:
-        """Generate the chosen pieces."""
+        """Measure the selected cells."""
         return matrix.measure_matrix(matrices.GENERATE_MATRIX)

@@ -1,4 +1,4 @@
-"""What offloading, quantization and compiling cost and save. How long they take to load is in `startup`."""
+"""Costs and savings of offloading, quantization and compilation. Their loading times are in `startup`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from benchmarks.harness.series import FromRecords, cost, exact, fact, for_whole_
 
 
 class Generate(FromRecords):
-    """A piece of 30 s in 8 steps with a turbo model, without the planner; what has to be compiled was compiled before.
+    """A piece of 30 s in 8 steps with a turbo model, without the planner; compilation happens before the samples.
 
-    offload: what rests in the host's memory; models: text encoder and autoencoder, all: the diffusion model as well.
-    A cell fails if an option was asked for and is not in effect; what only an option does has no series without it.
-    peak_memory: of all tensors, weights included; with a CPU, host and device are one: what is moved is there twice.
+    offload: models offloads text encoder and VAE to the host; all offloads the diffusion model, too.
+    A cell fails if one of its options is not in effect. A series of an option is n/a in cells without it.
+    peak_memory: peak of all tensors, with weights. On a CPU, host and device share the memory, so it has weights that
+    were moved to the device twice.
     """
 
     params, param_names = parameters(matrices.OPTIONS_AXES)
@@ -33,5 +34,5 @@ class Generate(FromRecords):
 
     @for_whole_matrix
     def setup_cache(self) -> matrix.Records:
-        """Generate the piece with the chosen options."""
+        """Measure the selected cells."""
         return matrix.measure_matrix(matrices.OPTIONS_MATRIX)

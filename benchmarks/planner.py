@@ -1,6 +1,6 @@
-"""The planner's parts alone: steps of its model, the grammar, and each of its two phases, by engine.
+"""Parts of the planner alone: prefill, decode steps, the grammar, and each of the two phases, by engine.
 
-vllm remembers the prompts that it has read: only Prefill, where every sample has another one, makes it read them.
+vllm caches prefixes. Only the samples of Prefill have different prompts, so only there it prefills them every time.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Run the chosen parts; asv gives all classes of this module these records."""
+    """Measure the selected cells; asv passes the records to all classes of this module."""
     return matrix.measure_matrix(matrices.PLANNER_MATRIX)
 
 
-class _Written(FromRecords):
-    """The series of everything that writes tokens."""
+class _TokenSeries(FromRecords):
+    """The series of every class that generates tokens."""
 
     track_tokens = exact("tokens", "tokens written")
     track_forwards = cost("forwards", "forwards", "calls of the model")
     track_operators = exact("operators")
 
 
-class _WholePhase(_Written):
+class _PhaseSeries(_TokenSeries):
     """The series of a whole phase."""
 
     track_time_wall = timed("wall", "wall time")
@@ -32,8 +32,8 @@ class _WholePhase(_Written):
     track_distance = exact("distance")
 
 
-class Prefill(_Written):
-    """A prompt read by the model, and the first audio code; with guidance, its unconditional twin as well."""
+class Prefill(_TokenSeries):
+    """Prefill of a prompt, and the first audio code; with guidance, of the unconditional prompt as well."""
 
     stage = "Prefill"
     params, param_names = parameters(matrices.PLANNER_AXES[stage])
@@ -43,10 +43,10 @@ class Prefill(_Written):
     track_peak_memory = memory("peak_memory", "peak memory")
 
 
-class DecodeStep(_Written):
-    """One more token for each piece of the batch: forward, guidance, choice. Text is written without a grammar.
+class DecodeStep(_TokenSeries):
+    """One decode step: forward pass, guidance and sampling of a token for each piece. Text is not constrained.
 
-    time: a hundredth of writing a hundred tokens behind a prompt of 16. tokens, forwards: of all hundred.
+    time: of 100 steps after a prompt of 16 tokens, divided by 100. tokens, forwards: of all 100 steps.
     """
 
     stage = "DecodeStep"
@@ -58,10 +58,10 @@ class DecodeStep(_Written):
     track_distance = exact("distance")
 
 
-class ChainOfThought(_WholePhase):
-    """The whole first phase: metadata from caption and lyrics, held to the grammar or not.
+class ChainOfThought(_PhaseSeries):
+    """Phase 1: metadata from caption and lyrics, with or without the constraint.
 
-    tokens: forced ones included, which cost no call of the model.
+    tokens: including forced tokens, which need no forward pass.
     """
 
     stage = "ChainOfThought"
@@ -71,8 +71,8 @@ class ChainOfThought(_WholePhase):
     track_time_constrained = timed("constrained", "grammar and masks")
 
 
-class CodesPhase(_WholePhase):
-    """The whole second phase: five audio codes a second for each piece of the batch, with guidance."""
+class CodesPhase(_PhaseSeries):
+    """Phase 2: five audio codes per second for each piece of the batch, with guidance."""
 
     stage = "CodesPhase"
     params, param_names = parameters(matrices.PLANNER_AXES[stage])
@@ -82,11 +82,11 @@ class CodesPhase(_WholePhase):
 
 
 class Constraint(FromRecords):
-    """The grammar of a chain of thought, alone: the same text is written every time, and no model runs.
+    """Constrained decoding of a fixed chain of thought, without a model.
 
-    new: what must be compiled first. tokenizer: everything, as after loading a planner; form: a request unlike those
-    before; nothing: a request as before. caption: whether the text has one.
-    chosen: all tokens that the grammar does not force; each will cost a call of the model.
+    new: what has to be compiled. tokenizer: everything, as after loading a planner; form: the schema of a new kind of
+    request; nothing: all is compiled already. caption: whether the chain of thought has a caption.
+    chosen: tokens that the grammar does not force; in a generation each needs a forward pass.
     """
 
     stage = "Constraint"

@@ -1,4 +1,4 @@
-"""Every stage of the synthesizer alone, over its own parameters."""
+"""Each stage of the synthesizer alone."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from benchmarks.harness.series import FromRecords, cost, exact, for_whole_matrix
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Run the chosen stages; asv gives all classes of this module these records."""
+    """Measure the selected cells; asv passes the records to all classes of this module."""
     return matrix.measure_matrix(matrices.STAGES_MATRIX)
 
 
-class _Stage(FromRecords):
+class _StageSeries(FromRecords):
     """The series of every stage that torch computes."""
 
     track_time = timed("time", "time")
@@ -23,23 +23,23 @@ class _Stage(FromRecords):
     track_distance = exact("distance")
 
 
-class TextEncode(_Stage):
-    """Caption and lyrics to text states: tokenizer, encoder and embedding."""
+class TextEncode(_StageSeries):
+    """Caption and lyrics to text states: tokenizer, text encoder and embedding."""
 
     stage = "TextEncode"
     params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
-class ConditionEncode(_Stage):
-    """Text states, lyrics and timbre to the condition sequence."""
+class ConditionEncode(_StageSeries):
+    """Text states and a silent timbre reference to the condition sequence."""
 
     stage = "ConditionEncode"
     params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
-class DiTForward(_Stage):
+class DiTForward(_StageSeries):
     """One evaluation of the diffusion transformer."""
 
     stage = "DiTForward"
@@ -47,11 +47,11 @@ class DiTForward(_Stage):
     version = "2"
 
 
-class DiTStep(_Stage):
-    """One call of the diffusion transformer, as in a generation: what is done once for all steps is done before.
+class DiTStep(_StageSeries):
+    """One evaluation of the diffusion transformer, as in a generation: what all steps share is computed before.
 
-    family: sft is sampled as base is, xl are wider. Turbo models have their guidance in their weights; a step of the
-    others is guided, and has two rows for each piece.
+    family: variant of the model; xl variants are wider. Turbo variants are distilled and not guided. A step of the
+    others is guided, so it has two rows for each piece.
     """
 
     stage = "DiTStep"
@@ -59,18 +59,18 @@ class DiTStep(_Stage):
     version = "2"
 
 
-class VAEDecode(_Stage):
-    """Latents of one piece to its waveform, in tiles or whole."""
+class VAEDecode(_StageSeries):
+    """Latents of one piece to its waveform, whole or in tiles."""
 
     stage = "VAEDecode"
     params, param_names = parameters(matrices.STAGES_AXES[stage])
     version = "2"
 
 
-class VAEWindows(_Stage):
-    """Latents of a batch to its waveforms, in windows.
+class VAEWindows(_StageSeries):
+    """Latents of a batch to its waveforms, in tiles.
 
-    window: latent frames that are decoded together, of which a second has 25; 0 decodes the whole batch at once.
+    window: latent frames of a tile (a second has 25); 0 decodes the whole batch at once.
     """
 
     stage = "VAEWindows"
@@ -80,8 +80,8 @@ class VAEWindows(_Stage):
     track_extra_work = cost("extra_work", "share", "share of latent frames that are decoded again")
 
 
-class VAEEncode(_Stage):
-    """A waveform to its latents. The tiny VAE's encoder is as wide as the released one, and takes seconds a second."""
+class VAEEncode(_StageSeries):
+    """A waveform to its latents. The tiny VAE's encoder has the released width, so it is slow."""
 
     stage = "VAEEncode"
     params, param_names = parameters(matrices.STAGES_AXES[stage])
@@ -89,7 +89,7 @@ class VAEEncode(_Stage):
 
 
 class AudioSave(FromRecords):
-    """A waveform to a file."""
+    """A waveform to an audio file."""
 
     stage = "AudioSave"
     params, param_names = parameters(matrices.STAGES_AXES[stage])

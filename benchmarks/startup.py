@@ -1,4 +1,4 @@
-"""What it costs to begin."""
+"""Importing the package, and loading the models."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from benchmarks.harness.series import FromRecords, for_whole_matrix, memory, par
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Import and load; asv gives all classes of this module these records."""
+    """Measure the selected cells; asv passes the records to all classes of this module."""
     return matrix.measure_matrix(matrices.STARTUP_MATRIX)
 
 
 class Import(FromRecords):
-    """Importing a part of the package in a fresh interpreter, timed inside it."""
+    """Importing the package in a new interpreter, timed inside it."""
 
     stage = "Import"
     params, param_names = parameters(matrices.STARTUP_AXES[stage])
@@ -22,10 +22,10 @@ class Import(FromRecords):
 
 
 class Load(FromRecords):
-    """Loading the synthesizer or the planner in a process that has imported everything already.
+    """Loading a component in a process that has already imported everything.
 
-    dit_offloaded to dit_w8a8: with everything resting on the host, or the diffusion transformer quantized.
-    dit_compiled: with the proof that compiling works, which finds what it compiles on the disk after the first time.
+    dit_offloaded: all models are offloaded. dit_int8 to dit_w8a8: the diffusion transformer is quantized.
+    dit_compiled: loading includes a trial compilation, which after the first time is read from torch's cache on disk.
     """
 
     stage = "Load"

@@ -1,4 +1,4 @@
-"""Whole pieces by task, with a base model, which knows them all."""
+"""Generations by task, with a base model, which supports every task."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from benchmarks.harness.series import FromRecords, exact, for_whole_matrix, memo
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Make the chosen pieces; asv gives all classes of this module these records."""
+    """Measure the selected cells; asv passes the records to all classes of this module."""
     return matrix.measure_matrix(matrices.TASKS_MATRIX)
 
 
-class _Task(FromRecords):
+class _TaskSeries(FromRecords):
     """The series of every task."""
 
     track_time_wall = timed("wall", "wall time of generate_music")
@@ -30,11 +30,11 @@ class _Task(FromRecords):
     track_fingerprint = exact("fingerprint", "fingerprint of the waveform")
 
 
-class Types(_Task):
-    """A piece of 10 s in 8 guided steps; all but text2music start from an audio file that is as long.
+class Types(_TaskSeries):
+    """A piece of 10 s in 8 guided steps; all tasks but text2music have source audio of the same length.
 
-    reference: whether it has the timbre of another file, of which 30 s are encoded.
-    audio_load to save, the two encodings and other add up to wall; dit_step is a part of dit.
+    reference: whether there is reference audio, of which 30 s are encoded.
+    wall is the sum of all stages and other; dit_step is part of dit.
     """
 
     stage = "Types"
@@ -46,8 +46,8 @@ class Types(_Task):
     track_time_reference_encode = timed("reference_encode", "VAE encode of the reference")
 
 
-class FromCodes(_Task):
-    """The same pieces from audio codes in place of the file: no audio is encoded."""
+class FromCodes(_TaskSeries):
+    """The same with audio codes instead of source audio, so that no audio is encoded."""
 
     stage = "FromCodes"
     params, param_names = parameters(matrices.TASKS_AXES[stage])

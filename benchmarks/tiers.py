@@ -1,4 +1,4 @@
-"""The GPU tiers: what they allow, what is predicted to fit, and what a tier's generation takes up."""
+"""GPU tiers: their limits, the predicted memory, and the memory of a tier's generation."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from benchmarks.harness import matrices, matrix
 from benchmarks.harness.series import FromRecords, cost, fact, for_whole_matrix, parameters
 
 LONGEST_S = 600.0
-"""The longest audio that the package makes."""
+"""Longest duration, in seconds, that any tier allows."""
 LARGEST_BATCH = 8.0
-"""The largest batch that the package makes at once."""
+"""Largest batch that any tier allows."""
 PLANNERS = 3.0
-"""The number of planners that there are."""
+"""Number of planners that a tier can list."""
 
 
 @for_whole_matrix
 def setup_cache() -> matrix.Records:
-    """Ask what is chosen; asv gives all classes of this module these records."""
+    """Measure the selected cells; asv passes the records to all classes of this module."""
     return matrix.measure_matrix(matrices.TIERS_MATRIX)
 
 
 class Resolve(FromRecords):
-    """What a GPU of so many GB is given.
+    """Limits and defaults of a GPU with `vram_gb` GB.
 
-    What grows when a tier allows more is shown by how far it falls short of the most that any GPU is given.
+    Lower must be better, so a limit is shown as its shortfall: the highest limit of all tiers minus that of this tier.
     """
 
     stage = "Resolve"
@@ -41,7 +41,7 @@ class Resolve(FromRecords):
 
 
 class Estimators(FromRecords):
-    """What a request is estimated to take up, with every model on the GPU."""
+    """Estimated memory of a request, with every model on the GPU."""
 
     stage = "Estimators"
     params, param_names = parameters(matrices.TIERS_AXES[stage])
@@ -50,7 +50,7 @@ class Estimators(FromRecords):
 
 
 class MemoryModel(FromRecords):
-    """What 30 s are predicted to take up, as the tier loads the models and without quantization and offload."""
+    """Predicted memory of a piece of 30 s: with the tier's options, without quantization, and without offloading."""
 
     stage = "MemoryModel"
     params, param_names = parameters(matrices.TIERS_AXES[stage])
@@ -61,7 +61,7 @@ class MemoryModel(FromRecords):
 
 
 class Boundary(FromRecords):
-    """The least size from which on every larger one is predicted to fit."""
+    """Smallest GPU that is predicted to fit a piece, together with every larger one."""
 
     stage = "Boundary"
     params, param_names = parameters(matrices.TIERS_AXES[stage])
@@ -72,7 +72,7 @@ class Boundary(FromRecords):
 
 
 class BatchBoundary(FromRecords):
-    """The tier's largest batch against the largest of 1, 2, 4 and 8 that is predicted to fit."""
+    """The tier's largest batch, compared with the largest of 1, 2, 4 and 8 that is predicted to fit."""
 
     stage = "BatchBoundary"
     params, param_names = parameters(matrices.TIERS_AXES[stage])
@@ -82,7 +82,7 @@ class BatchBoundary(FromRecords):
 
 
 class Run(FromRecords):
-    """30 s of a tier at the released shapes, run without storage under its limit."""
+    """A piece of 30 s at the released shapes, run without storage within the memory of the tier."""
 
     stage = "Run"
     params, param_names = parameters(matrices.TIERS_AXES[stage])
