@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from acestep.gpu_config import GPUConfig
 from scripts.tracker.profiling.text_tables import WIDE, at_columns, banner, csv_text, markdown
+from scripts.tracker.profiling.tier_cases import TierResult
 
 COLUMNS = (2, 10, 21, 29, 40, 50, 63)
 HEADER = ("VRAM", "Tier", "LM", "Duration", "Status", "Peak VRAM", "Notes")
@@ -19,67 +18,7 @@ CAPABILITIES = (
 DEPENDS = "These depend on diffusion model, planner, duration, batch and attention kernel."
 
 
-@dataclass(frozen=True)
-class TierTest:
-    """One generation at one simulated size.
-
-    Attributes:
-        size_gb: the size.
-        config: what the tier says.
-        variant: ``default``, ``no-quant``, ``no-offload``, ``batch-noLM-2``, ``batch-LM-2``, ...
-        lm: size of the planner, "" without one.
-        backend: its engine.
-        offload, offload_dit, quantization: in effect.
-        duration_s, batch: of the generation.
-        status: ``ok``, ``oom``, ``fail``, ``timeout`` or ``skip``.
-        reason: why it is not ok.
-        stage: where it failed.
-        peak_gb: the most that was taken up at once.
-        vae_path: how audio was decoded.
-        how: ``measured`` or ``computed``, and on what.
-        wall_s: seconds, None if nothing was timed.
-        stages_gb: the peak of each stage.
-        footprint: of each stage that was run without storage, bytes of weights and peak, FLOP and operator calls.
-    """
-
-    size_gb: int
-    config: GPUConfig
-    variant: str
-    lm: str
-    offload: bool
-    offload_dit: bool
-    quantization: str | None
-    duration_s: float
-    batch: int
-    status: str
-    how: str
-    backend: str = ""
-    reason: str = ""
-    stage: str = ""
-    peak_gb: float | None = None
-    vae_path: str = ""
-    wall_s: float | None = None
-    stages_gb: dict[str, float] | None = None
-    footprint: dict[str, dict[str, int]] | None = None
-
-    @property
-    def notes(self) -> str:
-        """What was seen, in a fixed order; of a test that did not pass, why."""
-        if self.status != "ok":
-            return f"{self.stage}: {self.reason}" if self.stage else self.reason
-        seen = [{"cpu": "VAE decoded on CPU", "whole": "", "": ""}.get(self.vae_path.partition(" ")[0], "")]
-        if self.vae_path.startswith("tiled"):
-            seen.append(f"tiled VAE chunk={self.vae_path.partition(' ')[2]}")
-        if self.lm:
-            seen.append(f"{self.backend} backend")
-        dit = " with DiT" if self.offload_dit else ""
-        everything = "no offload" if self.quantization else "all models on GPU"
-        seen.append(f"offload{dit}" if self.offload else everything)
-        seen.append("int8" if self.quantization else "")
-        return ", ".join([*filter(None, seen), self.how])
-
-
-def results_table(tests: Sequence[TierTest], form: str = "table") -> str:
+def results_table(tests: Sequence[TierResult], form: str = "table") -> str:
     """Every test; a column tells the variant if there are several."""
     variants = len({test.variant for test in tests}) > 1
     header = [*HEADER[:2], *(["Variant"] if variants else []), *HEADER[2:]]
@@ -94,18 +33,18 @@ def results_table(tests: Sequence[TierTest], form: str = "table") -> str:
     return "\n".join(["TIER TEST RESULTS", "=" * WIDE, lines[0], RULE + "─" * shift, *lines[1:]])
 
 
-def _row(test: TierTest, variants: bool) -> list[str]:
+def _row(test: TierResult, variants: bool) -> list[str]:
     peak = "—" if test.peak_gb is None else f"{test.peak_gb:.1f}GB"
     cells = [f"{test.size_gb}GB", test.config.tier, *([test.variant] if variants else []), test.lm or "—"]
     return [*cells, f"{test.duration_s:g}s", MARKS[test.status], peak, test.notes]
 
 
-def boundary_table(tests: Sequence[TierTest]) -> str:
+def boundary_table(tests: Sequence[TierResult]) -> str:
     """The size from which on all larger ones pass without quantization, and without offload."""
     lines = [banner("BOUNDARY ANALYSIS"), "The least size from which on every larger one that was tested passed.", ""]
     rows = []
     for label, variant in CAPABILITIES:
-        counted = that_count(tests, variant)
+        counted = results_of_capability(tests, variant)
         least = boundary(counted)
         failed = [test for test in counted if test.status != "ok"]
         passed = [test for test in counted if test.status == "ok"]
@@ -130,10 +69,10 @@ def boundary_table(tests: Sequence[TierTest]) -> str:
     )
 
 
-def that_count(tests: Sequence[TierTest], variant: str) -> list[TierTest]:
+def results_of_capability(tests: Sequence[TierResult], variant: str) -> list[TierResult]:
     """The tests that show whether *variant* works: those of it, and those of tiers that run so by default."""
 
-    def shows(test: TierTest) -> bool:
+    def shows(test: TierResult) -> bool:
         if test.variant != "default":
             return test.variant == variant
         plain = not test.quantization
@@ -142,7 +81,7 @@ def that_count(tests: Sequence[TierTest], variant: str) -> list[TierTest]:
     return [test for test in tests if test.status != "skip" and shows(test)]
 
 
-def boundary(tests: Sequence[TierTest]) -> TierTest | None:
+def boundary(tests: Sequence[TierResult]) -> TierResult | None:
     """The smallest test from which on all larger ones passed, or None."""
     least = None
     for test in sorted(tests, key=lambda test: -test.size_gb):
@@ -152,7 +91,7 @@ def boundary(tests: Sequence[TierTest]) -> TierTest | None:
     return least
 
 
-def batch_table(tests: Sequence[TierTest]) -> str:
+def batch_table(tests: Sequence[TierResult]) -> str:
     """The largest batch of each size, with and without a planner, and what the tier allows."""
     sizes = list(dict.fromkeys(test.size_gb for test in tests))
     first = [banner("BATCH BOUNDARY ANALYSIS", 120), _batch_line("VRAM", "Tier", *_BATCH_HEADER), "  " + "-" * 90]
@@ -169,7 +108,7 @@ def batch_table(tests: Sequence[TierTest]) -> str:
     )
 
 
-def largest_batch(tests: Sequence[TierTest], half: str) -> TierTest | None:
+def largest_batch(tests: Sequence[TierResult], half: str) -> TierResult | None:
     """The largest batch that passed with (``LM``) or without (``noLM``) a planner; a failed test if none; or None."""
     tried = [test for test in tests if test.variant.startswith(f"batch-{half}-") and test.status != "skip"]
     passed = [test for test in tried if test.status == "ok"]
@@ -180,7 +119,7 @@ _BATCH_HEADER = ("Max Batch (no LM)", "Peak VRAM", "Max Batch (with LM)", "Peak 
 _GAP_HEADER = ("Config (no LM)", "Tested (no LM)", "Config (LM)", "Tested (LM)", "Recommendation")
 
 
-def _batch_cells(test: TierTest | None) -> tuple[str, str]:
+def _batch_cells(test: TierResult | None) -> tuple[str, str]:
     if test is None:
         return "N/A", "-"
     if test.status != "ok":
@@ -192,7 +131,7 @@ def _batch_line(size: str, tier: str, without: str, peak: str, with_lm: str, lm_
     return f"  {size:>6}  {tier:<12}  {without:>18}  {peak:>10}  {with_lm:>20}  {lm_peak:>10}"
 
 
-def _gap_cells(limits: tuple[int, int], tested: tuple[TierTest | None, TierTest | None]) -> list[str]:
+def _gap_cells(limits: tuple[int, int], tested: tuple[TierResult | None, TierResult | None]) -> list[str]:
     found = [None if test is None else test.batch if test.status == "ok" else 0 for test in tested]
     changes = [
         f"{name}: {limit}→{batch}"

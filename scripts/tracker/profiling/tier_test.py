@@ -1,84 +1,47 @@
-"""Mode ``tier-test``: a generation at every simulated size, measured or computed, and what each size can do without."""
+"""Mode ``tier-test``: one generation at every simulated GPU size, and the sizes from which options can be omitted."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from acestep.examples import Example
-from acestep.gpu.probe import is_cuda_available
-from acestep.gpu_config import GPUConfig, check_duration_limit, get_dit_type_from_path, get_gpu_config
+from acestep.gpu_config import (
+    GPUConfig,
+    check_duration_limit,
+    get_dit_type_from_path,
+    get_gpu_config,
+    is_cuda_available,
+)
 from acestep.memory.predict import BATCH_SIZES, ModelSetup
-from scripts.tracker.profiling.memory_models import RUNS
+from scripts.tracker.profiling.memory_models import MEMORY_MODELS
 from scripts.tracker.profiling.results import Results
 from scripts.tracker.profiling.session import find_checkpoints
-from scripts.tracker.profiling.tier_tables import TierTest, batch_table, boundary_table, results_table
+from scripts.tracker.profiling.tier_cases import TierCase, TierResult
+from scripts.tracker.profiling.tier_tables import batch_table, boundary_table, results_table
 from scripts.tracker.progress import say
 
-LEAST_WITHOUT_OFFLOAD_GB = 8
-"""Below it the diffusion model and the VAE's work have no room beside each other in numbers of 2 bytes."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One test to be run.
-
-    Attributes:
-        size_gb: simulated.
-        config: its tier's.
-        variant: what it is called.
-        setup: how it is loaded.
-        duration_s, batch: of the generation.
-        compile: whether the model is compiled.
-        skip: why it is not run, "" if it is.
-    """
-
-    size_gb: int
-    config: GPUConfig
-    variant: str
-    setup: ModelSetup
-    duration_s: float
-    batch: int
-    compile: bool
-    skip: str = ""
-
-    def test(self, status: str, how: str, **found: Any) -> TierTest:
-        """What came of it."""
-        setup = self.setup
-        found = {"backend": setup.lm_backend if setup.lm else ""} | found
-        return TierTest(
-            size_gb=self.size_gb,
-            config=self.config,
-            variant=self.variant,
-            lm=setup.lm or "",
-            offload=setup.offload,
-            offload_dit=setup.offload_dit,
-            quantization="int8_weight_only" if setup.quantized else None,
-            duration_s=self.duration_s,
-            batch=self.batch,
-            status=status,
-            how=how,
-            **found,
-        )
+MIN_SIZE_WITHOUT_OFFLOAD_GB = 8
+"""Smallest size, in GiB, on which the diffusion model and a decode of the VAE fit together in 2-byte numbers."""
 
 
 def run(example: Example, arguments: argparse.Namespace, results: Results) -> int:
-    """Run every test and tell; returns the exit code."""
+    """Run every case and print the tables; returns the exit code."""
     model = arguments.memory_model
     if model == "auto":
         model = "cuda" if is_cuda_available() and find_checkpoints(arguments).scale != "tiny" else "shapes"
     print(
         f"Sizes: {' '.join(map(str, arguments.tiers))} GB; planner: {'yes' if arguments.tier_with_lm else 'no'}; "
-        f"{arguments.tier_duration:g} s; {RUNS[model].told}",
+        f"{arguments.tier_duration:g} s; {MEMORY_MODELS[model].description}",
         flush=True,
     )
     if arguments.tier_skip_compile and model != "cuda":
         print(f"--tier-skip-compile changes nothing here: nothing is compiled with --memory-model {model}.", flush=True)
-    results.describe(memory_model=model, enforcement=RUNS[model].told)
-    tests: list[TierTest] = []
-    runner = RUNS[model].open(example, arguments)
+    results.describe(memory_model=model, enforcement=MEMORY_MODELS[model].description)
+    tests: list[TierResult] = []
+    runner = MEMORY_MODELS[model].open(example, arguments)
     try:
         for test in _tests(arguments, runner):
             tests.append(test)
@@ -94,17 +57,17 @@ def run(example: Example, arguments: argparse.Namespace, results: Results) -> in
     return 3 if failed else 0
 
 
-def _tests(arguments: argparse.Namespace, runner: Callable[[Task], TierTest]) -> Iterator[TierTest]:
+def _tests(arguments: argparse.Namespace, runner: Callable[[TierCase], TierResult]) -> Iterator[TierResult]:
     for size in arguments.tiers:
         config = get_gpu_config(size)
-        tasks = list(variants(size, config, arguments))
-        for task in tasks:
-            yield task.test("skip", "not run", reason=task.skip) if task.skip else runner(task)
+        cases = list(variants(size, config, arguments))
+        for case in cases:
+            yield case.result("skip", "not run", reason=case.skip) if case.skip else runner(case)
         if arguments.tier_batch_boundary:
-            yield from _escalation(tasks[0], runner)
+            yield from _escalation(cases[0], runner)
 
 
-def variants(size: int, config: GPUConfig, arguments: argparse.Namespace) -> Iterator[Task]:
+def variants(size: int, config: GPUConfig, arguments: argparse.Namespace) -> Iterator[TierCase]:
     """The default test of a size, and with ``--tier-boundary`` those without quantization and without offload."""
     dit = "XL" if get_dit_type_from_path(arguments.config_path).startswith("xl") else "2B"
     setup = ModelSetup.from_config(config, with_lm=arguments.tier_with_lm, dit=dit)
@@ -113,24 +76,24 @@ def variants(size: int, config: GPUConfig, arguments: argparse.Namespace) -> Ite
     if not within:
         duration = config.max_duration_with_lm if setup.lm else config.max_duration_without_lm
 
-    def task(name: str, skip: str = "") -> Task:
+    def case(name: str, skip: str = "") -> TierCase:
         chosen = setup.variant(name)
         compiled = chosen.quantized or (config.compile_model_default and not arguments.tier_skip_compile)
-        return Task(size, config, name, chosen, duration, 1, compiled, skip)
+        return TierCase(size, config, name, chosen, duration, 1, compiled, skip)
 
-    yield task("default")
+    yield case("default")
     if not arguments.tier_boundary:
         return
-    yield task("no-quant", "" if setup.quantized else "the tier does not quantize: default is this test")
+    yield case("no-quant", "" if setup.quantized else "the tier does not quantize: default is this test")
     if not (setup.quantized or setup.offload or setup.offload_dit):
-        yield task("no-offload", "the tier does not offload: default is this test")
-    elif size < LEAST_WITHOUT_OFFLOAD_GB:
-        yield task("no-offload", f"below {LEAST_WITHOUT_OFFLOAD_GB}GB the models cannot all be on the GPU")
+        yield case("no-offload", "the tier does not offload: default is this test")
+    elif size < MIN_SIZE_WITHOUT_OFFLOAD_GB:
+        yield case("no-offload", f"below {MIN_SIZE_WITHOUT_OFFLOAD_GB}GB the models cannot all be on the GPU")
     else:
-        yield task("no-offload")
+        yield case("no-offload")
 
 
-def _escalation(default: Task, runner: Callable[[Task], TierTest]) -> Iterator[TierTest]:
+def _escalation(default: TierCase, runner: Callable[[TierCase], TierResult]) -> Iterator[TierResult]:
     """Batches of 1, 2, 4 and 8 without a planner, then with one if the tier has it; each half ends at a failure."""
     for half, with_lm in (("noLM", False), ("LM", True)):
         setup = ModelSetup.from_config(default.config, with_lm=with_lm, dit=default.setup.dit)
@@ -143,7 +106,7 @@ def _escalation(default: Task, runner: Callable[[Task], TierTest]) -> Iterator[T
                 break
 
 
-def _tables(tests: list[TierTest], arguments: argparse.Namespace) -> str:
+def _tables(tests: list[TierResult], arguments: argparse.Namespace) -> str:
     batches = [test for test in tests if test.variant.startswith("batch-")]
     others = [test for test in tests if test not in batches]
     parts = [results_table(others, arguments.format)]
@@ -154,8 +117,8 @@ def _tables(tests: list[TierTest], arguments: argparse.Namespace) -> str:
     return "\n\n".join(parts)
 
 
-def _entry(test: TierTest) -> dict[str, Any]:
-    """What the JSON file tells of one test."""
+def _entry(test: TierResult) -> dict[str, Any]:
+    """Return the entry of *test* in the JSON file."""
     found = asdict(test)
     config = found.pop("config")
     generated = test.status == "ok"

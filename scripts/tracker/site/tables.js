@@ -48,7 +48,7 @@ function drawAcknowledged(environment) {
 
 function drawBreaks(environment) {
   byId("breaks").replaceChildren(...environment.breaks.map(({ at, text }) => element("li", {},
-    "Values before ", hashElement(data.commits[at]), ` are not compared with later ones: the host changed there (${text}).`)));
+    "Nothing is compared across ", hashElement(data.commits[at]), `, because the host changed there: ${text}.`)));
 }
 
 // The confidence interval of the size of a change; exact series have none.

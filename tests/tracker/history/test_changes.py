@@ -22,8 +22,8 @@ from scripts.tracker.numbers import ordinals
 from scripts.tracker.running import time_spent
 
 
-def series(*values: float, spread: float = 0.01) -> dict[int, Point]:
-    return {at: Point(value, error=spread * value) for at, value in enumerate(values)}
+def series(*values: float, error: float = 0.01) -> dict[int, Point]:
+    return {at: Point(value, error=error * value) for at, value in enumerate(values)}
 
 
 def test_a_change_names_the_revisions_around_it_whatever_their_numbers() -> None:

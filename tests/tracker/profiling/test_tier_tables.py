@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from acestep.gpu_config import get_gpu_config
+from scripts.tracker.profiling.tier_cases import TierResult
 from scripts.tracker.profiling.tier_tables import (
-    TierTest,
     batch_table,
     boundary,
     boundary_table,
+    results_of_capability,
     results_table,
-    that_count,
 )
 
 GUIDE = """\
@@ -20,7 +20,7 @@ GUIDE = """\
   4GB     tier1      —       30s        ✅ OK     3.8GB        VAE"""
 
 
-def tier_test(size: int, variant: str = "default", status: str = "ok", **changes: Any) -> TierTest:
+def tier_test(size: int, variant: str = "default", status: str = "ok", **changes: Any) -> TierResult:
     config = get_gpu_config(size)
     found: dict[str, Any] = {
         "lm": "",
@@ -33,7 +33,7 @@ def tier_test(size: int, variant: str = "default", status: str = "ok", **changes
         "peak_gb": 3.8,
         "vae_path": "whole",
     }
-    return TierTest(size_gb=size, config=config, variant=variant, status=status, **found | changes)
+    return TierResult(size_gb=size, config=config, variant=variant, status=status, **found | changes)
 
 
 def test_columns_are_the_guides() -> None:
@@ -69,7 +69,7 @@ def test_a_column_tells_variants_apart() -> None:
 
 def test_a_lucky_pass_below_a_failure_does_not_count() -> None:
     tests = [tier_test(4, "no-quant"), tier_test(6, "no-quant", "oom"), tier_test(8, "no-quant"), tier_test(24)]
-    counted = that_count(tests, "no-quant")
+    counted = results_of_capability(tests, "no-quant")
     assert [test.size_gb for test in counted] == [4, 6, 8, 24]
     least = boundary(counted)
     assert least is not None
