@@ -1,8 +1,8 @@
 """The memory models of ``tier-test``: four ways to determine the peak memory of one case.
 
 ``cuda`` measures on a GPU whose allocator is limited to the simulated size. The others need no GPU. ``budget`` runs
-generations with tiny models under a limit that is scaled down as their memory is. ``shapes`` runs the released shapes without
-storage. ``analytic`` uses a formula. Every result says what was measured or computed.
+generations with tiny models under a limit that is scaled down as their memory is. ``shapes`` runs the released shapes
+without storage. ``analytic`` uses a formula. Every result says what was measured or computed.
 """
 
 from __future__ import annotations
