@@ -1,4 +1,4 @@
-"""Tiers and limits are the reference's, but for exactly 8, 12 and 24 GiB, which the tier that begins there has."""
+"""Tiers and limits equal the reference's, except that exactly 8, 12 and 24 GiB belong to the tier that begins there."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from acestep.gpu_config import GPU_TIER_CONFIGS, GPU_TIER_LABELS, GPUConfig, com
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "data/golden/gpu_config.json").read_text(encoding="utf-8"))
 OURS = {8: ("tier3", "tier4"), 12: ("tier4", "tier5"), 24: ("tier6b", "unlimited")}
-"""Sizes where the reference's tier is another: its, and ours."""
+"""Sizes whose tier differs from the reference's: (the reference's tier, ours)."""
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +78,7 @@ def test_a_simulated_size_is_this_machines(monkeypatch: pytest.MonkeyPatch, entr
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-3", "", "8GB"])
-def test_a_size_that_is_none_is_ignored_and_said(
+def test_an_invalid_simulated_size_is_ignored_with_a_warning(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, text: str
 ) -> None:
     monkeypatch.setenv("MAX_CUDA_VRAM", text)
@@ -86,7 +86,7 @@ def test_a_size_that_is_none_is_ignored_and_said(
     assert repr(text) in caplog.text
 
 
-def test_configs_share_nothing() -> None:
+def test_configs_share_no_lists() -> None:
     one = get_gpu_config(24)
     one.available_lm_models.clear()
     one.lm_memory_gb.clear()
@@ -155,7 +155,7 @@ def test_a_planners_share_of_the_memory(path: str) -> None:
     assert gpu_config.get_lm_gpu_memory_ratio(path, 0)[0] == 0.1
 
 
-def test_what_a_request_takes_up() -> None:
+def test_estimates_of_a_generation() -> None:
     estimate = gpu_config.estimate_inference_vram
     turbo = [round(estimate(1, seconds), 2) for seconds in (30, 60, 120, 240, 600)]
     assert turbo == [7.53, 7.53, 7.83, 8.43, 10.23]
@@ -183,7 +183,7 @@ def test_no_limit_falls_when_the_gpu_grows_and_what_is_recommended_fits(dit: str
     assert configs[-1].max_batch_size_with_lm == 8
 
 
-def test_the_planner_to_take_of_those_that_are_there() -> None:
+def test_the_best_planner_on_disk() -> None:
     best = gpu_config.find_best_lm_model_on_disk
     assert best("acestep-5Hz-lm-1.7B", ["acestep-5Hz-lm-4B", "acestep-5Hz-lm-1.7B"]) == "acestep-5Hz-lm-1.7B"
     there = ["acestep-5Hz-lm-1.7B-v4-fix", "acestep-5Hz-lm-4B"]
@@ -199,7 +199,7 @@ def test_the_planner_to_take_of_those_that_are_there() -> None:
     assert gpu_config.get_recommended_lm_model(get_gpu_config(4)) is None
 
 
-def test_requests_beyond_a_gpu_are_told_its_limit() -> None:
+def test_a_request_beyond_a_limit_gets_a_warning_that_names_it() -> None:
     config = get_gpu_config(8)
     assert gpu_config.check_duration_limit(480, config, True) == (True, "")
     sound, warning = gpu_config.check_duration_limit(500, config, True)

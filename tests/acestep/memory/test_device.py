@@ -1,4 +1,4 @@
-"""A limit on memory fails as a device of that size would; an error that tells of memory is known as such."""
+"""A memory limit fails like a device of that size, and out-of-memory errors are recognised."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def numbers(megabytes: int) -> torch.Tensor:
     return torch.zeros(megabytes * MEGABYTE // 4)
 
 
-def test_what_lives_counts_once_and_what_is_gone_does_not() -> None:
+def test_a_limit_counts_each_live_storage_once() -> None:
     before = numbers(1)
     with MemoryLimit(10 * MEGABYTE) as limit:
         held = numbers(3)
@@ -32,7 +32,7 @@ def test_what_lives_counts_once_and_what_is_gone_does_not() -> None:
     assert free_bytes("cpu") > 10 * MEGABYTE
 
 
-def test_a_tensor_too_many_is_out_of_memory_and_gone() -> None:
+def test_a_tensor_beyond_the_limit_raises_and_is_freed() -> None:
     with MemoryLimit(10 * MEGABYTE, resident_bytes=6 * MEGABYTE) as limit:
         held = numbers(3)
         with pytest.raises(torch.OutOfMemoryError, match=r"Tried to allocate 1\.9 MiB; 10\.5 MiB of 9\.5 MiB"):
@@ -41,7 +41,7 @@ def test_a_tensor_too_many_is_out_of_memory_and_gone() -> None:
         assert len(held) == 3 * MEGABYTE // 4
 
 
-def test_the_host_is_outside_of_the_limit() -> None:
+def test_tensors_of_the_host_do_not_count() -> None:
     with MemoryLimit(MEGABYTE) as limit:
         with outside_limit():
             assert not limit_is_active()
@@ -52,7 +52,7 @@ def test_the_host_is_outside_of_the_limit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (torch.OutOfMemoryError("CUDA out of memory."), True),
         (MemoryError(), True),
@@ -65,8 +65,8 @@ def test_the_host_is_outside_of_the_limit() -> None:
         (ValueError("out of memory"), False),
     ],
 )
-def test_errors_of_memory(error: Exception, told: bool) -> None:
-    assert is_out_of_memory(error) is told
+def test_out_of_memory_errors_are_recognised(error: Exception, expected: bool) -> None:
+    assert is_out_of_memory(error) is expected
 
 
 def test_sizes_for_people() -> None:

@@ -1,4 +1,4 @@
-"""What is asked of a synthesizer happens, is told, and changes the music by no more than it must."""
+"""Load options take effect, are reported, and change the music no more than they must."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_offloading_moves_each_part_once_and_changes_nothing(plain: tuple[Tensor
     assert handler.offload_manager.transfers.times == 4
 
 
-def test_models_alone_can_rest() -> None:
+def test_text_encoder_and_vae_can_be_offloaded_alone() -> None:
     handler, _ = opened(offload_to_cpu=True)
     result = generated(handler)
     assert result["extra_outputs"]["transfers"]["times"] == 2
@@ -201,7 +201,7 @@ def test_compiling_with_everything_else(plain: tuple[Tensor, Tensor]) -> None:
     assert again["compiled_calls"] > told["compiled_calls"]
 
 
-def test_whatever_a_library_raises_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_a_library_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     handler, _ = opened()
 
     def fail(*_: Any, **__: Any) -> None:
@@ -213,7 +213,7 @@ def test_whatever_a_library_raises_is_returned(monkeypatch: pytest.MonkeyPatch) 
     assert result["error"] == "KeyError: 'a region that cannot be compiled'"
 
 
-def test_a_machine_that_cannot_compile_is_told_what_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_that_cannot_compile_gets_an_error_that_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("No working C++ compiler found.\nlong story")
 

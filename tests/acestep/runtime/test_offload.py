@@ -1,4 +1,4 @@
-"""Offloading: copies of the weights are on the device while they are used, and nothing of them afterwards."""
+"""Offloaded weights are copied to the device while they are used, and the copies are dropped afterwards."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from acestep.memory.limit import MemoryLimit
 from acestep.runtime.offload import OffloadManager, copy_module, stored_bytes
 from acestep.runtime.quantization import quantize
 
-AWAY = "meta"
-"""A memory other than the host's that every machine has: it can be filled and counted, though not computed with."""
+DEVICE = "meta"
+"""A device other than the host that every machine has; its tensors can be counted, though not computed with."""
 
 
 def network() -> nn.Module:
@@ -25,51 +25,51 @@ def bytes_of(module: nn.Module) -> int:
     return sum(tensor.nbytes for tensor in [*module.parameters(), *module.buffers()])
 
 
-def bytes_away() -> int:
+def bytes_on_device() -> int:
     gc.collect()
     found = [each for each in gc.get_objects() if type(each) in (torch.Tensor, nn.Parameter)]
-    return sum(each.nbytes for each in found if each.device.type == AWAY)
+    return sum(each.nbytes for each in found if each.device.type == DEVICE)
 
 
-def test_a_part_is_away_only_while_it_is_used() -> None:
+def test_a_part_is_on_the_device_only_while_it_is_used() -> None:
     first, second, resident = network(), network(), network()
     parts = {"first": [first], "second": [second], "resident": [resident]}
-    manager = OffloadManager(parts, AWAY, ("first", "second"))
+    manager = OffloadManager(parts, DEVICE, ("first", "second"))
     weights = dict(first.named_parameters())
     with manager.on_device("first", "resident"):
-        assert {tensor.device.type for tensor in first.parameters()} == {AWAY}
+        assert {tensor.device.type for tensor in first.parameters()} == {DEVICE}
         assert {tensor.device.type for tensor in [*second.parameters(), *resident.parameters()]} == {"cpu"}
-        assert bytes_away() == bytes_of(first)
-    assert bytes_away() == 0
+        assert bytes_on_device() == bytes_of(first)
+    assert bytes_on_device() == 0
     assert all(tensor is weights[name] for name, tensor in first.named_parameters())
     assert manager.transfers.times == 1
     assert manager.transfers.moved_bytes == bytes_of(first)
     assert manager.transfers.seconds > 0
 
 
-def test_uses_that_are_kept_together_move_a_part_once_and_none_that_is_not_used() -> None:
+def test_a_held_part_is_moved_once_and_only_if_it_is_used() -> None:
     parts = {name: [network()] for name in "ab"}
-    manager = OffloadManager(parts, AWAY, "ab")
+    manager = OffloadManager(parts, DEVICE, "ab")
     with manager.hold("a", "b"):
-        assert bytes_away() == 0
+        assert bytes_on_device() == 0
         for _ in range(3):
             with manager.on_device("a"), manager.on_device("a"):
-                assert bytes_away() == bytes_of(parts["a"][0])
-        assert bytes_away() == bytes_of(parts["a"][0])
-    assert bytes_away() == 0
+                assert bytes_on_device() == bytes_of(parts["a"][0])
+        assert bytes_on_device() == bytes_of(parts["a"][0])
+    assert bytes_on_device() == 0
     assert manager.transfers.times == 1
 
 
-def test_a_failure_leaves_nothing_behind() -> None:
+def test_a_failure_leaves_nothing_on_the_device() -> None:
     module = network()
-    manager = OffloadManager({"a": [module]}, AWAY, "a")
+    manager = OffloadManager({"a": [module]}, DEVICE, "a")
     with pytest.raises(ZeroDivisionError), manager.on_device("a"):
         raise ZeroDivisionError
-    assert bytes_away() == 0
+    assert bytes_on_device() == 0
     assert next(module.parameters()).device.type == "cpu"
 
 
-def test_running_out_of_memory_half_way_leaves_nothing_behind() -> None:
+def test_running_out_of_memory_during_a_move_leaves_nothing_on_the_device() -> None:
     module = network()
     manager = OffloadManager({"a": [module]}, "cpu", "a")
     weights = [id(tensor) for tensor in module.parameters()]
@@ -93,7 +93,7 @@ def test_quantized_weights_move_as_they_are_stored() -> None:
     assert manager.transfers.moved_bytes == manager.moved_bytes("a") < 0.6 * plain
 
 
-def test_a_copied_module_shares_nothing() -> None:
+def test_a_copied_module_shares_no_memory() -> None:
     module = network()
     twin = copy_module(module, "cpu", torch.float64)
     assert {tensor.dtype for tensor in twin.parameters()} == {torch.float64}
@@ -101,7 +101,7 @@ def test_a_copied_module_shares_nothing() -> None:
     assert torch.allclose(twin(torch.ones(2, 64).double()).float(), module(torch.ones(2, 64)), atol=1e-6)
 
 
-def test_stored_bytes_of_a_tensor_made_of_others() -> None:
+def test_stored_bytes_of_a_quantized_tensor() -> None:
     layer = nn.Linear(64, 32, bias=False).requires_grad_(False)
     assert stored_bytes(layer.weight) == 64 * 32 * 4
     quantize(nn.Sequential(layer), "int8_weight_only", "cpu")
