@@ -1,4 +1,4 @@
-"""How benchmarks, their parameters and their stages are called on the page."""
+"""Labels of benchmarks, their parameters and their stages for people."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STAGES = {
     "save": "Audio save",
     "other": "Other",
 }
-"""The disjoint stages of one generation, in the order in which they run; together they are the wall time."""
+"""Labels of the stages of one generation, in the order in which they run; their times add up to the wall time."""
 
 _METRICS = {
     "wall": "Wall time",
@@ -43,9 +43,9 @@ _ALONE = {
     "VAEWindows": "vae",
     "AudioSave": "save",
 }
-"""The stages that the classes of ``stages`` measure alone."""
+"""For classes of the module ``stages``, the stage that each measures alone."""
 _APIS = {"Understand": "understand_music", "CreateSample": "create_sample", "FormatSample": "format_sample"}
-"""The functions that the classes of ``apis`` call."""
+"""For classes of the module ``apis``, the function that each calls."""
 _OWNERS = {
     "generate.GenerateMusic": "Whole generation",
     "tasks.Types": "Task",
@@ -59,7 +59,7 @@ _OWNERS = {
     "tiers.BatchBoundary": "Batch boundary",
     "tiers.Run": "Tier at released shapes",
 }
-"""Classes whose own name says too little."""
+"""Labels of classes whose name is not enough."""
 _QUALITIES = {
     "wall": "wall time",
     "lm": "planner",
@@ -105,7 +105,7 @@ _QUALITIES = {
     "min_gb_no_quant": "least size without quantization",
     "min_gb_no_offload": "least size without offload",
 }
-"""Metrics of other classes, where their own name says too little."""
+"""Labels of metrics of other classes whose name is not enough."""
 
 GROUPS = {
     "generate": "Whole generation",
@@ -118,23 +118,23 @@ GROUPS = {
     "tiers": "GPU tiers",
     "startup": "Start-up",
 }
-"""The modules of benchmarks, in the order in which a reader looks for them."""
+"""Labels of the modules of benchmarks, in the order of the page."""
 
 _GENERATIONS = ("generate", "tasks", "options")
-"""The groups whose series are those of whole generations, stage by stage."""
+"""Modules whose series are the stages of whole generations."""
 _SPELLING = {"lm": "LM", "vae": "VAE", "dit": "DiT"}
 
 
 def metric_of(benchmark: str) -> str:
-    """What a series is of: ``vae`` for ``generate.GenerateMusic.track_time_vae``, ``time`` for ``track_time`` alone."""
+    """Return the metric of a benchmark: ``vae`` for ``x.Y.track_time_vae``, ``time`` for ``x.Y.track_time``."""
     return benchmark.rpartition(".")[2].removeprefix("track_").removeprefix("time_")
 
 
 def series_label(benchmark: str) -> str:
-    """Name of a series for people: ``generate.GenerateMusic.track_time_vae`` is ``VAE decode``.
+    """Return the label of a series: ``VAE decode`` for ``generate.GenerateMusic.track_time_vae``.
 
-    Other classes are called by their own name and, unless it is plain time, their metric; those of ``stages``
-    measure a stage of the generation alone, those of ``apis`` a function, after which they are called.
+    Series of other classes have the label of the class and, unless it is plain time, of the metric. Those of ``stages``
+    are marked as measured alone; those of ``apis`` have the name of the function.
     """
     metric = metric_of(benchmark)
     if benchmark.startswith(GENERATE):
@@ -148,7 +148,7 @@ def series_label(benchmark: str) -> str:
 
 
 def series_order(benchmark: str) -> tuple[int, int, str]:
-    """Sorts series as a reader expects them: by `GROUPS`, whole generations by wall time and stages."""
+    """Return a sort key: by `GROUPS`, then whole generations in the order of their metrics, then by name."""
     metrics = list(_METRICS) if benchmark.startswith(GENERATE) else []
     metric = metric_of(benchmark)
     modules = list(GROUPS)
@@ -158,7 +158,7 @@ def series_order(benchmark: str) -> tuple[int, int, str]:
 
 
 def stage_label(benchmark: str) -> str:
-    """The stage of the generation that a series measures, or what else its class measures."""
+    """Return the label of the stage that a series measures; of its class if that is not a stage."""
     owner = benchmark.rpartition(".")[0]
     module, _, name = owner.partition(".")
     if module == "planner":
@@ -172,7 +172,7 @@ def stage_label(benchmark: str) -> str:
 
 
 def owner_label(owner: str) -> str:
-    """Name of a class of benchmarks, ``module.Class``, for people."""
+    """Return the label of a class of benchmarks, ``module.Class``."""
     if owner in _OWNERS:
         return _OWNERS[owner]
     module, _, name = owner.rpartition(".")
@@ -182,13 +182,13 @@ def owner_label(owner: str) -> str:
 
 
 def group_label(benchmark: str) -> str:
-    """The group that a series belongs to, one of `GROUPS` if its module is known."""
+    """Return the label of the group that a series belongs to, one of `GROUPS` if its module is known."""
     module = benchmark.partition(".")[0]
     return GROUPS.get(module, _words(module))
 
 
 def _words(name: str, *, first: bool = True) -> str:
-    """``VAEDecode`` and ``vae_decode`` both become ``VAE decode``."""
+    """Return *name* as words: ``VAEDecode`` and ``vae_decode`` both become ``VAE decode``."""
     for spelling in _SPELLING.values():
         name = name.replace(spelling, spelling.capitalize())
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name.replace("_", " ")) or [name]
@@ -199,7 +199,7 @@ def _words(name: str, *, first: bool = True) -> str:
 
 
 def parameter_text(name: str, value: str) -> str:
-    """One parameter of a cell for people; *value* is the ``repr`` that asv stores."""
+    """Return the text of one parameter of a cell; *value* is the ``repr`` that asv stores."""
     plain = value.strip("'\"")
     match name:
         case "duration":

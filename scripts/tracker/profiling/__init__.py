@@ -1,1 +1,1 @@
-"""The parts of `scripts.profile_inference`: its options, its modes, and how their results are told."""
+"""The profiler behind `scripts.profile_inference`: its options, its modes, and the tables of their results."""

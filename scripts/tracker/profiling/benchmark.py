@@ -1,4 +1,4 @@
-"""Mode ``benchmark``: a matrix of configurations, and its table."""
+"""Mode ``benchmark``: measures a matrix of configurations and prints its table."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ HEADER = ("Duration", "Batch", "Think", "Steps", "Wall(s)", "LM(s)", "DiT(s)", "
 COLUMNS = (0, 11, 19, 27, 35, 46, 57, 68, 79)
 RULE = "-" * 122
 STAGES = (("wall",), ("lm",), ("condition", "dit"), ("vae",))
-"""Series that make up a column of seconds."""
+"""For each column of seconds, the series whose sum it shows."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One row: what was asked for, its record, and what was executed if that is something else."""
+    """One row: the requested configuration, its record, and a note if something else was executed."""
 
     asked: Configuration
     record: Record
@@ -40,7 +40,7 @@ class Result:
 
 
 def run(session: Session, example: Example, arguments: argparse.Namespace, results: Results) -> int:
-    """Measure and tell; returns the exit code."""
+    """Measure the matrix and print the table; returns the exit code."""
     wanted = matrix(arguments)
     kept, dropped = clip(wanted, session.gpu, limited=session.gpu.gpu_memory_gb > 0)
     for reason in dropped:
@@ -60,7 +60,7 @@ def run(session: Session, example: Example, arguments: argparse.Namespace, resul
 
 
 def matrix(arguments: argparse.Namespace) -> list[Configuration]:
-    """All configurations, in the order of the table."""
+    """Return all requested configurations, in the order of the table."""
     axes = (
         arguments.duration or DURATIONS,
         arguments.batch_size or BATCHES,
@@ -73,7 +73,10 @@ def matrix(arguments: argparse.Namespace) -> list[Configuration]:
 def clip(
     configurations: Iterable[Configuration], gpu: GPUConfig, *, limited: bool
 ) -> tuple[list[Configuration], list[str]]:
-    """What the GPU's tier allows, and a sentence for each kind of what it does not; not *limited*, everything."""
+    """Return the configurations within the limits of the GPU's tier, and a sentence for each reason of dropping others.
+
+    Without *limited*, all are kept.
+    """
     kept: list[Configuration] = []
     dropped: dict[str, int] = {}
     for configuration in configurations:
@@ -88,7 +91,7 @@ def clip(
 def measure(
     session: Session, generations: Generations, configurations: Sequence[Configuration], arguments: argparse.Namespace
 ) -> Iterable[Result]:
-    """A result for each; what would execute the same as one before is not measured again."""
+    """Yield a result for each configuration; what executes the same as an earlier one is not measured again."""
     repeat, progress = arguments.repeat or REPEAT, ProgressLine(len(configurations))
     done: dict[Configuration, Record] = {}
     for configuration in configurations:
@@ -110,7 +113,7 @@ def measure(
 
 
 def table(results: Sequence[Result], form: str = "table") -> str:
-    """The table; notes and reasons stand below it."""
+    """Return the table in the format *form*; notes and reasons of failures are below it."""
     rows = [_cells(result) for result in results]
     if form == "markdown":
         return markdown(HEADER, rows)

@@ -1,4 +1,4 @@
-"""The report of `profile`: where the time of one generation went."""
+"""The breakdown of the mode ``profile``: the time of one generation by component."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ COMPONENT, SECONDS, SHARE, SPREAD = 2, 37, 52, 64
 RULE = " " * COMPONENT + "─" * 61
 NONE = "—"
 Stages = Mapping[str, float]
-"""Seconds of one generation by series, ``wall`` among them, and its ``steps``; a stage that did not run has none."""
+"""Seconds of a generation by series, with ``wall`` and the number of ``steps``; a stage that did not run is absent."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Samples of one figure: their median, median absolute deviation, ends and number."""
+    """Median, median absolute deviation, minimum, maximum and number of samples."""
 
     median: float
     mad: float
@@ -27,21 +27,21 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of *values*."""
+        """Return the spread of *values*."""
         middle = median(values)
         return cls(middle, median(abs(value - middle) for value in values), min(values), max(values), len(values))
 
 
 @dataclass(frozen=True)
 class BreakdownRow:
-    """A line of the report.
+    """A row of the breakdown.
 
     Attributes:
-        label: what a reader calls it.
-        value: seconds, or a count.
-        tenths: of a percent of the wall time; None has no share.
-        part: of the row above it.
-        count: whether the value is one.
+        label: name of the component.
+        value: seconds, or a count if *count* is true.
+        tenths: share of the wall time in tenths of a percent; None without a share.
+        part: whether it is a part of the row above it.
+        count: whether the value is a count.
     """
 
     label: str
@@ -52,7 +52,10 @@ class BreakdownRow:
 
 
 def rows_of(sample: Stages) -> list[BreakdownRow]:
-    """All lines. The rows that are no parts add up to the wall time, their shares to 100.0 %; a row's parts to it."""
+    """Return all rows of *sample*.
+
+    Rows that are not parts add up to the wall time, and their shares to 100.0 %; the parts of a row add up to it.
+    """
     names = ("lm", "condition", "dit", "vae", "save")
     lm, condition, dit, vae, save = (sample.get(name, 0.0) for name in names)
     wall = sample["wall"]
@@ -77,7 +80,7 @@ def rows_of(sample: Stages) -> list[BreakdownRow]:
 
 
 def render(samples: Sequence[Stages]) -> str:
-    """The report of the sample whose wall time is the middle one, with every figure's deviation over all beside it."""
+    """Return the breakdown of the sample with the median wall time; of several samples, with deviations beside it."""
     middle = sorted(samples, key=lambda sample: sample["wall"])[(len(samples) - 1) // 2]
     columns = zip(*(rows_of({**dict.fromkeys(middle, 0.0), **sample}) for sample in samples), strict=False)
     spreads = {rows[0].label: Spread.of([row.value for row in rows]) for rows in columns}
@@ -101,7 +104,7 @@ def _line(row: BreakdownRow, spread: str) -> str:
 
 
 def _tenths(values: Sequence[float], total: float, all_of_them: int) -> list[int]:
-    """Tenths of a percent of *total* that add up to *all_of_them*: rounded down, the rest to the largest remainders."""
+    """Return shares of *total* in tenths of a percent that add up to *all_of_them* (largest remainder method)."""
     exact = [1000 * max(0.0, value) / total if total else 0.0 for value in values]
     down = [int(value) for value in exact]
     for index in sorted(range(len(exact)), key=lambda index: down[index] - exact[index])[: all_of_them - sum(down)]:

@@ -1,4 +1,4 @@
-"""A function-level profile of every thread that works, not of the calling one alone."""
+"""Profiles the functions of all threads with cProfile, which by itself sees the calling thread alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ ROWS_TOLD = 20
 
 
 def profiled(work: Callable[[], object], file: Path) -> str:
-    """Run *work*, write its whole profile into *file*, and return its first rows.
+    """Run *work*, write its profile to *file*, and return the first rows.
 
-    The numbers are of this run alone: profiling slows every call of a function down.
+    Profiling slows down every function call, so these times are longer than those of other runs.
     """
     with _every_thread() as profiles:
         work()
@@ -32,7 +32,7 @@ def profiled(work: Callable[[], object], file: Path) -> str:
 
 @contextmanager
 def _every_thread() -> Iterator[list[cProfile.Profile]]:
-    """Profile this thread, and each one that begins inside the block."""
+    """Profile this thread, and every thread that starts inside the block."""
     profiles = [cProfile.Profile()]
     plain = threading.Thread.run
 

@@ -1,4 +1,4 @@
-"""Generations of one example in any configuration, measured with the harness of the benchmarks."""
+"""Measures generations of one example in any configuration, with the harness of the benchmarks."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ PARTS = {
     "reference_encode": "reference_encode_time_cost",
     "source_encode": "source_encode_time_cost",
 }
-"""Series of a record, and the entry of ``time_costs`` that each comes from."""
+"""The series of a record, and the entry of ``time_costs`` of each."""
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What varies between generations of one example; a duration of None is left to the planner."""
+    """What varies between generations of one example; the planner chooses a *duration* (seconds) of None."""
 
     duration: float | None
     batch_size: int
@@ -48,7 +48,7 @@ class Configuration:
 
     @property
     def cell(self) -> Cell:
-        """The same as parameters of a record."""
+        """The configuration as parameters of a record."""
         return {
             "duration": "auto" if self.duration is None else self.duration,
             "batch": self.batch_size,
@@ -58,19 +58,19 @@ class Configuration:
 
 
 class Generations:
-    """Measures configurations of *example* under the switches of the command line."""
+    """Measures configurations of *example* with the options of the command line."""
 
     def __init__(self, session: Session, example: Example, arguments: argparse.Namespace) -> None:
         self._session, self._example, self._arguments = session, example, arguments
         self._host = describe(session.settings)
 
     def steps(self, asked: int) -> int:
-        """Steps that the model executes when it is asked for so many."""
+        """Return the number of steps that the model executes if *asked* steps are requested."""
         most = self._session.dit.variant.max_steps
         return asked if most is None else min(asked, most)
 
     def asked(self, configuration: Configuration) -> GenerationRequest:
-        """What the call is to do."""
+        """Return the request of one call."""
         arguments, thinking = self._arguments, configuration.thinking
         plans_all = thinking and arguments.mode == "benchmark"
         params: dict[str, Any] = {
@@ -94,17 +94,17 @@ class Generations:
         return GenerationRequest(params, configuration.batch_size, work, None if seed < 0 else seed)
 
     def run(self, configuration: Configuration) -> Sample:
-        """One generation.
+        """Run one generation.
 
         Raises:
-            CellFailed: it failed, or made something else than it was asked for.
+            CellFailed: it failed, or did other work than requested.
         """
         asked, session = self.asked(configuration), self._session
         call = generate(session.dit, session.lm, session.device, asked)
         return as_sample(call, session.dit, asked, PARTS)
 
     def measure(self, configuration: Configuration, repeat: int, *, warmup: bool) -> Record:
-        """*repeat* samples, after a run that is not counted; what it raises becomes the record's reason."""
+        """Return a record of *repeat* samples, after a warm-up run with *warmup*; an error becomes its reason."""
         start = time.perf_counter()
         try:
             if warmup:
@@ -138,7 +138,7 @@ class Generations:
 
 
 def stages_of(record: Record) -> list[Stages]:
-    """Seconds by series of every sample, and the steps that were executed."""
+    """Return the seconds of every sample by series, and the number of executed steps."""
     count = len(record.samples["wall"])
     steps = float(record.work["steps"])
     return [
@@ -147,7 +147,7 @@ def stages_of(record: Record) -> list[Stages]:
 
 
 def entry_of(configuration: Configuration, record: Record) -> dict[str, Any]:
-    """What the JSON file tells of one configuration."""
+    """Return the entry of one configuration in the JSON file."""
     told = spreads(record.samples)
 
     def seconds(*names: str) -> float | None:

@@ -1,4 +1,4 @@
-"""The options of `scripts.profile_inference`, their defaults, and what an option means to which mode."""
+"""The command line of `scripts.profile_inference`: options, defaults, and the modes that each option applies to."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ VARIABLES: Final = {
     "device": "ACESTEP_DEVICE",
     "lm_backend": "ACESTEP_LM_BACKEND",
 }
-"""Options whose default the environment, or a file ``.env`` in the current folder, may set."""
+"""Options whose default an environment variable, or a file ``.env`` in the current folder, can set."""
 DEFAULTS: Final = {
     "config_path": "acestep-v15-turbo",
     "lm_model": "acestep-5Hz-lm-1.7B",
@@ -83,19 +83,19 @@ _ONLY: Final[Mapping[str, Sequence[str]]] = {
     "no_warmup": ("profile", "benchmark", "understand", "create_sample", "format_sample"),
     "format": ("benchmark", "tier-test"),
 }
-"""Modes in which an option means something; what is not here does everywhere."""
+"""The modes that an option applies to; options that are not listed apply to all modes."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says in every error where help is."""
+    """An argument parser whose errors mention ``--help``."""
 
     def error(self, message: str) -> NoReturn:
-        """Exit with 2."""
+        """Print *message* and exit with status 2."""
         self.exit(2, f"profile_inference: {message}\nSee profile_inference --help.\n")
 
 
 def build_parser(defaults: Mapping[str, str] = DEFAULTS) -> Parser:
-    """The command line."""
+    """Return the parser of the command line."""
     parser = Parser(
         prog="profile_inference",
         description="Profile and benchmark ACE-Step 1.5 inference.",
@@ -115,7 +115,7 @@ def build_parser(defaults: Mapping[str, str] = DEFAULTS) -> Parser:
 def parse(
     argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ, folder: Path | None = None
 ) -> argparse.Namespace:
-    """Parse *argv*; exits with 2 where it makes no sense."""
+    """Return the options in *argv*; exits with status 2 if they are invalid or contradict each other."""
     parser = build_parser(read_defaults(environ, folder or Path.cwd()))
     arguments = parser.parse_args(argv)
     given = {name for name, value in vars(arguments).items() if value != parser.get_default(name)}
@@ -128,7 +128,7 @@ def parse(
 
 
 def read_defaults(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Defaults from the environment, else from ``.env`` in *folder*, else `DEFAULTS`."""
+    """Return defaults from the environment, else from ``.env`` in *folder*, else `DEFAULTS`."""
     written: dict[str, str] = {}
     file = folder / ".env"
     if file.is_file():
@@ -146,14 +146,18 @@ def _add_models(parser: Parser, defaults: Mapping[str, str]) -> None:
     group.add_argument("--lm-backend", default=defaults["lm_backend"], choices=BACKENDS, help="engine of the planner")
     group.add_argument("--config-path", default=defaults["config_path"], metavar="NAME", help="diffusion model")
     group.add_argument("--lm-model", default=defaults["lm_model"], metavar="NAME", help="planner")
-    group.add_argument("--checkpoints", metavar="FOLDER", help="that holds them (default $ACESTEP_CHECKPOINTS_DIR)")
+    group.add_argument(
+        "--checkpoints", metavar="FOLDER", help="folder of the models (default $ACESTEP_CHECKPOINTS_DIR)"
+    )
     group.add_argument(
         "--scale", choices=("tiny", "full"), help="run on synthetic checkpoints: tiny, or of the released shapes"
     )
-    group.add_argument("--offload-to-cpu", action="store_true", help="models rest in the host's memory")
-    group.add_argument("--offload-dit-to-cpu", action="store_true", help="so does the diffusion model")
-    group.add_argument("--quantization", choices=QUANTIZATIONS, help="of the diffusion model's weights")
-    group.add_argument("--cpu-threads", type=int, metavar="N", help="of torch (default: all cores, for tiny one)")
+    group.add_argument("--offload-to-cpu", action="store_true", help="keep models in host memory between uses")
+    group.add_argument("--offload-dit-to-cpu", action="store_true", help="offload the diffusion model, too")
+    group.add_argument("--quantization", choices=QUANTIZATIONS, help="quantize the weights of the diffusion model")
+    group.add_argument(
+        "--cpu-threads", type=int, metavar="N", help="threads of torch (default: all cores; one for tiny models)"
+    )
 
 
 def _add_generation(parser: Parser) -> None:
@@ -174,11 +178,11 @@ def _add_planner(parser: Parser) -> None:
         choices=("true", "false"),
         help="the planner writes audio codes; both in benchmark mode",
     )
-    group.add_argument("--use-cot-metas", action="store_true", help="it fills in metadata")
-    group.add_argument("--use-cot-caption", action="store_true", help="it rewrites the caption")
-    group.add_argument("--use-cot-language", action="store_true", help="it detects the language")
+    group.add_argument("--use-cot-metas", action="store_true", help="the planner fills in metadata")
+    group.add_argument("--use-cot-caption", action="store_true", help="the planner rewrites the caption")
+    group.add_argument("--use-cot-language", action="store_true", help="the planner detects the language")
     group.add_argument("--use-constrained-decoding", action="store_true", default=True, help="on by default")
-    group.add_argument("--no-constrained-decoding", action="store_true", help="turn that off")
+    group.add_argument("--no-constrained-decoding", action="store_true", help="turn constrained decoding off")
     group.add_argument("--lm-temperature", type=float, default=0.85, help="default 0.85")
     group.add_argument("--lm-cfg-scale", type=float, default=2.0, help="default 2.0")
 
@@ -187,9 +191,9 @@ def _add_profiling(parser: Parser) -> None:
     group = parser.add_argument_group("profiling")
     group.add_argument("--no-warmup", action="store_true", help="measure the first run too")
     group.add_argument("--detailed", action="store_true", help="profile every function, in a run of its own")
-    group.add_argument("--llm-debug", action="store_true", help="tokens of the planner, and tokens a second")
+    group.add_argument("--llm-debug", action="store_true", help="print tokens of the planner, and tokens per second")
     group.add_argument("--repeat", type=int, metavar="N", help="samples of everything (default 1, benchmark 3)")
-    group.add_argument("--format", default="table", choices=FORMATS, help="of the result (default table)")
+    group.add_argument("--format", default="table", choices=FORMATS, help="format of the result (default table)")
     group.add_argument("--benchmark-output", metavar="FILE", help="write results as JSON, as they come")
 
 
@@ -197,7 +201,7 @@ def _add_tiers(parser: Parser) -> None:
     group = parser.add_argument_group("tier-test")
     group.add_argument("--tiers", type=int, nargs="+", default=list(TIERS), metavar="GB", help="sizes to simulate")
     group.add_argument("--tier-with-lm", action="store_true", help="with a planner where the tier has one")
-    group.add_argument("--tier-skip-compile", action="store_true", help="compile quantized tiers alone")
+    group.add_argument("--tier-skip-compile", action="store_true", help="compile only quantized tiers")
     group.add_argument("--tier-boundary", action="store_true", help="also without quantization and without offload")
     group.add_argument("--tier-batch-boundary", action="store_true", help="batches of 1, 2, 4 and 8")
     group.add_argument("--tier-duration", type=float, default=30.0, metavar="SECONDS", help="default 30")
@@ -214,11 +218,13 @@ def _add_inputs(parser: Parser) -> None:
     group = parser.add_argument_group("input")
     group.add_argument("--example", default="example_05.json", metavar="FILE", help="of acestep/examples/text2music")
     group.add_argument("--task-type", default="text2music", choices=TASKS)
-    group.add_argument("--reference-audio", metavar="FILE", help="whose timbre to take")
-    group.add_argument("--src-audio", metavar="FILE", help="to start from, in the other tasks")
-    group.add_argument("--sample-query", metavar="TEXT", help="what create_sample is asked")
-    group.add_argument("--instrumental", action="store_true", help="create_sample without words")
-    group.add_argument("--audio-codes", metavar="CODES", help="what understand is given; default: it invents a piece")
+    group.add_argument("--reference-audio", metavar="FILE", help="reference audio for the timbre")
+    group.add_argument("--src-audio", metavar="FILE", help="source audio of the other tasks")
+    group.add_argument("--sample-query", metavar="TEXT", help="query for create_sample")
+    group.add_argument("--instrumental", action="store_true", help="make create_sample write an instrumental")
+    group.add_argument(
+        "--audio-codes", metavar="CODES", help="audio codes for understand (default: the planner invents a piece)"
+    )
 
 
 def _check(parser: Parser, arguments: argparse.Namespace) -> None:
@@ -244,7 +250,7 @@ def _check(parser: Parser, arguments: argparse.Namespace) -> None:
 
 
 def thinking_of(arguments: argparse.Namespace) -> list[bool] | None:
-    """The values of ``--thinking``; None if it was not given, and alone it is true."""
+    """Return the values of ``--thinking``; None if it was not given, [True] if it was given without a value."""
     given: list[Any] | None = arguments.thinking
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""Modes ``understand``, ``create_sample`` and ``format_sample``: one call of the planner, and what came of it."""
+"""Modes ``understand``, ``create_sample`` and ``format_sample``: one call of the planner and its result."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FIELDS = ("caption", "bpm", "duration", "keyscale", "language", "timesignature",
 
 
 def run(session: Session, example: Example, arguments: argparse.Namespace, results: Results) -> int:
-    """Measure and tell; returns the exit code."""
+    """Measure the call and print its result; returns the exit code."""
     told, call = _call(session, example, arguments)
     print("\n".join(told) + "\n", flush=True)
     device, runs = session.device, []
@@ -53,7 +53,7 @@ def run(session: Session, example: Example, arguments: argparse.Namespace, resul
 
 
 def _call(session: Session, example: Example, arguments: argparse.Namespace) -> tuple[list[str], Callable[[], Any]]:
-    """What is told before, and the call."""
+    """Return the lines to print first, and the call to measure."""
     from acestep.inference import create_sample, format_sample, understand_music
 
     seed = DEFAULT_SEED if arguments.seed is None else arguments.seed

@@ -1,4 +1,4 @@
-"""Mode ``profile``: one generation, and where its time went."""
+"""Mode ``profile``: measures one generation and prints the breakdown of its time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAPTION_CHARACTERS = 80
 
 
 def run(session: Session, example: Example, arguments: argparse.Namespace, results: Results) -> int:
-    """Measure and tell; returns the exit code."""
+    """Measure the generation and print the breakdown; returns the exit code."""
     generations, configuration = Generations(session, example, arguments), _configuration(example, arguments)
     print(f"Example: {example.name}: {_short(example.caption)}")
     print(

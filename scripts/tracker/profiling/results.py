@@ -1,4 +1,4 @@
-"""The JSON file of `scripts.profile_inference`: written anew, whole, whenever there is one result more."""
+"""Writes the JSON file of `scripts.profile_inference`; it is complete and valid after every result."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class OutputError(Exception):
 
 
 class Results:
-    """What a run has found so far, in a file if there is to be one.
+    """The results of a run so far, also in a file if there is a path.
 
     Attributes:
-        entries: one a configuration.
+        entries: the result of each configuration.
     """
 
     def __init__(self, path: str | None, described: Mapping[str, Any]) -> None:
-        """With what is known before anything is measured.
+        """Write the file with the facts *described*, which are known before anything is measured.
 
         Raises:
-            OutputError: there is no writing to *path*.
+            OutputError: *path* cannot be written.
         """
         self._path = None if path is None else Path(path)
         self._envelope = {"schema": SCHEMA, **described, "started_utc": _now(), "finished_utc": None, "complete": False}
@@ -42,17 +42,17 @@ class Results:
         self._write()
 
     def describe(self, **facts: Any) -> None:
-        """Add what has become known of the run as a whole."""
+        """Add facts about the whole run."""
         self._envelope.update(facts)
         self._write()
 
     def add(self, entry: dict[str, Any]) -> None:
-        """Keep one more entry."""
+        """Add the result of one configuration."""
         self.entries.append(entry)
         self._write()
 
     def finish(self) -> None:
-        """Everything that was to be measured has been."""
+        """Mark the run as complete."""
         self._envelope |= {"finished_utc": _now(), "complete": True}
         self._write()
 
@@ -71,7 +71,7 @@ class Results:
 
 
 def spreads(samples: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median, deviation, ends and number of every series."""
+    """Return the spread of the samples of every series."""
     return {name: asdict(Spread.of(values)) for name, values in samples.items()}
 
 

@@ -1,4 +1,4 @@
-"""The models of one run of `scripts.profile_inference`: which, from where, on what, and what was chosen for whom."""
+"""The models of one run of `scripts.profile_inference`: checkpoints, device, backend and load options."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ COMPILE_VARIABLE = "ACESTEP_COMPILE_MODEL"
 
 
 class SetupError(Exception):
-    """The run cannot begin; the message says why, and what helps."""
+    """The run cannot start; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """Where the models come from.
+    """The folder of the models.
 
     Attributes:
-        root: the folder of their folders.
-        scale: ``tiny`` or ``full`` of synthetic ones, "" of real ones.
-        why: a sentence for people.
+        root: the folder that contains a folder for each model.
+        scale: ``tiny`` or ``full`` for synthetic checkpoints; "" for real ones.
+        why: a description for people.
     """
 
     root: Path
@@ -44,25 +44,25 @@ class Checkpoints:
 
 
 class Session:
-    """What is loaded.
+    """The chosen options and the loaded models.
 
     Attributes:
-        device: where.
-        gpu: what the GPU can be asked for.
-        checkpoints: the models' files.
-        offload: whether models rest in the host's memory; *offload_why* says why if nobody asked for it.
+        device: the device of the models.
+        gpu: the configuration of the GPU's tier.
+        checkpoints: the folder of the models.
+        offload: whether models are offloaded to the host; *offload_why* says why if it is automatic.
         compile: whether ``$ACESTEP_COMPILE_MODEL`` asks to compile the diffusion model.
         dit: the loaded AceStepHandler, or None.
         lm: the loaded LLMHandler, or None.
-        lm_missing: why there is none.
-        backend: the planner's engine; *backend_told* says why that one.
+        lm_missing: why the planner could not be loaded; "" if it was.
+        backend: the planner's backend; *backend_told* also says why it was selected.
     """
 
     def __init__(self, arguments: argparse.Namespace) -> None:
-        """Decide everything, load nothing.
+        """Resolve device, backend and checkpoints without loading models.
 
         Raises:
-            SetupError: something is asked for that is not there.
+            SetupError: the requested device, backend or checkpoints are not available.
         """
         from acestep.planner.engines import select_backend
         from acestep.runtime.devices import resolve_device
@@ -91,7 +91,7 @@ class Session:
 
     @property
     def settings(self) -> Settings:
-        """What the records of the harness tell about the run."""
+        """The settings that records of the harness store."""
         return Settings(
             scale=self.checkpoints.scale or str(self.checkpoints.root),
             device=self.device,
@@ -127,7 +127,7 @@ class Session:
         return report
 
     def load_lm(self) -> str:
-        """Load the planner; returns its report. One that cannot be loaded leaves *lm* None and says so."""
+        """Load the planner; returns its report. If it cannot be loaded, *lm* stays None and *lm_missing* says why."""
         from acestep.llm_inference import LLMHandler
 
         handler = LLMHandler()
@@ -150,10 +150,10 @@ class Session:
 
 
 def find_checkpoints(arguments: argparse.Namespace) -> Checkpoints:
-    """The folder that is named or found, else synthetic tiny ones.
+    """Return the named or found folder of checkpoints, else tiny synthetic ones.
 
     Raises:
-        SetupError: the named one holds no models.
+        SetupError: the named folder contains no models.
     """
     from acestep.checkpoints.folders import checkpoints_root
 
@@ -172,7 +172,7 @@ def find_checkpoints(arguments: argparse.Namespace) -> Checkpoints:
 
 
 def commit() -> str:
-    """The commit of the code that runs, with ``+`` behind it if files were changed since; "" outside a repository."""
+    """Return the commit of the running code, with ``+`` if tracked files have changes; "" outside a repository."""
     folder = Path(__file__).resolve().parents[3]
     try:
         head = git(folder, "rev-parse", "HEAD")
@@ -182,10 +182,10 @@ def commit() -> str:
 
 
 def family_of(config_path: str) -> str:
-    """The family in a checkpoint's name.
+    """Return the variant in the name of a checkpoint.
 
     Raises:
-        SetupError: it is none of the released ones.
+        SetupError: it is not a released variant.
     """
     from acestep.checkpoints.variants import FOLDER_PREFIX, variant_named
 

@@ -1,4 +1,4 @@
-"""Text in columns, as wide as a terminal shows it, and the rules between."""
+"""Banners and tables as text, with columns aligned by display width, as Markdown and as CSV."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 
 WIDE = 100
+"""Width of a banner, in characters."""
 
 
 def banner(title: str, width: int = WIDE) -> str:
-    """*title* between two rules."""
+    """Return *title* between two rules of *width* characters."""
     return f"{'=' * width}\n{title}\n{'=' * width}"
 
 
 def display_width(text: str) -> int:
-    """Cells of a terminal that *text* takes up."""
+    """Return the number of terminal columns that *text* takes."""
     return sum(_cells(character) for character in text)
 
 
 def at_columns(cells: Iterable[tuple[int, str]]) -> str:
-    """A line in which each text begins at its column, or a space behind what it would cover."""
+    """Return a line in which each text begins at its column, or after one space if the text before it is too long."""
     line = ""
     for column, text in cells:
         gap = column - display_width(line)
@@ -28,13 +29,13 @@ def at_columns(cells: Iterable[tuple[int, str]]) -> str:
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table for a pull request."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """The same for other programs."""
+    """Return the table as CSV."""
     import csv
     import io
 

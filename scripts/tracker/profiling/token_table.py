@@ -1,4 +1,4 @@
-"""What the planner did, in tokens: the block of ``--llm-debug``."""
+"""The table of ``--llm-debug``: tokens and tokens per second of the planner, by phase."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.tracker.profiling.text_tables import WIDE, at_columns
 
 
 def generation_tokens(record: Record) -> str:
-    """The block of a generation."""
+    """Return the table of a generation."""
     work: Mapping[str, Any] = record.work
     if not work.get("lm_forwards"):
         return "LLM DEBUG\nThe planner did not run: try --thinking or --use-cot-metas."
@@ -27,7 +27,7 @@ def generation_tokens(record: Record) -> str:
 
 
 def block(prompt: int, forwards: int, phases: Mapping[str, tuple[int, Sequence[float]]]) -> str:
-    """Tokens by phase, each written in some seconds; the last line is of all of them."""
+    """Return the table; *phases* holds tokens and seconds of the samples. The last row is the total."""
     lines = ["LLM DEBUG", "=" * WIDE, f"  Prompt tokens: {prompt}, forward passes: {forwards}"]
     lines.append(at_columns([(2, "Phase"), (22, "Tokens"), (32, "Time (s)"), (44, "Tokens/s")]))
     phases = {name: phase for name, phase in phases.items() if phase[0]}
