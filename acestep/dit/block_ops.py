@@ -1,6 +1,7 @@
 """The operations of the diffusion transformer's layers, on any part of a sequence.
 
-Each is a plain function of tensors, and the attention between them is apart: what is compiled, if anything, are these.
+The operations of a layer are methods of `LayerOperations`, which can be compiled; `Attention` lies between them.
+Shapes: ``B`` items, ``n`` tokens, ``H`` hidden size, ``D`` size of a head.
 """
 
 from __future__ import annotations
@@ -14,20 +15,20 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
 
 BLOCK_TOKENS: Final = 256
-"""Queries that attend together where a window hides the rest."""
-COLUMNS: Final = 8
-"""Tokens that a processor's matrix product takes at once."""
+"""Number of queries in one block of sliding-window attention."""
+TOKEN_MULTIPLE: Final = 8
+"""Matrix products on a CPU are fastest for a number of tokens that is a multiple of this."""
 
 
 class LayerOperations:
-    """One of diffusers' `AceStepTransformerBlock`, in the pieces that `acestep.dit.denoiser.Denoiser` puts together.
+    """The operations of one of diffusers' `AceStepTransformerBlock`, for `acestep.dit.denoiser.Denoiser`.
 
-    Hidden states are ``[b, n, H]``, queries, keys and values ``[b, n, heads, head dim]``. What is called ``add_`` adds
-    to its first argument, in place.
+    Hidden states are ``(B, n, H)``; queries, keys and values are ``(B, n, heads, D)``. A method whose name begins with
+    ``add_`` adds its result to its first argument in place.
 
     Attributes:
-        window: how far a token attends to either side; None is everywhere.
-        key_heads: of keys and values.
+        window: number of tokens that self-attention sees on either side of a token; None is all tokens.
+        key_heads: number of heads of keys and values.
     """
 
     def __init__(self, block: Any) -> None:
@@ -35,160 +36,177 @@ class LayerOperations:
         self.window: int | None = block.self_attn.sliding_window
         self.key_heads: int = block.self_attn.kv_heads
 
-    def modulate(self, modulation: Tensor) -> list[Tensor]:
-        """Shift, scale and gate before attention and before the products, each ``[1, 1, H]``."""
-        return list((self._block.scale_shift_table + modulation).chunk(6, dim=1))
+    def modulation(self, embedded_time: Tensor) -> list[Tensor]:
+        """Return shift, scale and gate of self-attention, and then of the feed-forward network, each ``(1, 1, H)``."""
+        return list((self._block.scale_shift_table + embedded_time).chunk(6, dim=1))
 
     def keys_values(
         self, hidden: Tensor, shift: Tensor, scale: Tensor, cos: Tensor, sin: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Keys and values of *hidden*."""
+        """Return the keys and values of self-attention."""
         attention = self._block.self_attn
-        normed = modulated(hidden, self._block.self_attn_norm, shift, scale)
-        keys = headwise(attention.to_k(normed), attention.norm_k)
-        return rotated(keys, cos, sin), attention.to_v(normed).view_as(keys)
+        normed = modulated_norm(hidden, self._block.self_attn_norm, shift, scale)
+        keys = heads_norm(attention.to_k(normed), attention.norm_k)
+        return apply_rotary(keys, cos, sin), attention.to_v(normed).view_as(keys)
 
     def queries(self, hidden: Tensor, shift: Tensor, scale: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        """Queries of *hidden*."""
+        """Return the queries of self-attention."""
         attention = self._block.self_attn
-        normed = modulated(hidden, self._block.self_attn_norm, shift, scale)
-        return rotated(headwise(attention.to_q(normed), attention.norm_q), cos, sin)
+        normed = modulated_norm(hidden, self._block.self_attn_norm, shift, scale)
+        return apply_rotary(heads_norm(attention.to_q(normed), attention.norm_q), cos, sin)
 
-    def add_attended(self, hidden: Tensor, attended: Tensor, gate: Tensor) -> None:
-        """Add what self-attention brought, ``[b, n, heads · head dim]``."""
-        hidden.addcmul_(multiplied(self._block.self_attn.to_out[0], attended), gate)
+    def add_self_attention(self, hidden: Tensor, attended: Tensor, gate: Tensor) -> None:
+        """Add the output projection of self-attention; *attended* is ``(B, n, heads · D)``."""
+        hidden.addcmul_(linear(self._block.self_attn.to_out[0], attended), gate)
 
-    def condition_queries(self, hidden: Tensor) -> Tensor:
-        """Queries of *hidden* to the condition."""
+    def cross_queries(self, hidden: Tensor) -> Tensor:
+        """Return the queries of cross-attention."""
         attention = self._block.cross_attn
-        normed = normalised(hidden, self._block.cross_attn_norm)
-        return headwise(attention.to_q(normed), attention.norm_q)
+        normed = weighted_norm(hidden, self._block.cross_attn_norm)
+        return heads_norm(attention.to_q(normed), attention.norm_q)
 
-    def add_condition(self, hidden: Tensor, attended: Tensor) -> None:
-        """Add what attention to the condition brought, ``[b, n, heads · head dim]``."""
-        hidden.add_(multiplied(self._block.cross_attn.to_out[0], attended))
+    def add_cross_attention(self, hidden: Tensor, attended: Tensor) -> None:
+        """Add the output projection of cross-attention; *attended* is ``(B, n, heads · D)``."""
+        hidden.add_(linear(self._block.cross_attn.to_out[0], attended))
 
-    def add_products(self, hidden: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> None:
-        """Add what the gated linear unit makes of *hidden*."""
-        products = self._block.mlp
-        normed = modulated(hidden, self._block.mlp_norm, shift, scale)
-        gated = silu(multiplied(products.gate_proj, normed), inplace=True).mul_(multiplied(products.up_proj, normed))
-        hidden.addcmul_(multiplied(products.down_proj, gated), gate)
+    def add_feed_forward(self, hidden: Tensor, shift: Tensor, scale: Tensor, gate: Tensor) -> None:
+        """Add the gated feed-forward network."""
+        network = self._block.mlp
+        normed = modulated_norm(hidden, self._block.mlp_norm, shift, scale)
+        gated = silu(linear(network.gate_proj, normed), inplace=True).mul_(linear(network.up_proj, normed))
+        hidden.addcmul_(linear(network.down_proj, gated), gate)
 
-    def condition(self, embedded: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values of an embedded condition ``[b, E, H]``."""
+    def cross_keys_values(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values of cross-attention for an embedded condition ``(B, tokens, H)``."""
         attention = self._block.cross_attn
-        keys = headwise(attention.to_k(embedded), attention.norm_k)
-        return keys, attention.to_v(embedded).view_as(keys)
+        keys = heads_norm(attention.to_k(condition), attention.norm_k)
+        return keys, attention.to_v(condition).view_as(keys)
 
-    def without_condition(self, embedded: Tensor) -> Tensor:
-        """What attention brings to every token if the whole condition is one token ``[1, 1, H]``: always its value."""
+    def null_cross_attention(self, null: Tensor) -> Tensor:
+        """Return what cross-attention adds to every token if the embedded condition is one token ``(1, 1, H)``.
+
+        Attention over one token always returns its value.
+        """
         attention = self._block.cross_attn
-        _, values = self.condition(embedded)
+        _, values = self.cross_keys_values(null)
         out: Tensor = attention.to_out[0](values.repeat_interleave(attention.heads // attention.kv_heads, 2).flatten(2))
         return out
 
 
 class Attention:
-    """Attends, with the backend that was asked for: a kernel that cannot do it is an error."""
+    """Scaled dot-product attention with a given backend; a kernel that cannot do it is an error."""
 
     def __init__(self, backend: str = "sdpa") -> None:
-        """``sdpa`` leaves the choice to torch; ``flash`` and ``eager`` (plain products) allow one kernel."""
+        """Choose the kernel: ``sdpa`` leaves it to torch; ``flash`` and ``eager`` (plain products) allow one."""
         self._backend = backend
         self._masks: dict[tuple[int, int, int, int], Tensor] = {}
 
-    def windowed(self, queries: Tensor, keys: Tensor, values: Tensor, first: int, window: int | None) -> Tensor:
-        """What *queries*, from the token *first* of the sequence on, see of it within *window* to either side."""
+    def sliding_window(self, queries: Tensor, keys: Tensor, values: Tensor, first: int, window: int | None) -> Tensor:
+        """Attend within *window* tokens to either side, block by block; None is all tokens.
+
+        Args:
+            queries: queries of consecutive tokens.
+            keys: keys of the whole sequence.
+            values: values of the whole sequence.
+            first: position of the first query in the sequence.
+            window: number of tokens to either side.
+        """
         tokens = keys.shape[1]
         if window is None or tokens <= window + 1:
             return self(queries, keys, values)
-        parts = []
+        blocks = []
         for start in range(first, first + queries.shape[1], BLOCK_TOKENS):
             end = min(start + BLOCK_TOKENS, first + queries.shape[1])
             low, high = max(0, start - window), min(tokens, end + window)
-            place = (start - low, end - low, high - low, window)
-            mask = self._masks.get(place)
+            relative = (start - low, end - low, high - low, window)
+            mask = self._masks.get(relative)
             if mask is None:
-                mask = self._masks[place] = near(*place, queries.device)
-            parts.append(self(queries[:, start - first : end - first], keys[:, low:high], values[:, low:high], mask))
-        return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+                mask = self._masks[relative] = sliding_window_mask(*relative, queries.device)
+            blocks.append(self(queries[:, start - first : end - first], keys[:, low:high], values[:, low:high], mask))
+        return blocks[0] if len(blocks) == 1 else torch.cat(blocks, 1)
 
     def __call__(self, queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend from ``[b, n, heads, D]`` to ``[b or 1, m, key heads, D]``: ``[b, n, heads · D]``."""
+        """Attend from ``(B, n, heads, D)`` to ``(B or 1, m, key heads, D)``; return ``(B, n, heads · D)``."""
         batch, groups = len(queries), queries.shape[2] // keys.shape[2]
         query, key, value = (x.transpose(1, 2).expand(batch, -1, -1, -1) for x in (queries, keys, values))
         if mask is not None and query.device.type != "cpu" and groups > 1:
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        with self._kernels(mask is not None and query.device.type == "cuda"):
+        with self._allowed_kernels(mask is not None and query.device.type == "cuda"):
             out = scaled_dot_product_attention(query, key, value, mask, enable_gqa=key.shape[1] != query.shape[1])
         return out.transpose(1, 2).flatten(2)
 
-    def _kernels(self, windowed: bool) -> AbstractContextManager[None]:
-        """The kernels that may be used; CUDA's of flash attention takes no window, its memory-efficient kin does."""
+    def _allowed_kernels(self, has_mask: bool) -> AbstractContextManager[None]:
+        """Return a context that allows the backend's kernel.
+
+        On CUDA, torch's flash attention takes no mask, so the memory-efficient kernel takes its place.
+        """
         if self._backend == "sdpa":
             return nullcontext()
         if self._backend == "eager":
             return sdpa_kernel(SDPBackend.MATH)
-        return sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION if windowed else SDPBackend.FLASH_ATTENTION)
+        return sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION if has_mask else SDPBackend.FLASH_ATTENTION)
 
 
-def near(first: int, end: int, tokens: int, window: int, device: torch.device) -> Tensor:
-    """Which of *tokens* the queries at places *first* to *end* see within *window*, bool ``[end - first, tokens]``."""
-    everything = torch.ones(end - first, tokens, dtype=torch.bool, device=device)
-    return everything.triu_(first - window).tril_(first + window)
+def sliding_window_mask(first: int, end: int, tokens: int, window: int, device: torch.device) -> Tensor:
+    """Return which of *tokens* the queries *first* to *end* see within *window*, bool ``(end - first, tokens)``."""
+    mask = torch.ones(end - first, tokens, dtype=torch.bool, device=device)
+    return mask.triu_(first - window).tril_(first + window)
 
 
 def rotary_tables(tokens: int, head_dim: int, theta: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines ``[tokens, 1, head dim]`` and sines ``[tokens, 1, head dim / 2]``, where and as *like* is."""
+    """Return cosines ``(tokens, 1, D)`` and sines ``(tokens, 1, D / 2)`` in the device and dtype of *like*."""
     from diffusers.models.embeddings import get_1d_rotary_pos_embed
 
-    places = torch.arange(tokens, device=like.device, dtype=torch.float32)
-    cos, sin = get_1d_rotary_pos_embed(head_dim, places, theta=theta, use_real=True, repeat_interleave_real=False)
+    positions = torch.arange(tokens, device=like.device, dtype=torch.float32)
+    cos, sin = get_1d_rotary_pos_embed(head_dim, positions, theta=theta, use_real=True, repeat_interleave_real=False)
     return cos.unsqueeze(1).to(like.dtype), sin[:, : head_dim // 2].unsqueeze(1).to(like.dtype)
 
 
-def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """*x* ``[b, n, heads, D]`` turned: its halves are the two coordinates."""
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotate *x* ``(B, n, heads, D)``, whose two halves are the coordinates that are rotated together."""
     out = x * cos
     first, second = x.chunk(2, -1)
-    into_first, into_second = out.chunk(2, -1)
-    into_first.addcmul_(second, sin, value=-1)
-    into_second.addcmul_(first, sin)
+    out_first, out_second = out.chunk(2, -1)
+    out_first.addcmul_(second, sin, value=-1)
+    out_second.addcmul_(first, sin)
     return out
 
 
-def multiplied(layer: Any, x: Tensor) -> Tensor:
-    """The linear *layer* of *x* ``[b, n, in]``: ``[b, n, out]``.
+def linear(layer: Any, x: Tensor) -> Tensor:
+    """Apply the linear *layer* to *x* ``(B, n, in)``; return ``(B, n, out)``.
 
-    In float32 on a processor the weight is the left factor, and what comes back a view of its columns: 5 to 10 % faster
-    for about 1,000 tokens that are a multiple of `COLUMNS`, slower for others.
+    In float32 on a CPU the weight is the left factor, and the result is a transposed view. That is 5 to 10 % faster for
+    about 1,000 tokens if their number is a multiple of `TOKEN_MULTIPLE`, and slower otherwise.
     """
     plain = type(layer) is nn.Linear and type(layer.weight) is nn.Parameter and layer.bias is None
-    if not (plain and plain_floats(x) and len(x) * x.shape[1] % COLUMNS == 0):
+    if not (plain and is_cpu_float32(x) and len(x) * x.shape[1] % TOKEN_MULTIPLE == 0):
         out: Tensor = layer(x)
         return out
     return torch.mm(layer.weight, x.flatten(0, 1).t()).t().view(*x.shape[:2], -1)
 
 
-def plain_floats(x: Tensor) -> bool:
-    """Whether *x* is float32 on a processor."""
+def is_cpu_float32(x: Tensor) -> bool:
+    """Return whether *x* is float32 on a CPU."""
     return x.device.type == "cpu" and x.dtype == torch.float32
 
 
-def headwise(projected: Tensor, norm: Any) -> Tensor:
-    """*projected* ``[b, n, heads · D]`` as heads, each normalised: ``[b, n, heads, D]``."""
-    return normalised(projected.view(*projected.shape[:-1], -1, norm.weight.shape[0]), norm)
+def heads_norm(projected: Tensor, norm: Any) -> Tensor:
+    """Split *projected* ``(B, n, heads · D)`` into heads and normalize each: ``(B, n, heads, D)``."""
+    return weighted_norm(projected.view(*projected.shape[:-1], -1, norm.weight.shape[0]), norm)
 
 
-def normalised(x: Tensor, norm: Any) -> Tensor:
-    """*x* under a root-mean-square norm of diffusers."""
+def weighted_norm(x: Tensor, norm: Any) -> Tensor:
+    """Apply the root-mean-square norm *norm* of diffusers."""
     return rms_norm(x, norm.weight.shape, norm.weight, norm.eps)
 
 
-def modulated(x: Tensor, norm: Any, shift: Tensor, scale: Tensor) -> Tensor:
-    """*x* under a norm and a scale (0 changes nothing), and shifted; on a processor faster than torch's norm."""
+def modulated_norm(x: Tensor, norm: Any, shift: Tensor, scale: Tensor) -> Tensor:
+    """Apply the root-mean-square norm *norm*, multiply by ``1 + scale`` and add *shift*.
+
+    On a CPU in float32 this is faster than torch's own norm.
+    """
     weight = norm.weight * (1 + scale.flatten())
-    if not plain_floats(x):
+    if not is_cpu_float32(x):
         return rms_norm(x, norm.weight.shape, weight, norm.eps).add_(shift)
     mean_square = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1])
     return torch.addcmul(shift, x * mean_square.add_(norm.eps).rsqrt_(), weight)

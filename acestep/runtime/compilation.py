@@ -20,15 +20,15 @@ from acestep.vae.oobleck import snake
 Region = TypeVar("Region", bound=Callable[..., Any])
 
 LAYER_REGIONS: Final = (
-    "modulate",
+    "modulation",
     "keys_values",
     "queries",
-    "add_attended",
-    "condition_queries",
-    "add_condition",
-    "add_products",
-    "condition",
-    "without_condition",
+    "add_self_attention",
+    "cross_queries",
+    "add_cross_attention",
+    "add_feed_forward",
+    "cross_keys_values",
+    "null_cross_attention",
 )
 """Methods of `LayerOperations` that are compiled."""
 _RECOMPILE_OPTIONS: Final[dict[str, Any]] = {"recompile_limit": 64, "isolate_recompiles": True}

@@ -23,7 +23,7 @@ _velocities = Denoiser.__call__
 def _repeating(self, latents, times):
     velocities = _velocities(self, latents, times)
     for _ in range({repeats}):
-        torch.matmul(self._context[0, :1], self._last)
+        torch.matmul(self._context[0, :1], self._proj_out)
     return velocities
 
 

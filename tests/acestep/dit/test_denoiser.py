@@ -1,4 +1,4 @@
-"""The diffusion transformer under one condition predicts what diffusers' does, however its work is cut."""
+"""The diffusion transformer under one condition predicts what diffusers' does, for tiles and blocks of any size."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANNELS = 6
 
 
 def model(**changes: Any) -> Any:
-    """A small transformer with random weights; its condition is 20 wide."""
+    """Return a small transformer with random weights; its condition has 20 channels."""
     torch.manual_seed(0)
     config = {
         "hidden_size": 32,
@@ -67,10 +67,12 @@ def ours(network: Any, latents: Tensor, *rest: Any, time: float = 0.7, **options
         return Denoiser(network, *rest, **options)(latents, torch.full((len(latents),), time))
 
 
-@pytest.mark.parametrize("piece", [1000, 16, 5])
+@pytest.mark.parametrize("tile_tokens", [1000, 16, 5])
 @pytest.mark.parametrize(("batch", "frames"), [(1, 46), (3, 23), (2, 5)])
-def test_it_predicts_what_diffusers_does(monkeypatch: pytest.MonkeyPatch, piece: int, batch: int, frames: int) -> None:
-    monkeypatch.setattr(denoiser, "PIECE_TOKENS", piece)
+def test_it_predicts_what_diffusers_does(
+    monkeypatch: pytest.MonkeyPatch, tile_tokens: int, batch: int, frames: int
+) -> None:
+    monkeypatch.setattr(denoiser, "TILE_TOKENS", tile_tokens)
     monkeypatch.setattr(block_ops, "BLOCK_TOKENS", 3)
     latents, condition, context = inputs(batch, frames)
     for network in (SMALL, model(hidden_size=40, num_attention_heads=6, patch_size=3)):
@@ -78,9 +80,9 @@ def test_it_predicts_what_diffusers_does(monkeypatch: pytest.MonkeyPatch, piece:
         torch.testing.assert_close(ours(network, latents, condition, context), expected, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("piece", [1000, 16])
-def test_the_second_half_of_a_doubled_batch_has_no_condition(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
-    monkeypatch.setattr(denoiser, "PIECE_TOKENS", piece)
+@pytest.mark.parametrize("tile_tokens", [1000, 16])
+def test_the_second_half_of_a_doubled_batch_has_no_condition(monkeypatch: pytest.MonkeyPatch, tile_tokens: int) -> None:
+    monkeypatch.setattr(denoiser, "TILE_TOKENS", tile_tokens)
     latents, condition, context = inputs(2, 23)
     null = random(1, 1, 20, seed=4)
     doubled = [torch.cat([x, x]) for x in (latents, context)]
@@ -90,7 +92,7 @@ def test_the_second_half_of_a_doubled_batch_has_no_condition(monkeypatch: pytest
     torch.testing.assert_close(ours(SMALL, latents, condition, context, null=null), expected[:2], atol=1e-5, rtol=1e-5)
 
 
-def test_one_serves_all_steps_of_a_generation() -> None:
+def test_one_denoiser_predicts_all_steps_of_a_generation() -> None:
     latents, condition, context = inputs(2, 24)
     with torch.inference_mode():
         predict = Denoiser(SMALL, condition, context)
@@ -100,7 +102,7 @@ def test_one_serves_all_steps_of_a_generation() -> None:
             torch.testing.assert_close(velocity, expected, atol=1e-5, rtol=1e-5)
 
 
-def test_a_condition_that_all_items_share_is_looked_at_once_and_not_at_every_step() -> None:
+def test_the_keys_of_a_shared_condition_are_computed_once() -> None:
     latents, condition, context = inputs(3, 24)
     rows: list[int] = []
     hook = SMALL.layers[1].cross_attn.to_k.register_forward_pre_hook(lambda _module, given: rows.append(len(given[0])))
@@ -114,7 +116,7 @@ def test_a_condition_that_all_items_share_is_looked_at_once_and_not_at_every_ste
 
 
 @pytest.mark.parametrize("backend", ["sdpa", "flash", "eager"])
-def test_every_backend_attends_alike(backend: str) -> None:
+def test_all_backends_give_the_same_result(backend: str) -> None:
     latents, condition, context = inputs(2, 46)
     expected = theirs(SMALL, latents, condition, context)
     velocity = ours(SMALL, latents, condition, context, attention=Attention(backend))
@@ -136,22 +138,22 @@ def test_a_backend_allows_no_other_kernel(monkeypatch: pytest.MonkeyPatch) -> No
     assert allowed == [(True, True), (True, False), (False, True)]
 
 
-def test_a_window_is_never_looked_beyond() -> None:
+def test_sliding_window_attention_compares_no_tokens_outside_the_window() -> None:
     queries, keys, values = (random(1, 4000, heads, 16) for heads in (4, 2, 2))
     with torch.inference_mode(), MemoryLimit(1 << 40) as limit:
-        attended = Attention().windowed(queries, keys, values, 0, 64)
+        attended = Attention().sliding_window(queries, keys, values, 0, 64)
     assert limit.peak_bytes < 4000 * 4000
-    one = Attention().windowed(queries[:, 2000:2001], keys, values, 2000, 64)
+    one = Attention().sliding_window(queries[:, 2000:2001], keys, values, 2000, 64)
     torch.testing.assert_close(attended[:, 2000:2001], one, atol=1e-5, rtol=1e-5)
     alone = Attention()(queries[:, 2000:2001], keys[:, 1936:2065], values[:, 1936:2065])
     torch.testing.assert_close(one, alone, atol=1e-5, rtol=1e-5)
 
 
-def test_the_need_is_known_before() -> None:
+def test_the_estimate_is_near_the_peak() -> None:
     network = model(hidden_size=256, intermediate_size=768, num_attention_heads=16, num_key_value_heads=8)
     for batch, frames in ((1, 4000), (4, 1000)):
         latents, condition, context = inputs(batch, frames)
         with torch.inference_mode(), MemoryLimit(1 << 40) as limit:
             Denoiser(network, condition, context)(latents, torch.full((batch,), 0.5))
-        known = denoiser.denoiser_peak_bytes(network, batch, frames, batch * CONDITION_TOKENS, "cpu", 4)
-        assert 0.6 * known < limit.peak_bytes < 1.4 * known
+        estimate = denoiser.denoiser_peak_bytes(network, batch, frames, batch * CONDITION_TOKENS, "cpu", 4)
+        assert 0.6 * estimate < limit.peak_bytes < 1.4 * estimate
