@@ -23,14 +23,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from acestep.constants import FRAMES_PER_CODE, HOP_SAMPLES, LATENT_RATE, MAX_CAPTION_TOKENS
 from acestep.memory.units import GIB
 
 if TYPE_CHECKING:  # and inside functions: the estimates of released shapes must run without torch
+    import torch
+
     from acestep.memory.released_sizes import DitSize
-    from acestep.synthesizer import Synthesizer
     from acestep.vae.tiling import ConvStack
 
 _LATENT_COPIES: Final = 7
@@ -52,10 +53,34 @@ REFERENCE_TILE_FRAMES: Final = ((24, 512), (16, 384), (12, 256), (0, 128))
 """The reference's decode rule: (least free GiB, latent frames of a tile), largest first."""
 
 
+class Models(Protocol):
+    """The loaded models that estimates are made for, such as a `Synthesizer`."""
+
+    @property
+    def device(self) -> str:
+        """The device that they run on."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Their number format."""
+
+    @property
+    def text_encoder(self) -> Any:
+        """The text encoder."""
+
+    @property
+    def model(self) -> Any:
+        """The diffusion model, condition encoder included."""
+
+    @property
+    def vae(self) -> Any:
+        """The VAE."""
+
+
 class StageEstimates:
     """Estimates, in bytes, of what the stages of a generation allocate with the loaded *models*."""
 
-    def __init__(self, models: Synthesizer) -> None:
+    def __init__(self, models: Models) -> None:
         self._models = models
 
     def text_encode(self) -> int:
