@@ -33,6 +33,7 @@ CELLS = {
 def main():
     sys.path.append(sys.argv[1])
     import acestep
+    import benchmarks
     from benchmarks.harness.cells import Selection, key
     from benchmarks.harness.matrices import MATRICES
     from benchmarks.harness.settings import Settings
@@ -49,7 +50,7 @@ def main():
         state = workload.load(settings)
         for cell in Selection(settings.cells, MATRICES).of(matrix):
             found[f"{matrix.name}/{key(cell)}"] = measure(workload, state, cell)
-    print(json.dumps({"acestep": acestep.__file__, "cells": found}))
+    print(json.dumps({"acestep": acestep.__file__, "benchmarks": benchmarks.__file__, "cells": found}))
 
 
 def measure(workload, state, cell):

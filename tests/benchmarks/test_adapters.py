@@ -1,5 +1,6 @@
 """The adapter of the measured package: what it finds, what it calls missing, and what it calls broken."""
 
+import importlib.util
 import inspect
 import re
 import sys
@@ -52,6 +53,21 @@ def test_a_package_whose_own_code_fails_to_import_the_very_module_is_a_failure(m
     (measured / "planner" / "__init__.py").write_text("import measured.planner.engine\n")
     with pytest.raises(ModuleNotFoundError, match=r"measured\.planner\.engine"):
         find("measured.planner.engine:name")
+
+
+@pytest.mark.usefixtures("measured")
+def test_a_module_of_another_installation_is_not_one_of_the_package(tmp_path, monkeypatch):
+    import measured
+
+    other = tmp_path / "installed" / "measured"
+    other.mkdir(parents=True)
+    (other / "probe.py").touch()
+    spec = importlib.util.spec_from_file_location("measured.probe", other / "probe.py")
+    monkeypatch.setitem(sys.modules, "measured.probe", importlib.util.module_from_spec(spec))
+
+    assert find("measured") is measured
+    with pytest.raises(Unsupported, match=r"no module measured\.probe"):
+        find("measured.probe")
 
 
 def test_a_package_that_is_not_installed_is_a_failure():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from benchmarks.harness.workload import Unsupported
@@ -25,6 +28,8 @@ def find(place: str) -> Any:
         if not _lacks(module, error):
             raise
         raise Unsupported(f"this commit has no module {error.name}") from error
+    if not _belongs(found):
+        raise Unsupported(f"this commit has no module {module}")
     return attribute(found, name) if name else found
 
 
@@ -56,6 +61,17 @@ def require_keywords(function: Callable[..., Any], *keywords: str) -> None:
     missing = [keyword for keyword in keywords if keyword not in accepted]
     if missing:
         raise Unsupported(f"{function.__name__} does not take {', '.join(missing)} at this commit")
+
+
+def _belongs(module: ModuleType) -> bool:
+    """Return whether *module* lies in the folder of its top package.
+
+    In an environment with an editable installation, a module that the package on the import path lacks is found in the
+    installed package, which is another commit's.
+    """
+    folders = getattr(sys.modules[module.__name__.partition(".")[0]], "__path__", None)
+    file = getattr(module, "__file__", None)
+    return folders is None or file is None or any(Path(file).is_relative_to(folder) for folder in folders)
 
 
 def _lacks(module: str, error: ModuleNotFoundError) -> bool:
