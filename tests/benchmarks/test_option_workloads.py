@@ -150,7 +150,7 @@ def test_nothing_quantized_is_asked_of_mps(settings, tmp_path):
     ],
 )
 def test_an_option_can_be_loaded_alone(settings, component, effect):
-    _, prepare = LOADS[component]
+    prepare = LOADS[component]
     loaded = prepare(settings, cached("tiny"))()
 
     assert loaded.in_effect().items() >= effect.items()
