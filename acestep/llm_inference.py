@@ -141,14 +141,13 @@ class LLMHandler(PromptBuilderMixin):
         """Free the model's memory; without a loaded model nothing happens."""
         if self._planner is None:
             return
+        from acestep.memory.device import release
+
         self._planner.engine.close()
         self._planner = self.llm = self.llm_tokenizer = self.llm_backend = None
         self.max_model_len = 0
         gc.collect()
-        if self.device.startswith("cuda"):
-            import torch
-
-            torch.cuda.empty_cache()
+        release(self.device)
 
     def get_available_5hz_lm_models(self) -> list[str]:
         """Names of the planners in the checkpoints folder, sorted."""

@@ -1,10 +1,10 @@
-"""From logits to the next token.
+"""Sampling: from logits to the next token.
 
-The order is fixed: guidance in float32, mask, repetition penalty, division by the temperature, top-k,
-top-p, draw. A draw is a race: each token arrives at a random time, the sooner the likelier it is, and the
-first one wins. The times come from a seeded stream of each sample's own, so its tokens do not depend on its
-batch; and as no token's time depends on another's probability, a rounding difference between two batch sizes
-does not change who wins.
+The order is fixed: guidance in float32, grammar mask, repetition penalty, division by the temperature, top-k, top-p,
+random choice. The choice is an exponential race (the Gumbel-max trick in another form): each probability is divided by
+an exponential random number, and the largest quotient wins. Each sample has a seeded generator of its own, so its
+tokens do not depend on its batch. No token's random number depends on another's probability, so a rounding difference
+between two batch sizes rarely changes the winner.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from acestep.planner import PlannerError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen.
+    """Sampling options.
 
     Attributes:
-        temperature: divides the logits; 0 or less takes the likeliest token. top_k: keep this many of the
-        likeliest tokens; None keeps all. top_p: keep the likeliest tokens that together reach this
-        probability; None or 1 keeps all. repetition_penalty: HF's rule: positive logits of tokens seen
-        before are divided by it, negative multiplied.
+        temperature: divides the logits; 0 or less takes the most likely token.
+        top_k: number of most likely tokens that are kept; None keeps all.
+        top_p: the most likely tokens that together reach this probability are kept; None or 1 keeps all.
+        repetition_penalty: positive logits of tokens seen before are divided by it, negative ones multiplied, as in
+            transformers.
     """
 
     temperature: float = 0.85
@@ -46,87 +47,87 @@ class Sampling:
             raise PlannerError(f"repetition_penalty {self.repetition_penalty} is not positive; 1 switches it off.")
 
 
-def streams(seeds: Sequence[int], phase: int, device: str) -> list[torch.Generator]:
-    """A stream of random numbers on *device* for each seed; it depends on that seed and *phase* (1 or 2) alone."""
+def make_generators(seeds: Sequence[int], phase: int, device: str) -> list[torch.Generator]:
+    """One generator on *device* for each seed; its numbers depend only on that seed and *phase* (1 or 2)."""
     return [torch.Generator(device).manual_seed((2 * seed + phase) % 2**63) for seed in seeds]
 
 
-def guide(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
+def apply_cfg(conditional: Tensor, unconditional: Tensor, scale: float) -> Tensor:
     """Classifier-free guidance: ``unconditional + scale * (conditional - unconditional)`` in float32."""
     return torch.lerp(unconditional.float(), conditional.float(), scale)
 
 
-class Sampler:
-    """Draws one token for each of N samples at a time.
+class TokenSampler:
+    """Samples one token for each of N samples at a time.
 
     Args:
-        sampling: how.
-        streams: one a sample, see `streams`.
-        vocabulary: number of columns of the logits.
-        device: where the logits are.
+        sampling: the options.
+        generators: one for each sample, see `make_generators`.
+        columns: number of columns of the logits.
+        device: device of the logits.
     """
 
-    def __init__(self, sampling: Sampling, streams: Sequence[torch.Generator], vocabulary: int, device: str) -> None:
+    def __init__(self, sampling: Sampling, generators: Sequence[torch.Generator], columns: int, device: str) -> None:
         self._sampling = sampling
-        self._streams = streams
-        self._arrivals = torch.empty(len(streams), vocabulary, device=device)
+        self._generators = generators
+        self._exponentials = torch.empty(len(generators), columns, device=device)
         penalised = sampling.repetition_penalty != 1.0
-        self._seen = torch.zeros(len(streams), vocabulary, dtype=torch.bool, device=device) if penalised else None
+        self._seen = torch.zeros(len(generators), columns, dtype=torch.bool, device=device) if penalised else None
 
-    def saw(self, tokens: Tensor) -> None:
-        """Count *tokens* ``[N, n]`` as seen before, for the repetition penalty."""
+    def update_seen(self, tokens: Tensor) -> None:
+        """Count *tokens* ``(N, n)`` as seen before, for the repetition penalty."""
         if self._seen is not None:
             self._seen.scatter_(1, tokens, True)
 
-    def draw(self, logits: Tensor) -> Tensor:
-        """The next token of each sample, ``[N]``, from masked float32 *logits* ``[N, vocabulary]``."""
+    def sample(self, logits: Tensor) -> Tensor:
+        """The next token of each sample, ``(N,)``, from masked float32 *logits* ``(N, columns)``."""
         if self._seen is not None:
             penalty = self._sampling.repetition_penalty
             penalised = torch.where(logits > 0, logits / penalty, logits * penalty)
             logits = torch.where(self._seen, penalised, logits)
-        tokens = self._pick(logits)
-        self.saw(tokens.unsqueeze(1))
+        tokens = self._choose(logits)
+        self.update_seen(tokens.unsqueeze(1))
         return tokens
 
-    def _pick(self, logits: Tensor) -> Tensor:
+    def _choose(self, logits: Tensor) -> Tensor:
         sampling = self._sampling
         if sampling.temperature <= 0.0:
             return logits.argmax(-1)
         logits = logits / sampling.temperature
         if sampling.top_k is not None and sampling.top_k < logits.shape[-1]:
-            least = logits.topk(sampling.top_k).values[:, -1:]
-            logits = logits.masked_fill(logits < least, -torch.inf)
+            smallest = logits.topk(sampling.top_k).values[:, -1:]
+            logits = logits.masked_fill(logits < smallest, -torch.inf)
         probabilities = logits.softmax(-1)
-        for row, stream in zip(self._arrivals, self._streams, strict=True):
-            row.exponential_(generator=stream)
+        for row, generator in zip(self._exponentials, self._generators, strict=True):
+            row.exponential_(generator=generator)
         if sampling.top_p is None or sampling.top_p >= 1.0:
-            return (probabilities / self._arrivals).argmax(-1)
+            return (probabilities / self._exponentials).argmax(-1)
         if logits.device.type == "cpu":
-            return _first_in_nucleus(probabilities, self._arrivals, sampling.top_p)
-        return (_nucleus(probabilities, sampling.top_p) / self._arrivals).argmax(-1)
+            return _winner_in_nucleus(probabilities, self._exponentials, sampling.top_p)
+        return (_nucleus(probabilities, sampling.top_p) / self._exponentials).argmax(-1)
 
 
-def _nucleus(probabilities: Tensor, total: float) -> Tensor:
-    """*probabilities* ``[N, V]`` of the likeliest tokens that together reach *total*, and 0 for all others."""
+def _nucleus(probabilities: Tensor, top_p: float) -> Tensor:
+    """*probabilities* ``(N, V)`` of the most likely tokens that together reach *top_p*; all others are 0."""
     ordered = probabilities.sort(descending=True).values
     before = ordered.cumsum(-1) - ordered
-    least = ordered.masked_fill(before >= total, torch.inf).amin(-1, keepdim=True)
-    return probabilities.masked_fill(probabilities < least, 0.0)
+    smallest = ordered.masked_fill(before >= top_p, torch.inf).amin(-1, keepdim=True)
+    return probabilities.masked_fill(probabilities < smallest, 0.0)
 
 
-def _first_in_nucleus(probabilities: Tensor, arrivals: Tensor, total: float) -> Tensor:
-    """Who wins the race among `_nucleus`, without sorting: the first one that belongs to it.
+def _winner_in_nucleus(probabilities: Tensor, exponentials: Tensor, top_p: float) -> Tensor:
+    """The winner of the exponential race within `_nucleus`, ``(N,)``, found without sorting.
 
-    A token belongs to it if those likelier than it do not reach *total*. Where the first one does not, nobody
-    as unlikely does, and the race goes on among the likelier; that takes a look at the result, which only on the
-    host costs nothing.
+    A token is in the nucleus if the tokens likelier than it do not reach *top_p* together. If the winner is outside,
+    so is every token at most as likely: these are masked, and the race is repeated. Each repetition needs the result
+    on the host, so this is for the CPU only.
     """
-    speeds = probabilities / arrivals
+    quotients = probabilities / exponentials
     while True:
-        tokens = speeds.argmax(-1)
+        tokens = quotients.argmax(-1)
         chosen = probabilities.gather(1, tokens.unsqueeze(1))
         likelier = probabilities > chosen
-        outside = (probabilities * likelier).sum(-1, keepdim=True) >= total
+        outside = (probabilities * likelier).sum(-1, keepdim=True) >= top_p
         if not outside.any():
             return tokens
-        speeds *= likelier | ~outside
+        quotients *= likelier | ~outside

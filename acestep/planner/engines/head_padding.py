@@ -1,4 +1,7 @@
-"""Attention heads that are too narrow for vLLM's kernels, and the wider ones that compute the same."""
+"""Pads attention heads that are too narrow for vLLM's kernels, without changing what they compute.
+
+Released planners have heads of 128 channels; tiny checkpoints, which tests and benchmarks use, have narrower ones.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +11,42 @@ from typing import Final
 import torch
 from torch import Tensor
 
-NARROWEST: Final = 32
-"""Channels of the narrowest head that vLLM runs; those of tiny checkpoints are narrower."""
+MIN_HEAD_DIM: Final = 32
+"""Smallest number of channels of a head that vLLM's kernels support."""
 
 
-def wider_head(head_dim: int) -> int:
-    """The head dimension that vLLM runs for *head_dim*: it, doubled until it is wide enough."""
-    while head_dim < NARROWEST:
+def padded_head_dim(head_dim: int) -> int:
+    """The head dimension in vLLM: *head_dim*, doubled until it is at least `MIN_HEAD_DIM`."""
+    while head_dim < MIN_HEAD_DIM:
         head_dim *= 2
     return head_dim
 
 
-def widen(tensors: dict[str, Tensor], head_dim: int) -> dict[str, Tensor]:
-    """Qwen3 weights that compute the same with wider heads (`wider_head`), whose new channels are 0.
+def pad_heads(tensors: dict[str, Tensor], head_dim: int) -> dict[str, Tensor]:
+    """Qwen3 weights with heads of `padded_head_dim` channels that compute the same; the new channels are 0.
 
-    With heads r times as wide, channel i of either half goes to channel r·i, which rotary embedding turns at the same
-    speed. Twice what is in the projections and the keys' norm keeps both norms and the attention's scale as they were:
-    √r in the projections makes up for the mean over r times as many channels, 1/√r in the keys' norm for the product.
+    If heads become r times as wide, channel i of either half becomes channel r·i, which has the same rotary frequency.
+    Two factors keep the query and key norms and the attention's scale: √r in the query and key projections makes up for
+    the norm's mean over r times as many channels, and 1/√r in the key norm makes up for the larger product.
     """
-    wide = wider_head(head_dim)
-    ratio = wide // head_dim
+    padded = padded_head_dim(head_dim)
+    ratio = padded // head_dim
     half = torch.arange(head_dim // 2) * ratio
-    place = torch.cat((half, half + wide // 2))
+    channels = torch.cat((half, half + padded // 2))
 
     def spread(tensor: Tensor, factor: float) -> Tensor:
-        """Heads along the first dimension, each spread over its wider place."""
+        """Spread heads along the first dimension over their new channels."""
         heads = tensor.view(-1, head_dim, *tensor.shape[1:])
-        wider = heads.new_zeros(len(heads), wide, *tensor.shape[1:])
-        wider[:, place] = heads * factor
+        wider = heads.new_zeros(len(heads), padded, *tensor.shape[1:])
+        wider[:, channels] = heads * factor
         return wider.flatten(0, 1)
 
     factors = {"q_proj": sqrt(ratio), "k_proj": sqrt(ratio), "v_proj": 1.0, "q_norm": 1.0, "k_norm": 1 / sqrt(ratio)}
-    widened = dict(tensors)
+    result = dict(tensors)
     for key, tensor in tensors.items():
-        part = key.split(".")[-2]
-        if part in factors:
-            widened[key] = spread(tensor, factors[part])
-        elif part == "o_proj":
-            widened[key] = spread(tensor.t().contiguous(), 1.0).t()
-    return widened
+        module = key.split(".")[-2]
+        if module in factors:
+            result[key] = spread(tensor, factors[module])
+        elif module == "o_proj":
+            result[key] = spread(tensor.t().contiguous(), 1.0).t()
+    return result

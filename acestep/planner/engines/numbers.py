@@ -1,4 +1,4 @@
-"""Whether what an engine computes are numbers."""
+"""Checks that an engine computes finite numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from acestep.planner import PlannerError
 from acestep.runtime.finite_outputs import NonFiniteOutputError, is_finite
 
 
-def check_best(best: Tensor) -> None:
-    """See that *best*, the logits of the likeliest tokens in a step, are finite.
+def check_largest_logits(largest: Tensor) -> None:
+    """Check *largest*, the largest logit of each row.
 
-    One NaN among the logits is the largest, and keys and values keep what has once been NaN. So a run's last step tells
-    of all steps before; the first one is looked at too where a constraint could not follow what NaN chooses.
+    A NaN counts as the largest logit, and a NaN once in the key/value cache stays there, so checking the last step of a
+    run checks all steps before it.
 
     Raises:
-        PlannerError: one is not.
+        PlannerError: a value is NaN or infinite.
     """
-    if not is_finite(best):
+    if not is_finite(largest):
         raise PlannerError(str(NonFiniteOutputError("The planner")))

@@ -1,8 +1,8 @@
-"""The PyTorch engine: transformers' modules on any device torch knows."""
+"""The PyTorch engine: a transformers checkpoint, decoded by `Decoder` on any device of torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from itertools import takewhile
@@ -16,27 +16,37 @@ from transformers import PreTrainedModel
 from acestep.checkpoints.load import build_on_meta, load_tensors
 from acestep.memory.device import release
 from acestep.planner.constraint import Constraint
-from acestep.planner.engines.base import MAX_POSITIONS, CodesRequest, CodesRun, TextRequest, TextRun, check_length
+from acestep.planner.engines.base import (
+    MAX_POSITIONS,
+    CodesRequest,
+    CodesRun,
+    TextRequest,
+    TextRun,
+    check_length,
+    codes_complete,
+    cut_at_end,
+    run_text_loop,
+)
 from acestep.planner.engines.cache import Cache
-from acestep.planner.engines.cuda_graph import FEWEST_STEPS, FixedStep
+from acestep.planner.engines.cuda_graph import MIN_STEPS, GraphedStep
 from acestep.planner.engines.decoder import Decoder
-from acestep.planner.engines.numbers import check_best
-from acestep.planner.engines.offload import Residence
+from acestep.planner.engines.numbers import check_largest_logits
 from acestep.planner.engines.weights import ARCHITECTURES, check_vocabulary, read_architecture, read_weights
-from acestep.planner.gpu_timer import Laps
-from acestep.planner.sampling import Sampler, guide, streams
+from acestep.planner.gpu_timer import StepTimer
+from acestep.planner.sampling import TokenSampler, apply_cfg, make_generators
 from acestep.planner.vocabulary import Vocabulary
+from acestep.runtime.offload import OffloadManager
 
-END_CHECK_INTERVAL = 16
-"""Steps between two looks at whether all samples have ended, where their length is free."""
+Step = Callable[[Tensor], Tensor]
+"""Runs one token of every row; returns the hidden states."""
 
 
 class PtEngine:
-    """A planner checkpoint in memory.
+    """A planner checkpoint in PyTorch.
 
     Attributes:
-        model: transformers' model; its weights may be read, not replaced.
-        transfers: what moving the weights has cost; nothing without offloading.
+        model: the transformers model; its weights may be read, not replaced.
+        transfers: statistics of moving offloaded weights to the device.
     """
 
     name = "pt"
@@ -51,158 +61,157 @@ class PtEngine:
         """
         offload = offload and device != "cpu"
         self.model: Any = load_model(folder, device="cpu" if offload else device, dtype=dtype)
-        codes = vocabulary.codes
         check_vocabulary(len(self.model.lm_head.weight), vocabulary, folder)
         self.max_positions: int = min(self.model.config.max_position_embeddings, MAX_POSITIONS)
         self._device = device
         self._vocabulary = vocabulary
-        self._residence = Residence(Decoder(self.model), device, offload=offload)
-        self.transfers = self._residence.transfers
-        self._text_ids = slice(vocabulary.size)
-        self._code_ids = slice(codes.first_id, codes.first_id + codes.count)
-        self._end_id = slice(vocabulary.end, vocabulary.end + 1)
-        self._read_before: tuple[list[int], Cache] | None = None
+        self._decoder: Decoder | None = Decoder(self.model)
+        self._offload = OffloadManager({"decoder": [self._decoder]}, device, ["decoder"] if offload else [])
+        self.transfers = self._offload.transfers
+        self._open_jobs = 0
+        self._prefilled: tuple[list[int], Cache] | None = None
 
     @contextmanager
     def on_device(self) -> Iterator[None]:
-        """One job, see `Engine.on_device`; codes go on from what its text has read, as far as their prompts agree."""
+        """One job, see `Engine.on_device`. Phase 2 reuses the key/value cache of phase 1 for the common prefix."""
+        self._open_jobs += 1
         try:
-            with self._residence.scope():
+            with self._offload.hold("decoder"):
                 yield
         finally:
-            if not self._residence.open:
-                self._read_before = None
+            self._open_jobs -= 1
+            if not self._open_jobs:
+                self._prefilled = None
 
     @torch.inference_mode()
     def write_text(self, request: TextRequest) -> TextRun:
-        """Continue a prompt, see `Engine.write_text`."""
+        """Generate text, see `Engine.write_text`."""
         check_length(len(request.prompt), request.limit, self.max_positions)
-        with self.on_device():
-            return self._write_text(request, self._residence.decoder)
+        with self._weights_on_device() as decoder:
+            cache = decoder.new_cache([len(request.prompt)], 1, request.limit)
+            text = _TextDecoder(decoder, cache, request, self._vocabulary, self._device)
+            run = run_text_loop(request, text)
+            sequence = request.prompt + run.tokens
+            self._prefilled = sequence[: cache.used[0]], cache
+        return run
 
     @torch.inference_mode()
     def write_codes(self, request: CodesRequest) -> CodesRun:
-        """Write codes, see `Engine.write_codes`: every step runs all samples, guided or not, as one batch.
+        """Generate codes, see `Engine.write_codes`: every step runs all samples, guided or not, as one batch.
 
-        Guidance costs the call that reads the unconditional prompt, half of every later call (half its
-        rows) and the mixing; that is ``guidance_s``.
+        The cost of guidance, ``guidance_s``, is the prefill of the unconditional prompt, half of every later call
+        (half of its rows) and the mixing.
         """
-        with self.on_device():
-            return self._write_codes(request, self._residence.decoder)
+        check_length(max(map(len, request.prompts)), request.max_steps, self.max_positions)
+        with self._weights_on_device() as decoder:
+            return self._write_codes(request, decoder)
 
     def close(self) -> None:
         """Free the weights, unless somebody else still holds `model`."""
-        self._residence.close()
-        self._read_before = None
-        del self.model
+        self._decoder = self._prefilled = None
+        del self.model, self._offload
         release(self._device)
 
-    def _write_text(self, request: TextRequest, decoder: Decoder) -> TextRun:
-        constraint, limit = request.constraint, request.limit
-        cache = Cache(decoder, [len(request.prompt)], 1, limit)
-        draws = streams([request.seed], 1, self._device)
-        sampler = Sampler(request.sampling, draws, self._vocabulary.size, self._device)
-        sampler.saw(torch.tensor([request.prompt], device=self._device).clamp(max=self._vocabulary.size - 1))
-        tokens: list[int] = []
-        unread, forwards = list(request.prompt), 0
-        while True:
-            forced = constraint.forced() if constraint else []
-            if forced:
-                sampler.saw(torch.tensor([forced], device=self._device))
-            tokens += forced
-            unread += forced
-            if (tokens and tokens[-1] in request.stops) or len(tokens) >= limit:
-                break
-            one = len(unread) == 1
-            hidden = (
-                decoder.step(torch.tensor(unread, device=self._device), cache) if one else decoder.read(unread, cache)
-            )
-            forwards += 1
-            logits = decoder.logits(hidden, self._text_ids)
-            if forwards == 1:
-                check_best(logits.amax(-1))
-            token = int(sampler.draw(_masked(logits, constraint)).item())
-            if constraint:
-                constraint.accept(token)
-            tokens.append(token)
-            unread = [token]
-        if forwards:
-            check_best(logits.amax(-1))
-        read = request.prompt + tokens
-        self._read_before = read[: len(read) - len(unread)], cache
-        finish = "stop" if tokens[-1] in request.stops else "length"
-        return TextRun(tokens, finish, forwards, constraint.seconds if constraint else 0.0)
+    @contextmanager
+    def _weights_on_device(self) -> Iterator[Decoder]:
+        if self._decoder is None:
+            raise RuntimeError("the planner's engine is closed.")
+        with self.on_device(), self._offload.on_device("decoder"):
+            yield self._decoder
 
     def _write_codes(self, request: CodesRequest, decoder: Decoder) -> CodesRun:
-        steps = request.limit if request.count is None else request.count
-        prompts = [request.prompt] if request.unconditional is None else [request.prompt, request.unconditional]
-        check_length(max(map(len, prompts)), steps, self.max_positions)
-        guided, samples, first_id = len(prompts) == 2, len(request.seeds), self._vocabulary.codes.first_id
-        columns = self._vocabulary.codes.count + (request.count is None)
-        laps = Laps(self._device)
-        cache = Cache(decoder, [len(prompt) for prompt in prompts], samples, steps)
-        sampler = Sampler(request.sampling, streams(request.seeds, 2, self._device), columns, self._device)
-        graphed = decoder.device.type == "cuda" and steps >= FEWEST_STEPS
-        step = FixedStep(decoder, cache) if graphed else partial(decoder.step, cache=cache)
-        drawn: list[Tensor] = []
-        laps.mark("setup")
-        hidden = self._read_prompts(decoder, prompts, cache, laps)
+        prompts, steps, samples = request.prompts, request.max_steps, len(request.seeds)
+        guided, end = len(prompts) == 2, self._vocabulary.codes.count
+        timer = StepTimer(self._device)
+        cache = decoder.new_cache([len(prompt) for prompt in prompts], samples, steps)
+        generators = make_generators(request.seeds, 2, self._device)
+        sampler = TokenSampler(request.sampling, generators, end + request.free_length, self._device)
+        graphed = torch.device(self._device).type == "cuda" and steps >= MIN_STEPS
+        step: Step = GraphedStep(decoder, cache) if graphed else partial(decoder.step, cache=cache)
+        written: list[Tensor] = []
+        timer.lap("setup")
+        hidden = self._prefill(decoder, prompts, cache, timer)
         while True:
-            logits = self._code_logits(decoder, hidden, free=request.count is None)
-            laps.mark("forward")
+            logits = self._code_logits(decoder, hidden, free_length=request.free_length)
+            timer.lap("forward")
             if guided:
-                logits = guide(logits[:samples], logits[samples:], request.scale)
-                laps.mark("mix")
-            if request.count is None and not drawn:
-                logits[:, -1] = -torch.inf  # no sample is empty
-            drawn.append(sampler.draw(logits))
-            laps.mark("draw")
-            if len(drawn) == steps or (request.count is None and self._all_ended(drawn)):
-                check_best(logits.amax(-1))
+                logits = apply_cfg(logits[:samples], logits[samples:], request.scale)
+                timer.lap("mix")
+            if request.free_length and not written:
+                logits[:, end] = -torch.inf  # no sample is empty
+            written.append(sampler.sample(logits))
+            timer.lap("sample")
+            if codes_complete(len(written), request, lambda: bool((torch.stack(written, 1) == end).any(1).all())):
+                check_largest_logits(logits.amax(-1))
                 break
-            tokens = drawn[-1] + first_id
-            if request.count is None:
-                tokens = tokens.where(drawn[-1] < columns - 1, self._vocabulary.end)
-            hidden = step(torch.cat([tokens] * len(prompts)))
-        seconds = laps.seconds()
-        guidance_s = seconds["read unconditional"] + seconds["forward"] / 2 + seconds["mix"] if guided else 0.0
-        codes = [self._until_end(row) for row in torch.stack(drawn, 1).tolist()]
-        return CodesRun(codes, len(prompts) + len(drawn) - 1, guidance_s)
+            hidden = step(torch.cat([self._token_ids(written[-1], request)] * len(prompts)))
+        seconds = timer.seconds()
+        guidance_s = seconds["prefill unconditional"] + seconds["forward"] / 2 + seconds["mix"] if guided else 0.0
+        codes = [cut_at_end(row, end) for row in torch.stack(written, 1).tolist()]
+        return CodesRun(codes, len(prompts) + len(written) - 1, guidance_s)
 
-    def _read_prompts(self, decoder: Decoder, prompts: list[list[int]], cache: Cache, laps: Laps) -> Tensor:
-        """Hidden states ``[prompts · samples, hidden]`` behind *prompts*, each of which is read once."""
-        known = self._adopt(prompts[0], cache)
-        hidden = [decoder.read(prompts[0][known:], cache)]
-        laps.mark("read")
+    def _prefill(self, decoder: Decoder, prompts: list[list[int]], cache: Cache, timer: StepTimer) -> Tensor:
+        """Run each of *prompts* once; returns their last hidden states ``(prompts · samples, hidden)``."""
+        known = self._copy_common_prefix(prompts[0], cache)
+        hidden = [decoder.prefill(prompts[0][known:], cache)]
+        timer.lap("prefill")
         for index, prompt in enumerate(prompts[1:], 1):
-            hidden.append(decoder.read(prompt, cache, index))
-            laps.mark("read unconditional")
+            hidden.append(decoder.prefill(prompt, cache, index))
+            timer.lap("prefill unconditional")
         return torch.cat(hidden).repeat_interleave(cache.samples, 0)
 
-    def _adopt(self, prompt: list[int], cache: Cache) -> int:
-        """Take what the job's text has read of *prompt* into *cache*; returns the number of its tokens."""
-        if self._read_before is None:
+    def _copy_common_prefix(self, prompt: list[int], cache: Cache) -> int:
+        """Copy what the job's text has prefilled of *prompt* into *cache*; returns the number of these tokens."""
+        if self._prefilled is None:
             return 0
-        (tokens, read), self._read_before = self._read_before, None
+        (tokens, prefilled), self._prefilled = self._prefilled, None
         pairs = zip(tokens, prompt[:-1], strict=False)
         known = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-        cache.adopt(read, known)
+        cache.copy_prefix(prefilled, known)
         return known
 
-    def _code_logits(self, decoder: Decoder, hidden: Tensor, *, free: bool) -> Tensor:
-        """Float32 logits of all valid codes; with *free* length the end's in one more column."""
-        logits = decoder.logits(hidden, self._code_ids)
-        return torch.cat((logits, decoder.logits(hidden, self._end_id)), -1) if free else logits
+    def _code_logits(self, decoder: Decoder, hidden: Tensor, *, free_length: bool) -> Tensor:
+        """Float32 logits of all valid codes; with *free_length* the end token has one more column."""
+        codes, end = self._vocabulary.codes, self._vocabulary.end
+        logits = decoder.logits(hidden, slice(codes.first_id, codes.first_id + codes.count))
+        return torch.cat((logits, decoder.logits(hidden, slice(end, end + 1))), -1) if free_length else logits
 
-    def _all_ended(self, drawn: list[Tensor]) -> bool:
-        """Whether every sample has drawn the end; looked at every `END_CHECK_INTERVAL` steps."""
-        if len(drawn) % END_CHECK_INTERVAL:
-            return False
-        return bool((torch.stack(drawn, 1) == self._vocabulary.codes.count).any(1).all())
+    def _token_ids(self, codes: Tensor, request: CodesRequest) -> Tensor:
+        tokens = codes + self._vocabulary.codes.first_id
+        if request.free_length:
+            tokens = tokens.where(codes < self._vocabulary.codes.count, self._vocabulary.end)
+        return tokens
 
-    def _until_end(self, row: list[int]) -> list[int]:
-        end = self._vocabulary.codes.count
-        return row[: row.index(end)] if end in row else row
+
+class _TextDecoder:
+    """The state of one text, see `TextDecoder`."""
+
+    def __init__(
+        self, decoder: Decoder, cache: Cache, request: TextRequest, vocabulary: Vocabulary, device: str
+    ) -> None:
+        self.forwards = 0
+        self._decoder, self._cache, self._device = decoder, cache, device
+        self._constraint = request.constraint
+        self._ids = slice(vocabulary.size)
+        generators = make_generators([request.seed], 1, device)
+        self._sampler = TokenSampler(request.sampling, generators, vocabulary.size, device)
+        self._sampler.update_seen(torch.tensor([request.prompt], device=device).clamp(max=vocabulary.size - 1))
+        self._logits: Tensor
+
+    def update_seen(self, tokens: list[int]) -> None:
+        self._sampler.update_seen(torch.tensor([tokens], device=self._device))
+
+    def next_token(self, pending: list[int]) -> int:
+        if len(pending) == 1:
+            hidden = self._decoder.step(torch.tensor(pending, device=self._device), self._cache)
+        else:
+            hidden = self._decoder.prefill(pending, self._cache)
+        self.forwards += 1
+        self._logits = self._decoder.logits(hidden, self._ids)
+        return int(self._sampler.sample(_masked(self._logits, self._constraint)).item())
+
+    def check_finite(self) -> None:
+        check_largest_logits(self._logits.amax(-1))
 
 
 def _masked(logits: Tensor, constraint: Constraint | None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What vLLM expects of the process it runs in, and what it must not leave behind there."""
+"""Prepares the process for vLLM, and undoes vLLM's changes to it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ import torch
 REQUIRED: Final = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_USE_V2_MODEL_RUNNER": "0"}
 """Environment variables that vLLM must find, at import or later.
 
-It runs in this process, so that the logits processor reaches constraints and random streams; and that processor is of
-the kind that vLLM's first model runner calls.
+vLLM runs in this process, so that its logits processor can reach constraints and generators; and only vLLM's first
+model runner calls logits processors of this kind.
 """
-USUAL: Final = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
-"""What it finds unless the user has set it.
+DEFAULTS: Final = {"VLLM_CPU_OMP_THREADS_BIND": "nobind", "VLLM_NO_USAGE_STATS": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+"""Environment variables that are set unless the user has set them.
 
-Threads are torch's, bound to no core; nothing is reported to vLLM's makers; its log is quiet.
+They leave threads to torch, bound to no core, report nothing to vLLM's makers, and keep vLLM's log quiet.
 """
 
 
 @contextmanager
 def contained() -> Iterator[None]:
-    """Set `REQUIRED` and `USUAL`; undo, at the end, what vLLM does to the process beside its own work.
+    """Set `REQUIRED` and `DEFAULTS` for the ``with`` block; at its end undo what vLLM changes in the process.
 
-    It replaces `torch.set_num_threads`, preloads libraries into child processes, sets other programs' environment
-    variables and freezes the garbage collector. Warnings about the libraries that it stands on are dropped.
+    vLLM replaces `torch.set_num_threads`, preloads libraries into child processes, sets environment variables of other
+    programs and freezes the garbage collector. Warnings about libraries that vLLM uses are dropped.
     """
-    os.environ.update(USUAL | os.environ | REQUIRED)
+    os.environ.update(DEFAULTS | os.environ | REQUIRED)
     before, set_num_threads, threads = dict(os.environ), torch.set_num_threads, torch.get_num_threads()
     try:
         with warnings.catch_warnings():
@@ -41,6 +41,6 @@ def contained() -> Iterator[None]:
         torch.set_num_threads = set_num_threads
         torch.set_num_threads(threads)
         gc.unfreeze()
-        own = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
+        vllms_own = {name: value for name, value in os.environ.items() if name.startswith("VLLM_")}
         os.environ.clear()
-        os.environ.update(before | own)
+        os.environ.update(before | vllms_own)

@@ -1,4 +1,4 @@
-"""How much memory vLLM may take: enough for the requests, and no more, for the synthesizer needs the rest."""
+"""Sizes vLLM's memory: enough for the planner's requests, and no more, because the synthesizer needs the rest."""
 
 from __future__ import annotations
 
@@ -11,49 +11,51 @@ from transformers import PretrainedConfig
 from acestep.planner import PlannerError
 
 ROWS: Final = 16
-"""Requests at once: eight guided samples."""
+"""Largest number of requests at once: eight guided samples."""
 STEP_TOKENS: Final = 4096
-"""Tokens that one call of the model reads: more than a block of the prefix cache for each row."""
+"""Largest number of tokens in one call of the model: more than a block of the prefix cache for each row."""
 WANTED_TOKENS: Final = 4 * 2 * 4096
-"""Keys and values for four guided samples of usual length."""
+"""Tokens that the key/value cache holds if memory allows: four guided samples of usual length."""
 SLACK_TOKENS: Final = 256
-"""A request's last block of the cache may be nearly empty, and one block serves vLLM itself."""
+"""Tokens that are added for each request: its last block may be nearly empty, and vLLM uses one block itself."""
 WORK_BYTES: Final = 300_000_000
-"""For what a call of the model computes."""
-OTHERS_BYTES: Final = 2_000_000_000
-"""What stays free on the device for the synthesizer's own work."""
+"""Bytes for the intermediate results of one call of the model."""
+RESERVED_BYTES: Final = 2_000_000_000
+"""Bytes that stay free on the device for the synthesizer."""
 
 
-def cache_bytes(weights: int, token: int, positions: int, device: str) -> tuple[int, float]:
-    """Size of the key/value cache, and the share of the device that the engine takes with it.
+def cache_bytes(weights_bytes: int, bytes_per_token: int, positions: int, device: str) -> tuple[int, float]:
+    """The size of the key/value cache, and the share of the device's memory that the whole engine takes.
 
     Args:
-        weights: bytes of them. token: bytes of a token's keys and values. positions: a request's largest number of
-        tokens; the cache holds a guided pair of that length, or the engine is not started. device: where.
+        weights_bytes: size of the weights.
+        bytes_per_token: size of one token's keys and values.
+        positions: largest number of tokens of a request. The cache must hold a guided pair of that length.
+        device: where vLLM runs.
 
     Raises:
         PlannerError: there is not enough free memory.
     """
     free, total = _memory(device)
-    room = free - weights - WORK_BYTES - OTHERS_BYTES
-    least = 2 * (positions + SLACK_TOKENS) * token
-    if room < least:
-        need = (weights + least + WORK_BYTES + OTHERS_BYTES) / 1e9
+    available = free - weights_bytes - WORK_BYTES - RESERVED_BYTES
+    smallest = 2 * (positions + SLACK_TOKENS) * bytes_per_token
+    if available < smallest:
+        need = (weights_bytes + smallest + WORK_BYTES + RESERVED_BYTES) / 1e9
         raise PlannerError(
             f"the vllm engine needs {need:.1f} GB of free memory on {device} (2 GB of it for the synthesizer), but "
             f"{free / 1e9:.1f} GB are free: end other programs, take a smaller planner or backend='pt'."
         )
-    size = min(room, max(least, WANTED_TOKENS * token))
-    return size, min(0.95, (weights + size + WORK_BYTES) / total)
+    size = min(available, max(smallest, WANTED_TOKENS * bytes_per_token))
+    return size, min(0.95, (weights_bytes + size + WORK_BYTES) / total)
 
 
 def token_bytes(config: PretrainedConfig, head_dim: int, dtype: torch.dtype) -> int:
-    """Bytes of one token's keys and values."""
+    """Size of one token's keys and values in bytes."""
     return 2 * int(config.num_hidden_layers) * int(config.num_key_value_heads) * head_dim * dtype.itemsize
 
 
 def _memory(device: str) -> tuple[int, int]:
-    """Free and total bytes."""
+    """Free and total bytes of *device*."""
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(device)
     memory = psutil.virtual_memory()

@@ -1,10 +1,10 @@
-"""vLLM's engine, put together for a planner. Importing this imports vLLM: do so inside `contained`."""
+"""vLLM's engine, configured for a planner. Importing this module imports vLLM: do so inside `contained`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,20 +16,20 @@ from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from acestep.planner import PlannerError
-from acestep.planner.engines.vllm_sampling import Desk
+from acestep.planner.engines.vllm_sampling import SamplerBridge
 from acestep.planner.engines.vllm_weights import CONFIG_FORMAT, LOAD_FORMAT, vllm_overrides
 
 
 @dataclass(frozen=True)
-class Room:
-    """What the engine may take up.
+class Limits:
+    """Limits of the engine.
 
     Attributes:
         rows: largest number of requests that run at once.
         positions: largest number of tokens of a request, prompt and output together.
-        step_tokens: largest number of tokens that one call of the model reads.
-        cache_bytes: of keys and values.
-        device_share: part of the device's memory that all of it takes; vLLM refuses to start if that is not free.
+        step_tokens: largest number of tokens in one call of the model.
+        cache_bytes: size of the key/value cache.
+        device_share: part of the device's memory that the whole engine takes; vLLM does not start if less is free.
     """
 
     rows: int
@@ -39,47 +39,54 @@ class Room:
     device_share: float
 
 
-class SeatedProcessor(LogitsProcessor):  # type: ignore[misc]
-    """Follows requests through vLLM's batch by their seat and has the desk's draw choose their tokens.
+class BridgeProcessor(LogitsProcessor):  # type: ignore[misc]
+    """Passes vLLM's logits to the sampler of a bridge, with the batch row of each request index.
 
-    vLLM makes it; requests without a seat are left alone.
+    Requests without an index are left alone.
+
+    Attributes:
+        next_bridge: the bridge of the processor that vLLM makes next; vLLM offers no way to pass it as an argument.
     """
 
-    desk: Desk
+    next_bridge: ClassVar[SamplerBridge]
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool) -> None:  # noqa: ARG002
-        """Start with an empty batch; what vLLM hands over is not needed."""
-        self._seats: dict[int, int] = {}
+        """Start with an empty batch; vLLM's arguments are not needed."""
+        self._bridge = self.next_bridge
+        self._indices: dict[int, int] = {}
 
     def is_argmax_invariant(self) -> bool:
-        """It changes which token is the likeliest."""
+        """False: the processor changes which token is the most likely."""
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """Note which rows were removed, added and moved."""
-        process_dict_updates(self._seats, batch_update, lambda params, *_: (params.extra_args or {}).get("seat"))
+        """Update the request index of each row after requests were removed, added and moved."""
+        process_dict_updates(self._indices, batch_update, lambda params, *_: (params.extra_args or {}).get("index"))
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Let the draw decide; *logits* is ``[rows, vocabulary]``."""
-        self.desk.forwards += 1
-        if self._seats and self.desk.draw:
+        """Let the sampler choose; *logits* is ``(rows, vocabulary)``."""
+        self._bridge.forwards += 1
+        if self._indices and self._bridge.sampler:
             try:
-                self.desk.draw(logits, {seat: row for row, seat in self._seats.items()})
+                self._bridge.sampler(logits, {index: row for row, index in self._indices.items()})
             except PlannerError as error:
-                self.desk.error = error
+                self._bridge.error = error
         return logits
 
 
-class Core:
+class VllmRuntime:
     """vLLM's engine in this process, running requests that are token ids.
 
     Attributes:
         model: vLLM's module.
-        block: tokens that share one entry of the prefix cache.
-        blocks: how many of those there are.
+        block_size: tokens in one block of the prefix cache.
+        blocks: number of blocks.
     """
 
-    def __init__(self, folder: Path, desk: Desk, room: Room, *, dtype: torch.dtype, eager: bool, sleeps: bool) -> None:
+    def __init__(
+        self, folder: Path, bridge: SamplerBridge, limits: Limits, *, dtype: torch.dtype, eager: bool, sleeps: bool
+    ) -> None:
+        BridgeProcessor.next_bridge = bridge
         self._engine = LLMEngine.from_engine_args(
             EngineArgs(
                 model=str(folder),
@@ -94,23 +101,23 @@ class Core:
                 enable_sleep_mode=sleeps,
                 async_scheduling=False,
                 disable_log_stats=True,
-                logits_processors=[type("PlannerProcessor", (SeatedProcessor,), {"desk": desk})],
-                max_model_len=room.positions,
-                max_num_seqs=room.rows,
-                max_num_batched_tokens=room.step_tokens,
-                kv_cache_memory_bytes=room.cache_bytes,
-                gpu_memory_utilization=room.device_share,
+                logits_processors=[BridgeProcessor],
+                max_model_len=limits.positions,
+                max_num_seqs=limits.rows,
+                max_num_batched_tokens=limits.step_tokens,
+                kv_cache_memory_bytes=limits.cache_bytes,
+                gpu_memory_utilization=limits.device_share,
             )
         )
-        self._desk = desk
+        self._bridge = bridge
         self._added = 0
         self._running: set[str] = set()
         self.model: Any = self._engine.model_executor.driver_worker.get_model()
         settings = self._engine.vllm_config.cache_config
-        self.block, self.blocks = settings.block_size, settings.num_gpu_blocks
+        self.block_size, self.blocks = settings.block_size, settings.num_gpu_blocks
 
-    def add(self, tokens: list[int], new: int, *, seat: int | None = None, end: int | None = None) -> str:
-        """Queue a request that writes *new* tokens behind *tokens*, or until *end*; returns its name."""
+    def add(self, tokens: list[int], new: int, *, index: int | None = None, end: int | None = None) -> str:
+        """Queue a request that generates *new* tokens behind *tokens*, or until *end*; returns its name."""
         self._added += 1
         name = str(self._added)
         self._running.add(name)
@@ -124,26 +131,26 @@ class Core:
                 stop_token_ids=None if end is None else [end],
                 detokenize=False,
                 output_kind=RequestOutputKind.FINAL_ONLY,
-                extra_args=None if seat is None else {"seat": seat},
+                extra_args=None if index is None else {"index": index},
             ),
         )
         return name
 
     def step(self) -> dict[str, list[int]]:
-        """Call the model once; the new tokens of each request that has ended with it.
+        """Call the model once; returns the new tokens of each request that ended in this call.
 
         Raises:
-            PlannerError: the draw failed.
+            PlannerError: the bridge's sampler failed.
         """
         outputs = self._engine.step()
-        if self._desk.error:
-            raise self._desk.error
+        if self._bridge.error:
+            raise self._bridge.error
         ended = {output.request_id: list(output.outputs[0].token_ids) for output in outputs if output.finished}
         self._running -= set(ended)
         return ended
 
     def drop_all(self) -> None:
-        """Forget all requests that have not ended."""
+        """Abort all requests that have not ended."""
         self._engine.abort_request(list(self._running))
         self._running.clear()
 

@@ -1,4 +1,4 @@
-"""How a planner's configuration and weights get into vLLM's model. Importing this imports vLLM."""
+"""Loads a planner's configuration and weights into vLLM's model. Importing this module imports vLLM."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from vllm.transformers_utils.config import register_config_parser
 from vllm.transformers_utils.config_parser_base import ConfigParserBase
 
 from acestep.planner.engines.base import MAX_POSITIONS
-from acestep.planner.engines.head_padding import widen, wider_head
+from acestep.planner.engines.head_padding import pad_heads, padded_head_dim
 from acestep.planner.engines.weights import ARCHITECTURES, read_architecture, read_weights
 
 LOAD_FORMAT: Final = "acestep-planner"
+"""Name under which `PlannerLoader` is registered with vLLM."""
 CONFIG_FORMAT: Final = "acestep-planner"
+"""Name under which `PlannerConfig` is registered with vLLM."""
 
 
 @register_config_parser(CONFIG_FORMAT)
 class PlannerConfig(ConfigParserBase):  # type: ignore[misc]
-    """Gives vLLM what was checked of a planner's ``config.json``, and nothing else that stands there."""
+    """Gives vLLM the checked values of a planner's ``config.json`` and no others."""
 
     def parse(self, model: str | Path, *_: Any, **__: Any) -> tuple[dict[str, Any], PretrainedConfig]:
         """The configuration of the planner in the folder *model*, as a dictionary and as transformers' object.
@@ -40,7 +42,7 @@ class PlannerLoader(BaseModelLoader):  # type: ignore[misc]
     """Fills vLLM's model from a planner's folder."""
 
     def download_model(self, model_config: ModelConfig) -> None:
-        """Do nothing: planners are folders on this machine."""
+        """Do nothing, because planners are local folders."""
 
     def load_weights(self, model: nn.Module, model_config: ModelConfig) -> None:
         """Fill *model*, whose parameters are on their device already.
@@ -51,20 +53,20 @@ class PlannerLoader(BaseModelLoader):  # type: ignore[misc]
         folder = Path(model_config.model)
         config = read_architecture(folder)
         tensors = read_weights(folder, config)
-        if wider_head(config.head_dim) != config.head_dim:
-            tensors = widen(tensors, config.head_dim)
+        if padded_head_dim(config.head_dim) != config.head_dim:
+            tensors = pad_heads(tensors, config.head_dim)
         load: Any = model.load_weights
         load(iter(tensors.items()))
 
 
 def vllm_overrides(folder: Path) -> dict[str, Any]:
-    """What vLLM must take for granted beside ``config.json``.
+    """Values that replace those of ``config.json``.
 
-    That is the class of the model, its heads' width, and the number of positions, for which vLLM makes tables.
+    They are the model's class, the head dimension, and the number of positions, for which vLLM makes tables.
     """
     config = read_architecture(folder)
     return {
         "architectures": [ARCHITECTURES[config.model_type].__name__],
-        "head_dim": wider_head(config.head_dim),
+        "head_dim": padded_head_dim(config.head_dim),
         "max_position_embeddings": min(config.max_position_embeddings, MAX_POSITIONS),
     }

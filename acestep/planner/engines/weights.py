@@ -1,4 +1,4 @@
-"""A planner's architecture and weights as every engine needs them."""
+"""Reads a planner's architecture and weights for all engines."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from acestep.checkpoints.load import build_on_meta, check_keys_and_shapes
 from acestep.planner.vocabulary import Vocabulary
 
 ARCHITECTURES: Final[dict[str, type[PreTrainedModel]]] = {"qwen3": Qwen3ForCausalLM}
-"""What a planner may be, by ``model_type``; vLLM's classes have the same names."""
+"""Classes of the supported models, by ``model_type``; vLLM's classes have the same names."""
 
 
 def read_architecture(folder: Path) -> PretrainedConfig:
-    """What ``config.json`` of *folder* says.
+    """The checked configuration in ``config.json`` of *folder*.
 
     Raises:
-        CheckpointError: it is missing or damaged, or is another model's.
+        CheckpointError: the file is missing or damaged, or belongs to another model.
     """
     values: dict[str, Any] = read_config(folder)
     kind = values.get("model_type")
@@ -54,7 +54,7 @@ def read_weights(folder: Path, config: PretrainedConfig) -> dict[str, Tensor]:
 
 
 def check_vocabulary(rows: int, vocabulary: Vocabulary, folder: Path) -> None:
-    """See that a head of *rows* tokens covers text and codes.
+    """Check that a head with *rows* rows covers all text tokens and codes of *vocabulary*.
 
     Raises:
         CheckpointError: it does not.

@@ -13,8 +13,7 @@ from transformers import Qwen3ForCausalLM
 from acestep.checkpoints.errors import CheckpointError
 from acestep.planner import PlannerError
 from acestep.planner.engines.base import MAX_FREE_TOKENS, CodesRequest
-from acestep.planner.engines.cache import Cache
-from acestep.planner.engines.cuda_graph import FixedStep
+from acestep.planner.engines.cuda_graph import GraphedStep
 from acestep.planner.engines.decoder import Decoder
 from acestep.planner.engines.pt import PtEngine, load_model
 from acestep.planner.sampling import Sampling
@@ -139,13 +138,13 @@ def test_text_without_grammar_stops_at_a_control_token_or_the_limit(engine: PtEn
     assert (cut.tokens, cut.finish, cut.forwards) == (run.tokens[:3], "length", 3)
 
 
-def test_codes_go_on_from_what_the_text_of_their_job_has_read(
+def test_codes_reuse_the_cache_that_the_text_of_their_job_prefilled(
     engine: PtEngine, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
-    original = Decoder.read
+    original = Decoder.prefill
     monkeypatch.setattr(
-        Decoder, "read", lambda self, ids, *rest: (read.append(len(ids)), original(self, ids, *rest))[1]
+        Decoder, "prefill", lambda self, ids, *rest: (read.append(len(ids)), original(self, ids, *rest))[1]
     )
     prompt = vocabulary.encode((PROMPT,))
     alone = engine.write_codes(request(vocabulary, sampling=GREEDY, seeds=[1, 2]))
@@ -163,34 +162,32 @@ def test_codes_go_on_from_what_the_text_of_their_job_has_read(
 
 
 @pytest.mark.parametrize("unconditional", [None, SHORT])
-def test_a_step_of_fixed_shape_is_the_same_step(
-    engine: PtEngine, vocabulary: Vocabulary, unconditional: str | None
-) -> None:
-    decoder = engine._residence._host
+def test_a_graphed_step_computes_the_same(engine: PtEngine, vocabulary: Vocabulary, unconditional: str | None) -> None:
+    decoder = engine._decoder
     assert decoder is not None
     prompts = [vocabulary.encode((text,)) for text in (PROMPT, unconditional) if text]
     first = vocabulary.codes.first_id
     with torch.inference_mode():
-        caches = [Cache(decoder, [len(prompt) for prompt in prompts], 2, 6) for _ in range(2)]
+        caches = [decoder.new_cache([len(prompt) for prompt in prompts], 2, 6) for _ in range(2)]
         for cache in caches:
             for index, prompt in enumerate(prompts):
-                decoder.read(prompt, cache, index)
-        fixed = FixedStep(decoder, caches[1])
+                decoder.prefill(prompt, cache, index)
+        graphed = GraphedStep(decoder, caches[1])
         for code in range(6):
             tokens = torch.arange(2 * len(prompts)) + first + code
-            torch.testing.assert_close(fixed(tokens), decoder.step(tokens, caches[0]))
+            torch.testing.assert_close(graphed(tokens), decoder.step(tokens, caches[0]))
     assert caches[0].used == caches[1].used
     for one, other in zip(caches[0].keys, caches[1].keys, strict=True):
         torch.testing.assert_close(one, other)
 
 
-def test_steps_of_fixed_shape_write_the_same_codes(
+def test_graphed_steps_generate_the_same_codes(
     engine: PtEngine, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = request(vocabulary, sampling=Sampling(top_p=0.9), count=40, seeds=[1, 2])
     expected = engine.write_codes(asked).codes
-    monkeypatch.setattr(Decoder, "step", lambda *_: pytest.fail("not of fixed shape"))
-    monkeypatch.setattr("acestep.planner.engines.pt.partial", lambda step, cache: FixedStep(step.__self__, cache))
+    monkeypatch.setattr(Decoder, "step", lambda *_: pytest.fail("not graphed"))
+    monkeypatch.setattr("acestep.planner.engines.pt.partial", lambda step, cache: GraphedStep(step.__self__, cache))
     assert engine.write_codes(asked).codes == expected
 
 

@@ -1,4 +1,4 @@
-"""Offloading: weights are on the device during a job, and nothing of them afterwards."""
+"""Offloading: weights are on the device during a job, and none of them afterwards."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import pytest
 import torch
 
 from acestep.planner.engines.decoder import Decoder
-from acestep.planner.engines.offload import Residence
 from acestep.planner.engines.pt import PtEngine, load_model
 from acestep.planner.vocabulary import Vocabulary
+from acestep.runtime.offload import OffloadManager
 from tests.acestep.planner.requests import text_request
 from tests.acestep.planner.test_engine import PROMPT, request
 
 AWAY = "meta"
-"""A memory other than the host's that every machine has: it can be filled and counted, though not computed with."""
+"""A device other than the CPU that every machine has: its tensors can be made and counted, but not computed with."""
 
 
 def bytes_on(device: str) -> int:
-    """Bytes of all storages on *device* that anything still holds; a view holds all of its storage."""
+    """Bytes of all storages on *device* that are still referenced; a view keeps all of its storage alive."""
     gc.collect()
     tensors = [found for found in gc.get_objects() if type(found) in (torch.Tensor, torch.nn.Parameter)]
     storages = [tensor.untyped_storage() for tensor in tensors if tensor.device.type == device]
@@ -31,9 +31,14 @@ def weights_bytes(model: torch.nn.Module) -> int:
     return sum(parameter.nbytes for parameter in model.parameters())
 
 
+def devices(module: torch.nn.Module | None) -> set[str]:
+    assert module is not None
+    return {tensor.device.type for tensor in (*module.parameters(), *module.buffers())}
+
+
 def fail(engine: PtEngine) -> None:
-    with engine.on_device():
-        assert engine._residence.decoder.device.type == AWAY
+    with engine._weights_on_device() as decoder:
+        assert devices(decoder) == {AWAY}
         raise ZeroDivisionError
 
 
@@ -47,12 +52,19 @@ def test_a_job_moves_the_weights_once_and_leaves_nothing_behind(away: PtEngine) 
     with away.on_device():
         assert bytes_on(AWAY) == before  # nothing moves before it is needed
         for _ in range(2):
-            with away.on_device():
-                assert away._residence.decoder.device.type == AWAY
+            with away._weights_on_device() as decoder:
+                assert devices(decoder) == {AWAY}
         assert bytes_on(AWAY) - before == away.transfers.moved_bytes >= weights_bytes(away.model)
     assert bytes_on(AWAY) == before
     assert away.transfers.times == 1
     assert away.transfers.seconds > 0
+
+
+def test_a_tied_head_is_moved_once(away: PtEngine) -> None:
+    assert away.model.config.tie_word_embeddings
+    with away._weights_on_device():
+        pass
+    assert away.transfers.moved_bytes < weights_bytes(away.model) + away.model.lm_head.weight.nbytes
 
 
 def test_a_job_that_fails_leaves_nothing_behind(away: PtEngine) -> None:
@@ -62,26 +74,27 @@ def test_a_job_that_fails_leaves_nothing_behind(away: PtEngine) -> None:
     assert bytes_on(AWAY) == before
 
 
-def test_the_models_own_weights_stay_with_the_host(away: PtEngine) -> None:
-    with away.on_device():
-        assert away._residence.decoder.device.type == AWAY
-    assert {parameter.device.type for parameter in away.model.parameters()} == {"cpu"}
+def test_the_models_own_weights_stay_on_the_host(away: PtEngine) -> None:
+    with away._weights_on_device():
+        assert {parameter.device.type for parameter in away.model.parameters()} == {"cpu"}
 
 
-def test_outside_of_a_job_there_is_no_decoder(away: PtEngine) -> None:
-    with pytest.raises(RuntimeError, match="not on the device"):
-        _ = away._residence.decoder
+def test_outside_of_a_job_the_decoder_is_on_the_host(away: PtEngine) -> None:
+    assert devices(away._decoder) == {"cpu"}
+    with away._weights_on_device():
+        pass
+    assert devices(away._decoder) == {"cpu"}
 
 
-def test_what_is_moved_computes_the_same(folder: Path, vocabulary: Vocabulary, engine: PtEngine) -> None:
+def test_moved_weights_compute_the_same(folder: Path, vocabulary: Vocabulary, engine: PtEngine) -> None:
     offloading = PtEngine(folder, vocabulary, device="cpu", dtype=torch.float32)
-    decoder = Decoder(load_model(folder, device="cpu", dtype=torch.float32))
-    offloading._residence = Residence(decoder, "cpu", offload=True)  # the host's memory as the device's, too
+    offloading._decoder = Decoder(load_model(folder, device="cpu", dtype=torch.float32))
+    offloading._offload = OffloadManager({"decoder": [offloading._decoder]}, "cpu", ["decoder"])  # CPU to CPU
     asked = request(vocabulary, seeds=[1, 2])
     assert offloading.write_codes(asked).codes == engine.write_codes(asked).codes
     text = text_request(vocabulary, vocabulary.encode((PROMPT,)), limit=20)
     assert offloading.write_text(text).tokens == engine.write_text(text).tokens
-    assert offloading._residence.transfers.times == 2
+    assert offloading._offload.transfers.times == 2
 
 
 def test_on_a_cpu_nothing_is_moved(folder: Path, vocabulary: Vocabulary) -> None:

@@ -7,24 +7,24 @@ import torch
 from torch import Tensor
 
 from acestep.planner import PlannerError
-from acestep.planner.sampling import Sampler, Sampling, _first_in_nucleus, _nucleus, guide, streams
+from acestep.planner.sampling import Sampling, TokenSampler, _nucleus, _winner_in_nucleus, apply_cfg, make_generators
 
 LOGITS = torch.tensor([[2.0, 1.0, 0.0, -1.0, -math.inf]])
 
 
 def frequencies(sampling: Sampling, logits: Tensor = LOGITS, draws: int = 4000) -> Tensor:
     """How often each token is drawn."""
-    sampler = Sampler(sampling, streams(range(draws), 2, "cpu"), logits.shape[1], "cpu")
-    return torch.bincount(sampler.draw(logits.expand(draws, -1)), minlength=logits.shape[1]) / draws
+    sampler = TokenSampler(sampling, make_generators(range(draws), 2, "cpu"), logits.shape[1], "cpu")
+    return torch.bincount(sampler.sample(logits.expand(draws, -1)), minlength=logits.shape[1]) / draws
 
 
 def test_guidance_moves_away_from_the_unconditional_in_float32() -> None:
     conditional, unconditional = torch.randn(2, 3, 7).bfloat16()
-    mixed = guide(conditional, unconditional, 2.5)
+    mixed = apply_cfg(conditional, unconditional, 2.5)
     expected = unconditional.float() + 2.5 * (conditional.float() - unconditional.float())
     torch.testing.assert_close(mixed, expected)
     assert mixed.dtype == torch.float32
-    torch.testing.assert_close(guide(conditional, unconditional, 1.0), conditional.float())
+    torch.testing.assert_close(apply_cfg(conditional, unconditional, 1.0), conditional.float())
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
@@ -57,7 +57,7 @@ def test_the_race_among_the_nucleus_has_the_same_winner_without_sorting(total: f
     logits = (spread * torch.randn(200, 500, generator=random)).round(decimals=1)  # with ties
     probabilities, arrivals = logits.softmax(-1), torch.empty(200, 500).exponential_(generator=random)
     expected = (_nucleus(probabilities, total) / arrivals).argmax(-1)
-    assert torch.equal(_first_in_nucleus(probabilities, arrivals, total), expected)
+    assert torch.equal(_winner_in_nucleus(probabilities, arrivals, total), expected)
 
 
 def test_top_p_counts_among_what_top_k_left() -> None:
@@ -77,22 +77,22 @@ def test_rounding_of_the_logits_does_not_change_the_draw() -> None:
     logits = torch.zeros(1, 1000)  # a thousand ties, which rounding orders anew
     noise = 1e-6 * torch.randn(1, 1000, generator=torch.Generator().manual_seed(0))
     for sampling in (Sampling(1.0), Sampling(1.0, top_k=1000), Sampling(1.0, top_p=0.999)):
-        exact, rounded = (Sampler(sampling, streams([1], 2, "cpu"), 1000, "cpu") for _ in range(2))
-        same = [exact.draw(logits).item() == rounded.draw(logits + noise).item() for _ in range(50)]
+        exact, rounded = (TokenSampler(sampling, make_generators([1], 2, "cpu"), 1000, "cpu") for _ in range(2))
+        same = [exact.sample(logits).item() == rounded.sample(logits + noise).item() for _ in range(50)]
         assert sum(same) >= 49
 
 
 def test_a_repeated_token_is_penalised_by_sign() -> None:
     logits = torch.tensor([[1.0, 0.9, -1.0, -1.1]])
-    sampler = Sampler(Sampling(0.0, repetition_penalty=1.5), streams([0], 2, "cpu"), 4, "cpu")
-    assert [sampler.draw(logits).item() for _ in range(2)] == [0, 1]
-    sampler.saw(torch.tensor([[2]]))
-    assert sampler.draw(torch.tensor([[-9.0, -9.0, -1.0, -1.1]])).item() == 3
+    sampler = TokenSampler(Sampling(0.0, repetition_penalty=1.5), make_generators([0], 2, "cpu"), 4, "cpu")
+    assert [sampler.sample(logits).item() for _ in range(2)] == [0, 1]
+    sampler.update_seen(torch.tensor([[2]]))
+    assert sampler.sample(torch.tensor([[-9.0, -9.0, -1.0, -1.1]])).item() == 3
 
 
 def test_a_stream_depends_on_its_seed_and_phase_alone() -> None:
     def numbers(seeds: list[int], phase: int) -> list[list[float]]:
-        return [torch.rand(4, generator=stream).tolist() for stream in streams(seeds, phase, "cpu")]
+        return [torch.rand(4, generator=stream).tolist() for stream in make_generators(seeds, phase, "cpu")]
 
     together = numbers([5, 6], 2)
     assert together[1:] == numbers([6], 2)

@@ -104,7 +104,7 @@ def test_a_prompt_of_many_calls_is_the_same(
     length = 5000  # vLLM reads 4096 in one call
     if engine.name == "mlx":
         length = 500
-        monkeypatch.setattr("acestep.planner.engines.mlx.READ_TOKENS", 64)
+        monkeypatch.setattr("acestep.planner.engines.mlx.PREFILL_TOKENS", 64)
     prompt = vocabulary.encode((PROMPT + "a line that is one of many\n" * 1000,))[:length]
     wanted = changed(asked, prompt=prompt, unconditional=prompt[:100], sampling=NEVER_TWICE, seeds=[1, 2])
     assert engine.write_codes(wanted).codes == pt.write_codes(wanted).codes

@@ -20,10 +20,10 @@ from acestep.planner.cot_schema import CotSchema
 from acestep.planner.engines import vllm_memory
 from acestep.planner.engines.base import CodesRequest
 from acestep.planner.engines.pt import PtEngine
-from acestep.planner.engines.vllm_sampling import CodesDraw
-from acestep.planner.gpu_timer import Laps
+from acestep.planner.engines.vllm_sampling import CodesBatchSampler
+from acestep.planner.gpu_timer import StepTimer
 from acestep.planner.grammar import Grammar
-from acestep.planner.sampling import Sampler, Sampling, streams
+from acestep.planner.sampling import Sampling, TokenSampler, make_generators
 from acestep.planner.vocabulary import Vocabulary
 from tests.acestep.planner.engines.conftest import opened
 from tests.acestep.planner.requests import GREEDY, text_request
@@ -51,7 +51,7 @@ def cramped(small: Path) -> Iterator[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(vllm_memory, "WANTED_TOKENS", 0)
         engine: Any = opened("vllm", small)
-    assert (engine._core.blocks, engine._core.block) == (12, 128)
+    assert (engine._runtime.blocks, engine._runtime.block_size) == (12, 128)
     yield engine
     engine.close()
 
@@ -117,8 +117,8 @@ def test_all_positions_can_be_used(cramped: Any, asked: CodesRequest) -> None:
 def test_offloaded_weights_come_once_a_job(cramped: Any, asked: CodesRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     moves: list[str] = []
     monkeypatch.setattr(cramped, "_sleeps", True)
-    monkeypatch.setattr(cramped._core, "wake", lambda: moves.append("wake"))
-    monkeypatch.setattr(cramped._core, "sleep", lambda: moves.append("sleep"))
+    monkeypatch.setattr(cramped._runtime, "wake", lambda: moves.append("wake"))
+    monkeypatch.setattr(cramped._runtime, "sleep", lambda: moves.append("sleep"))
     short = changed(asked, count=3, seeds=[1])
     with cramped.on_device():
         cramped.write_codes(short)
@@ -156,16 +156,18 @@ def _finalizers() -> set[int]:
 @pytest.mark.parametrize("moved", ["swapped", "moved", "none"])
 def test_rows_are_followed_through_the_batch(moved: str) -> None:
     processors = pytest.importorskip("vllm.v1.sample.logits_processor", reason="vllm is not installed")
-    from acestep.planner.engines.vllm_runtime import SeatedProcessor
-    from acestep.planner.engines.vllm_sampling import Desk
+    from acestep.planner.engines.vllm_runtime import BridgeProcessor
+    from acestep.planner.engines.vllm_sampling import SamplerBridge
 
     seen: dict[int, int] = {}
-    desk = Desk(draw=lambda _, rows: seen.update(rows))
-    processor = type("Processor", (SeatedProcessor,), {"desk": desk})(None, torch.device("cpu"), False)
+    bridge = SamplerBridge(sampler=lambda _, rows: seen.update(rows))
+    BridgeProcessor.next_bridge = bridge
+    processor = BridgeProcessor(None, torch.device("cpu"), False)
+    BridgeProcessor.next_bridge = SamplerBridge()  # the next engine's
     from vllm import SamplingParams
 
-    def request(row: int, seat: int | None) -> Any:
-        return row, SamplingParams(extra_args=None if seat is None else {"seat": seat}), [1], []
+    def request(row: int, index: int | None) -> Any:
+        return row, SamplingParams(extra_args=None if index is None else {"index": index}), [1], []
 
     def update(**changes: Any) -> None:
         values: dict[str, Any] = {"batch_size": 3, "removed": [], "added": [], "moved": []}
@@ -186,36 +188,36 @@ def test_rows_are_followed_through_the_batch(moved: str) -> None:
     update(removed=[expected[0]], added=[request(5, 7)])
     processor.apply(torch.zeros(6, 8))
     assert seen == {1: expected[1], 7: 5}
-    assert desk.forwards == 2
+    assert bridge.forwards == 2
 
 
-def draw(samples: int, scale: float | None, end: int | None = None) -> CodesDraw:
-    sampler = Sampler(GREEDY, streams(list(range(samples)), 2, "cpu"), 4 + (end is not None), "cpu")
-    return CodesDraw(sampler, samples, scale, CodeRange(first_id=2, count=4), end, Laps("cpu"))
+def batch_sampler(samples: int, scale: float | None, end: int | None = None) -> CodesBatchSampler:
+    sampler = TokenSampler(GREEDY, make_generators(list(range(samples)), 2, "cpu"), 4 + (end is not None), "cpu")
+    return CodesBatchSampler(sampler, samples, scale, CodeRange(first_id=2, count=4), end, StepTimer("cpu"))
 
 
 def test_both_rows_of_a_pair_get_the_guided_code() -> None:
     logits = torch.zeros(3, 8)
     logits[0, 3], logits[2, 3], logits[2, 4], logits[2, 7] = 1.0, 3.0, 3.5, 9.0  # row 2 leads, row 0 is led away from
-    draw(1, 2.0)(logits, {0: 2, 1: 0})
+    batch_sampler(1, 2.0)(logits, {0: 2, 1: 0})
     assert logits[[0, 2]].argmax(-1).tolist() == [4, 4]
     assert int(torch.isfinite(logits[[0, 2]]).sum()) == 2
 
 
 def test_a_sample_that_has_ended_leaves_and_none_ends_at_once() -> None:
-    drawing = draw(2, None, end=1)
+    sample = batch_sampler(2, None, end=1)
     logits = torch.zeros(2, 8)
     logits[:, 1], logits[:, 5] = 9.0, 1.0
-    drawing(logits, {0: 0, 1: 1})
+    sample(logits, {0: 0, 1: 1})
     assert logits.argmax(-1).tolist() == [5, 5]
     logits = torch.zeros(2, 8)
     logits[0, 1], logits[1, 2] = 9.0, 1.0
-    drawing(logits, {0: 0, 1: 1})
+    sample(logits, {0: 0, 1: 1})
     assert logits.argmax(-1).tolist() == [1, 2]
     logits = torch.zeros(1, 8)
-    drawing(logits, {1: 0})
+    sample(logits, {1: 0})
     with pytest.raises(PlannerError, match="only some of the samples"):
-        drawing(torch.zeros(1, 8), {0: 0})
+        sample(torch.zeros(1, 8), {0: 0})
 
 
 @pytest.mark.parametrize(("free", "size"), [(50, 20.0), (13, 10.0)])
