@@ -132,7 +132,7 @@ class AceStepHandler(Synthesizer):
         return self._status(name, vae), True
 
     def _status(self, name: str, vae: str) -> str:
-        models, options = self._models, self._models.options
+        models, options = self.models, self.models.options
         quantization = "none"
         if models.quantized is not None:
             done = models.quantized
@@ -201,14 +201,14 @@ class AceStepHandler(Synthesizer):
         except Exception as error:
             logger.exception("generate_music failed")
             return _failure(f"{type(error).__name__}: {error}")
-        for note in _ineffective_choices(request, resolved, self._models.variant):
+        for note in _ineffective_choices(request, resolved, self.models.variant):
             logger.warning(note)
             result["status_message"] += f" {note}"
         return result
 
     def _resolve(self, request: GenerationRequest, clock: Clock) -> ResolvedRequest:
         """Check *request*, read its audio files, write its prompts, draw its seeds and compute its schedule."""
-        variant, batch = self._models.variant, request.batch_size or self.batch_size
+        variant, batch = self.models.variant, request.batch_size or self.batch_size
         codes = _codes_per_item(request.audio_code_string, batch)
         spec = TaskSpec(request)
         spec.check()

@@ -128,7 +128,7 @@ class _Generation:
         self, synthesizer: Synthesizer, resolved: ResolvedRequest, progress: ProgressCallback, clock: Clock
     ) -> None:
         self._synthesizer, self._resolved, self._progress, self._clock = synthesizer, resolved, progress, clock
-        self._stage, self._estimates = StageRunner(synthesizer, clock), StageEstimates(synthesizer)
+        self._stage, self._estimates = StageRunner(synthesizer.models, clock), StageEstimates(synthesizer.models)
         self._hold = synthesizer.offload_manager.hold
 
     @property

@@ -69,7 +69,7 @@ class Synthesizer:
         self.decoding = None
 
     @property
-    def _models(self) -> LoadedModels:
+    def models(self) -> LoadedModels:
         """The loaded models.
 
         Raises:
@@ -107,11 +107,11 @@ class Synthesizer:
 
     def parts(self) -> dict[str, list[Any]]:
         """The modules that are offloaded together, by the name of the part."""
-        return dict(self._models.parts)
+        return dict(self.models.parts)
 
     def in_effect(self) -> dict[str, Any]:
         """What the load options have led to; compiled graphs, calls and quantized layers are counted."""
-        return self._models.in_effect()
+        return self.models.in_effect()
 
     @torch.inference_mode()
     def encode_text(
@@ -121,7 +121,7 @@ class Synthesizer:
 
         If *caption_tokens* is given, caption prompts are padded or cut to that length.
         """
-        models = self._models
+        models = self.models
         with models.offload_manager.on_device("text_encoder"):
             return encode_text(
                 models.text_encoder,
@@ -139,7 +139,7 @@ class Synthesizer:
         They are drawn from the posterior of the VAE with a fixed seed. Silence is not encoded: its latents are the
         checkpoint's `silence_latent`.
         """
-        models = self._models
+        models = self.models
         samples = waveform.shape[-1]
         frames = samples // HOP_SAMPLES
         with outside_limit():
@@ -168,7 +168,7 @@ class Synthesizer:
             references: latents ``[N, R, 64]`` of the timbre references; None is silence for every item.
             owners: the item of each reference, int64 ``[N]``; every item has at least one.
         """
-        models = self._models
+        models = self.models
         if references is None:
             references = models.silence(TIMBRE_FRAMES).expand(len(text.text), -1, -1)
             owners = torch.arange(len(text.text), device=models.device)
@@ -180,7 +180,7 @@ class Synthesizer:
     @torch.inference_mode()
     def coarse_latents(self, latents: Tensor) -> Tensor:
         """What 5 Hz audio codes keep of *latents* ``[B, T, 64]``: they are tokenized and detokenized, for a cover."""
-        models = self._models
+        models = self.models
         with models.offload_manager.on_device("condition"):
             quantized, _ = models.model.tokenizer.tokenize(latents, models.silence_latent)
             return models.model.detokenizer(quantized)[:, : latents.shape[1]]  # type: ignore[no-any-return]
@@ -192,7 +192,7 @@ class Synthesizer:
         Raises:
             NonFiniteOutputError: the weights hold NaN or infinite numbers.
         """
-        models = self._models
+        models = self.models
         with models.offload_manager.on_device("condition"):
             quantized, indices = models.model.tokenizer.tokenize(latents.unsqueeze(0), models.silence_latent)
         if not is_finite(quantized):
@@ -202,7 +202,7 @@ class Synthesizer:
     @torch.inference_mode()
     def decode_codes(self, codes: Sequence[Sequence[int]]) -> list[Tensor]:
         """Latents ``[5n, 64]`` of each list of n audio codes (0..63999); lists of equal length run as a batch."""
-        models = self._models
+        models = self.models
         empty = torch.empty(0, LATENT_CHANNELS, device=models.device, dtype=models.dtype)
         by_item = dict.fromkeys(range(len(codes)), empty)
         lengths = {len(item) for item in codes} - {0}
@@ -216,7 +216,7 @@ class Synthesizer:
 
     def filled_latents(self, sources: Sequence[Tensor], frames: int) -> Tensor:
         """Source latents ``[n, 64]`` of each item, cut or padded with silence to ``[B, frames, 64]``."""
-        silence = self._models.silence(frames)[0]
+        silence = self.models.silence(frames)[0]
         return torch.stack([torch.cat([item[:frames], silence[: max(0, frames - len(item))]]) for item in sources])
 
     def context_latents(self, sources: Sequence[Tensor], frames: int, mask: Tensor | None = None) -> Tensor:
@@ -263,7 +263,7 @@ class Synthesizer:
         Raises:
             ValueError: guidance was asked for, and the model has it distilled into its weights.
         """
-        models = self._models
+        models = self.models
         self._check_guidance(sampler)
         clock = clock or Clock(models.device)
         frames, channels = context.shape[1], context.shape[2] // 2
@@ -321,7 +321,7 @@ class Synthesizer:
         Raises:
             ValueError: guidance was asked for, and the model has it distilled into its weights.
         """
-        models = self._models
+        models = self.models
         self._check_guidance(sampler)
         clock = clock or Clock(models.device)
         draw = NoiseStreams(seeds, device=models.device, dtype=models.dtype).like
@@ -333,7 +333,7 @@ class Synthesizer:
             )
 
     def _check_guidance(self, sampler: SolverSettings) -> None:
-        variant = self._models.variant
+        variant = self.models.variant
         if sampler.guidance and not variant.guided:
             raise ValueError(f"A {variant.name} model cannot be guided; leave guidance out.")
 
@@ -344,7 +344,7 @@ class Synthesizer:
         With *guided* it takes doubled batches, whose second half is computed without the condition. An offloaded
         transformer must be kept on the device by the caller as long as the denoiser is called.
         """
-        models = self._models
+        models = self.models
         return Denoiser(
             models.model.decoder,
             condition,
@@ -385,7 +385,7 @@ class Synthesizer:
         Raises:
             OutOfMemoryError: no decode strategy fits.
         """
-        models = self._models
+        models = self.models
         with models.offload_manager.on_device("vae_decoder"):
             waveforms, self.decoding = decode(
                 models.vae.decoder,

@@ -10,8 +10,8 @@ from acestep.memory.device import OutOfMemoryError, free_bytes, is_out_of_memory
 from acestep.timing.clock import Clock
 
 if TYPE_CHECKING:
+    from acestep.loaded_models import LoadedModels
     from acestep.runtime.load_options import LoadOptions
-    from acestep.synthesizer import Synthesizer
 
 TRANSFER: Final = "transfer"
 """Name of the stage that counts the time of moving weights to the device."""
@@ -27,7 +27,7 @@ _REDUCTIONS: Final = {
 class StageRunner:
     """Times the stages of one generation of *models* with *clock*."""
 
-    def __init__(self, models: Synthesizer, clock: Clock) -> None:
+    def __init__(self, models: LoadedModels, clock: Clock) -> None:
         self._models, self._clock = models, clock
 
     @contextmanager
@@ -36,7 +36,7 @@ class StageRunner:
 
         Args:
             name: name of the stage.
-            part: name of the models that the stage uses, as in `Synthesizer.parts`.
+            part: name of the models that the stage uses, as in `LoadedModels.parts`.
             need_bytes: estimate of what the stage allocates beside the weights.
 
         Raises:
