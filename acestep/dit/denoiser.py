@@ -67,8 +67,9 @@ class Denoiser:
         self._cross_keys_values = [layer.cross_keys_values(embedded) for layer in self._layers]
         self._null_cross_attention: list[Tensor] = []
         if null is not None:
-            embedded_null = model.condition_embedder(null)
-            self._null_cross_attention = [layer.null_cross_attention(embedded_null) for layer in self._layers]
+            self._null_cross_attention = [
+                layer.null_cross_attention(model.condition_embedder(null)) for layer in self._layers
+            ]
         self._keys = self._values = self._context.new_empty(0)
         self._time_r = model.time_embed_r(self._context.new_zeros(1))
 
@@ -157,8 +158,7 @@ class Denoiser:
     def _project_in(self, latents: Tensor) -> Tensor:
         """Return the input projection of context and *latents*, ``(rows, tokens, H)``."""
         context = self._context if len(latents) == len(self._context) else torch.cat([self._context] * 2)
-        weight = self._proj_in_latents.expand(len(latents), -1, -1)
-        return torch.baddbmm(context, self._patches(latents), weight)
+        return torch.baddbmm(context, self._patches(latents), self._proj_in_latents.expand(len(latents), -1, -1))
 
     def _patches(self, frames: Tensor) -> Tensor:
         """Return *frames* ``(rows, frames, C)`` as tokens ``(rows, tokens, patch · C)``, padded with zeros."""

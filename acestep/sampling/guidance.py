@@ -1,7 +1,7 @@
-"""Guidance of the models that were not distilled: one velocity from one with and one without the condition.
+"""Guidance of the models that were not distilled: combines the velocities with and without the condition.
 
-Two rules: adaptive projected guidance (APG, arXiv:2410.02416) with the norms over time, and angle-based dynamic
-guidance (ADG), which turns the predicted clean frames.
+There are two rules: adaptive projected guidance (APG, arXiv:2410.02416) with the norms over time, and angle-based
+dynamic guidance (ADG), which turns the predicted clean frames.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ import torch
 from torch import Tensor
 
 APG_MOMENTUM = -0.75
+"""Weight of the previous differences in APG's running difference."""
 APG_THRESHOLD = 2.5
-"""Largest norm over time of one channel's difference."""
+"""Largest norm over time of the difference in one channel, for APG."""
 ADG_ANGLE = 3.14 / 6
-"""Largest turn, radians."""
+"""Largest angle that ADG turns a frame by, in radians."""
 
-ROUNDING = 1e-6
-"""Times are fp32 numbers."""
+TIME_TOLERANCE = 1e-6
+"""Tolerance of the comparison of times, which are rounded to float32."""
 
 
 @dataclass(frozen=True)
 class Guidance:
-    """What guides a generation.
+    """Settings of the guidance.
 
     Attributes:
-        scale: strength; 1 is none.
+        scale: strength; 1 is no guidance.
         adg: angle-based (ADG) instead of projected (APG) guidance.
-        start, end: guided are the steps whose flow time lies between them, both included (up to rounding); 1 is noise.
+        start: guidance is applied only at flow times from *start* to *end*, where 1 is noise and 0 is data.
+        end: see *start*.
     """
 
     scale: float = 7.0
@@ -43,11 +45,11 @@ class Guidance:
 
     def covers(self, time: float) -> bool:
         """Whether the step at flow *time* is guided."""
-        return self.scale > 1 and self.start - ROUNDING <= time <= self.end + ROUNDING
+        return self.scale > 1 and self.start - TIME_TOLERANCE <= time <= self.end + TIME_TOLERANCE
 
 
 class Guider:
-    """Guides one generation; remembers APG's running difference from step to step."""
+    """The guidance of one generation; keeps APG's running difference from step to step."""
 
     def __init__(self, guidance: Guidance) -> None:
         self.guidance = guidance

@@ -1,4 +1,4 @@
-"""Where a generation departs from plain text to music."""
+"""Inputs of the sampler for retakes, covers and repainting."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from acestep.tasks.repaint import RepaintInjection
 
 @dataclass(frozen=True)
 class SamplerInputs:
-    """What else goes into the diffusion; the defaults change nothing.
+    """Inputs of the sampler beside condition, context and seeds; the defaults are those of text to music.
 
     Attributes:
         retake_seeds: seeds of another noise, one an item.

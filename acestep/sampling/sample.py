@@ -1,6 +1,6 @@
-"""Sampling: from noise to latents along the flow that a network predicts.
+"""The sampling loop: integrates the flow that a network predicts, from noise to latents.
 
-FlowMatchingSolver time ``t`` runs from 1 (noise) to 0 (data); the network predicts the velocity ``noise - data``.
+Flow time ``t`` runs from 1 (noise) to 0 (data); the network predicts the velocity ``noise - data``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from acestep.timing.clock import Clock
 
 @dataclass(frozen=True)
 class NetworkSwitch:
-    """Another network from *step* (0 is the first) on."""
+    """A network that replaces the first one from *step* on; the first step is 0."""
 
     step: int
     velocity: VelocityModel
@@ -40,38 +40,38 @@ def sample(
     repaint: RepaintInjection | None = None,
     draw: Callable[[Tensor], Tensor] = torch.randn_like,
 ) -> Tensor:
-    """Integrate from *noise* ``[B, T, 64]`` to clean latents along *schedule*, see `acestep.sampling.schedules`.
+    """Integrate from *noise* ``(batch, frames, 64)`` to clean latents.
 
-    Times are rounded to the latents' dtype, as the network sees them. Each step is a visit of the clock's stage
-    ``dit_step``. Where the last step ends at the predicted clean state the correction is an identity and left out.
+    Times are rounded to the dtype of the latents, as the network sees them. The clock measures each step as
+    ``dit_step``. A step that ends at the clean estimate needs no wavelet correction, which would change nothing.
 
     Args:
         velocity: the network.
-        noise: where the flow begins.
-        schedule: flow times of the steps.
-        correction: wavelet correction, or None.
-        clock: takes the visits.
-        on_step: called with the step done and the number of steps.
-        sampler: how to integrate.
-        turbo: the rules of distilled models: the last step is a plain one and keeps no source, and fresh noise is
-            added up to the next time of the schedule; the rules of the others add it up to an even, unshifted one.
-        start: begin with this state instead of *noise*, at the first time of *schedule*.
-        switch: the network of the later steps.
-        repaint: frames of a source to keep.
-        draw: fresh noise like a state, for the method ``sde``.
+        noise: the state at time 1.
+        schedule: flow times of the steps, see `acestep.sampling.schedules`.
+        correction: the wavelet correction (DCW) after each step, or None.
+        clock: measures the steps.
+        on_step: is called after each step with the number of steps done and the number of all steps.
+        sampler: settings of the solver.
+        turbo: use the rules of distilled models. Their last step is an Euler step without repainting; with the method
+            ``sde``, noise is added up to the next time of the schedule. Other models add it up to evenly spaced times.
+        start: state at the first time of *schedule*, instead of *noise*.
+        switch: another network for the later steps.
+        repaint: injects the source outside the repaint region.
+        draw: draws noise in the shape of a state, for the method ``sde``.
     """
-    flow = FlowMatchingSolver(sampler, turbo, schedule, noise, draw)
+    solver = FlowMatchingSolver(sampler, turbo, schedule, noise, draw)
     state = noise if start is None else start
     steps = len(schedule)
     for index in range(steps):
         with clock.span("dit_step"):
             network = switch.velocity if switch and index >= switch.step else velocity
-            advanced, clean, level = flow.step(network, state, index)
-            if correction is not None and advanced is not clean:
-                advanced = correction(advanced, clean, flow.values[index])
+            step = solver.step(network, state, index)
+            state = step.state
+            if correction is not None and not step.is_clean:
+                state = correction(state, step.clean, solver.values[index])
             if repaint is not None and index < repaint.injections(steps) and not (turbo and index == steps - 1):
-                advanced = repaint.inject(advanced, noise, level)
-            state = advanced
+                state = repaint.inject(state, noise, step.time)
         if on_step is not None:
             on_step(index + 1, steps)
     return state if repaint is None else repaint.blend(state)

@@ -1,9 +1,10 @@
-"""The steps of an integration along the flow: what a network's velocities make of a state."""
+"""The solver: integrates the flow with Euler, Heun or SDE steps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,22 +13,22 @@ from acestep.sampling.guidance import Guidance, Guider
 from acestep.sampling.noise import add_noise
 
 VelocityModel = Callable[[Tensor, Tensor], Tensor]
-"""Maps noisy latents ``[B, T, 64]`` and times ``[B]`` to velocities ``[B, T, 64]``.
+"""Maps noisy latents ``(rows, frames, 64)`` and times ``(rows,)`` to velocities ``(rows, frames, 64)``.
 
-Where guidance is on, the batch is doubled at guided steps: its second half is without the condition.
+At guided steps the batch is doubled; the second half is computed with the null condition.
 """
 
 
 @dataclass(frozen=True)
 class SolverSettings:
-    """How the flow is integrated.
+    """Settings of the solver.
 
     Attributes:
         method: ``ode``, or ``sde``, which predicts the clean latents at each step and adds fresh noise.
-        heun: average the velocities at both ends of each step (method ``ode``): twice the evaluations.
-        guidance: for models that were not distilled; None is none.
-        norm_threshold: largest norm of an item's velocity in norms of its state; 0 is no limit.
-        ema: share of the previous velocity in each one.
+        heun: average the velocities at both ends of each step (method ``ode``), with twice the evaluations.
+        guidance: settings of the guidance of models that were not distilled; None is no guidance.
+        norm_threshold: largest norm of an item's velocity, as a multiple of the norm of its state; 0 is no limit.
+        ema: weight of the previous velocity in each velocity.
 
     Raises:
         ValueError: *method* is unknown, or has no Heun steps.
@@ -49,14 +50,31 @@ class SolverSettings:
 
 
 EULER = SolverSettings()
+"""Euler steps without guidance."""
+
+
+class SolverStep(NamedTuple):
+    """The result of one step.
+
+    Attributes:
+        state: state after the step.
+        clean: estimate of the clean latents.
+        time: flow time of *state*.
+        is_clean: whether *state* is *clean*, because the step ends there.
+    """
+
+    state: Tensor
+    clean: Tensor
+    time: float
+    is_clean: bool
 
 
 class FlowMatchingSolver:
-    """One integration: makes steps, and remembers guidance's momentum and the last velocity between them.
+    """Makes the steps of one integration; keeps the momentum of the guidance and the previous velocity between them.
 
     Attributes:
-        values: flow times of the schedule's points and the end, as the network sees them.
-        guide: guides the network, or None.
+        values: flow times of the schedule and 0, rounded to the dtype of the latents.
+        guide: the guidance, or None.
     """
 
     def __init__(
@@ -75,8 +93,8 @@ class FlowMatchingSolver:
         self.guide = Guider(sampler.guidance) if sampler.guidance else None
         self._previous: Tensor | None = None
 
-    def step(self, network: VelocityModel, state: Tensor, index: int) -> tuple[Tensor, Tensor, float]:
-        """The next state, the predicted clean one (the same object if the step ends there), and the next time."""
+    def step(self, network: VelocityModel, state: Tensor, index: int) -> SolverStep:
+        """Make the step *index* from *state*."""
         time, following = self.values[index : index + 2]
         steps = len(self.values) - 1
         velocity = self._mixed(self.velocity(network, state, index), self._previous)
@@ -84,33 +102,35 @@ class FlowMatchingSolver:
         if self._sampler.method == "sde":
             self._previous = velocity
             level = following if self._turbo else (steps - index - 1) / steps
-            return (clean if level == 0 else add_noise(clean, self._draw(state), level)), clean, level
+            if level == 0:
+                return SolverStep(clean, clean, level, is_clean=True)
+            return SolverStep(add_noise(clean, self._draw(state), level), clean, level, is_clean=False)
         average = velocity
         if self._sampler.heun and not (self._turbo and index == steps - 1):
             average = self._average(network, state, velocity, index)
         self._previous = average
         if average is velocity and following == 0:
-            return clean, clean, following
-        return state - average * (time - following), clean, following
+            return SolverStep(clean, clean, following, is_clean=True)
+        return SolverStep(state - average * (time - following), clean, following, is_clean=False)
 
     def velocity(self, network: VelocityModel, state: Tensor, index: int) -> Tensor:
-        """The guided and limited velocity of *state* at point *index* of the schedule."""
+        """Return the velocity of *state* at time *index* of the schedule, with guidance and norm limit."""
         return self._limited(self._evaluate(network, state, index, first=True), state)
 
     def smoothed(self, velocity: Tensor) -> Tensor:
-        """*velocity* with its share of the last one, which it then is."""
+        """Return *velocity* averaged with the previous one, and keep it as the previous one."""
         self._previous = self._mixed(velocity, self._previous)
         return self._previous
 
     def _average(self, network: VelocityModel, state: Tensor, velocity: Tensor, index: int) -> Tensor:
-        """Heun's mean of *velocity* and the one where it leads to."""
+        """Return the mean of *velocity* and the velocity at the end of the Euler step (Heun's method)."""
         time, following = self.values[index : index + 2]
         trial = state - velocity * (time - following)
         second = self._limited(self._evaluate(network, trial, index + 1, first=False), trial)
         return (velocity + self._mixed(second, velocity)) / 2
 
     def _evaluate(self, network: VelocityModel, state: Tensor, point: int, *, first: bool) -> Tensor:
-        """The network's velocity at *point* of the schedule, guided where that is asked for."""
+        """Return the network's velocity at time *point* of the schedule, with guidance where it applies."""
         times = self._times[point]
         if self.guide is None or not self.guide.guidance.covers(self._exact[point]):
             return network(state, times.expand(len(state)))
@@ -128,7 +148,7 @@ class FlowMatchingSolver:
 
 
 def limit_norm(velocity: Tensor, state: Tensor, threshold: float) -> Tensor:
-    """*velocity* with a norm of at most *threshold* norms of *state*, item by item; no limit at 0."""
+    """Limit the norm of each item of *velocity* to *threshold* times the norm of its *state*; 0 is no limit."""
     if threshold <= 0:
         return velocity
     norms = [torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True) + 1e-10 for x in (state, velocity)]
