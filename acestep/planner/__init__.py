@@ -1,9 +1,10 @@
-"""The planner: from a caption and lyrics to metadata (phase 1) and audio codes (phase 2); descriptions of pieces.
+"""The planner: a language model that turns caption and lyrics into metadata (phase 1) and audio codes (phase 2).
 
-`prompts` asks, `answers` reads; `wishes` checks what users give and `metadata` spells it. `vocabulary` and `codes`
-know the tokens. `forms` says what an answer must look like, `grammar` compiles that, `constraint` follows it and
-`sampling` draws. `engines` run the model. `procedure` is what all requests have in common; `music`, `descriptions` and
-`completion` are the requests. `acestep.llm_inference.LLMHandler` puts them together.
+Text in and out: `prompts` builds prompts, `output_parsing` parses outputs, `user_metadata` validates what users give,
+`metadata` converts to and from YAML, `vocabulary` and `codes` know the tokens. Constrained decoding: `cot_schema` says
+what a text must look like, `grammar` compiles that, `constraint` follows it token by token, `sampling` picks tokens.
+`engines` run the model and `planner` puts an engine, its vocabulary and its grammar together. Requests: `two_phase`,
+`understanding` and `raw_prompt`. `acestep.llm_inference.LLMHandler` is the public class.
 """
 
 

@@ -1,4 +1,4 @@
-"""Audio codes: their place in a tokenizer's vocabulary and their text form ``<|audio_code_N|>``."""
+"""Audio codes: their token ids in a tokenizer and their text form ``<|audio_code_N|>``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from acestep.checkpoints.errors import CheckpointError
 from acestep.constants import MAX_AUDIO_CODE
 
 CODE_TOKEN: Final = re.compile(r"<\|audio_code_(\d+)\|>")
+"""Matches the text of one code token; group 1 is the code number."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class CodeRange:
     def find(cls, token_ids: Mapping[str, int], source: str) -> CodeRange:
         """Locate the codes among *token_ids* (id by token text) of the tokenizer called *source* in messages.
 
-        Codes above 63,999 may exist; they are left out, for nothing may generate them.
+        Codes above 63,999 may exist; they are left out, because nothing may generate them.
 
         Raises:
             CheckpointError: there are no codes, or their ids are not consecutive from code 0 on.

@@ -1,7 +1,10 @@
-"""Which tokens may follow while the planner writes one answer.
+"""Follows the grammar of one text, token by token, and says which tokens may come next.
 
-The grammar sees no control tokens: they could not be told from a user's value that spells one. ``<think>`` and
-``</think>`` are put around what it accepts, and lyrics may follow.
+The grammar contains no control tokens, because it could not distinguish them from a user's value with the same text.
+The constraint itself puts ``<think>`` and ``</think>`` around what the grammar accepts, and lets lyrics follow.
+
+The constraint, not the grammar, limits the tokens of free text: llguidance's ``rule[max_tokens=n]`` would also end it
+within a character, which leaves bytes that are no valid UTF-8.
 """
 
 from __future__ import annotations
@@ -19,48 +22,48 @@ from acestep.planner.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
 
-NAME_TOKENS = 16
-"""No field's name with its newline and colon has more tokens."""
+MAX_NAME_TOKENS = 16
+"""Upper bound of the tokens of a field's name with its newline and colon."""
 
 
 class Constraint:
-    """Follows one answer as it is written.
+    """The grammar's state within one text.
 
     Attributes:
-        max_tokens: an upper bound of the answer's length.
-        cut: whether lyrics ended because they had become too long.
-        seconds: time spent here so far.
+        max_tokens: upper bound of the text's length.
+        cut: whether the lyrics were ended because they had reached their limit.
+        seconds: time spent in the constraint so far.
     """
 
-    def __init__(self, matcher: Any, vocabulary: Vocabulary, form: CotSchema, seconds: float) -> None:
-        self.max_tokens = form.max_tokens
+    def __init__(self, matcher: Any, vocabulary: Vocabulary, schema: CotSchema, seconds: float) -> None:
+        self.max_tokens = schema.max_tokens
         self.cut = False
         self.seconds = seconds
         self._matcher = matcher
         self._vocabulary = vocabulary
         self._opening, self._closing = [vocabulary.think], [vocabulary.end_think]
         self._bits = np.zeros((vocabulary.size + 31) // 32, dtype=np.int32)
-        self._free_fields = form.free_fields
+        self._free_fields = schema.free_fields
         self._recent: list[int] = []
         self._free_end: list[int] = []
         self._free_tokens_left = 0
-        self._lyric_tokens_left = form.max_lyric_tokens
-        self._lyrics_open = form.lyrics
+        self._lyric_tokens_left = schema.max_lyric_tokens
+        self._lyrics_open = schema.lyrics
 
     @property
     def done(self) -> bool:
-        """Whether the answer is complete."""
+        """Whether the text is complete."""
         return not self._closing and not self._lyrics_open
 
     def forced(self) -> list[int]:
-        """The tokens that must follow now, already accepted; empty where there is a choice."""
+        """Accept and return the tokens that must follow now; the list is empty if there is a choice."""
         started = perf_counter()
-        tokens = self._forced_lyrics() if not self._closing else self._forced_thought()
+        tokens = self._forced_lyrics() if not self._closing else self._forced_cot()
         self.seconds += perf_counter() - started
         return tokens
 
     def allowed(self) -> NDArray[np.bool_]:
-        """Whether each token may follow, ``[vocabulary size]``; one and the same array throughout the lyrics."""
+        """Whether each token may follow, ``(vocabulary size,)``; during the lyrics it is always the same array."""
         if not self._closing:
             return self._vocabulary.lyrics_mask
         started = perf_counter()
@@ -71,7 +74,7 @@ class Constraint:
         return mask
 
     def accept(self, token: int) -> None:
-        """Go on behind *token*, which must be an allowed one."""
+        """Accept *token*, which must be an allowed one."""
         started = perf_counter()
         if self._closing:
             self._consume([token])
@@ -80,7 +83,7 @@ class Constraint:
             self._lyrics_open = token != self._vocabulary.end
         self.seconds += perf_counter() - started
 
-    def _forced_thought(self) -> list[int]:
+    def _forced_cot(self) -> list[int]:
         tokens, self._opening = self._opening, []
         following = list(self._matcher.compute_ff_tokens()) or self._cut_free_text()
         if following:
@@ -92,7 +95,7 @@ class Constraint:
         return tokens
 
     def _forced_lyrics(self) -> list[int]:
-        """The end, where lyrics have become too long."""
+        """The end token, if the lyrics have reached their limit."""
         if not self._lyrics_open or self._lyric_tokens_left > 0:
             return []
         self._lyrics_open, self.cut = False, True
@@ -103,10 +106,10 @@ class Constraint:
         self._check()
         self._free_tokens_left -= len(tokens)
         if self._free_fields:
-            self._look_for_free_field(tokens)
+            self._find_free_field(tokens)
 
-    def _look_for_free_field(self, tokens: list[int]) -> None:
-        """Start counting where *tokens* open the next free field: no other line begins with its name."""
+    def _find_free_field(self, tokens: list[int]) -> None:
+        """Start counting if *tokens* begin the next free field; no other line begins with its name."""
         name, behind, limit = self._free_fields[0]
         window = self._recent + tokens
         if f"\n{name}:" in self._vocabulary.decode(window):
@@ -114,10 +117,10 @@ class Constraint:
             self._free_tokens_left = limit
             del self._free_fields[0]
             window = []
-        self._recent = window[-NAME_TOKENS:]
+        self._recent = window[-MAX_NAME_TOKENS:]
 
     def _cut_free_text(self) -> list[int]:
-        """The tokens that end a text that is too long; none elsewhere, and none inside a character."""
+        """The tokens that end a free text at its limit; empty below the limit and inside a character."""
         if not self._free_end or self._free_tokens_left > 0:
             return []
         fits = self._matcher.validate_tokens(self._free_end) == len(self._free_end)
@@ -128,8 +131,8 @@ class Constraint:
             raise PlannerError(f"constrained decoding failed: {first_line(self._matcher)}")
 
 
-class TracedConstraint(Constraint):
-    """Logs every decision: what was forced, what was chosen, and among how many tokens."""
+class LoggingConstraint(Constraint):
+    """A constraint that logs which tokens were forced, which were sampled, and among how many."""
 
     _choices = 0
 

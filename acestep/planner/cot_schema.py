@@ -1,8 +1,8 @@
-"""What a planner's answer must look like, as a grammar in llguidance's Lark dialect.
+"""The schema of a planner's text, as a grammar in llguidance's Lark dialect.
 
-A chain of thought is a regular language of fields in a fixed order. Newlines stand at the start of the literal
-that follows, for the lexer is greedy: at the end of a caption they would be taken for the beginning of another
-line of it. Values are spelled as `to_yaml` spells them, so that phase 1 writes what phase 2 reads.
+A chain of thought is a regular language of fields in a fixed order. Each newline belongs to the literal that follows,
+because the lexer is greedy and would take a newline at the end of a caption for the start of the caption's next line.
+Values have the notation of `to_yaml`, so that phase 1 generates what the prompt of phase 2 contains.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from acestep.constants import (
 from acestep.planner.metadata import FIELDS, SongMetadata, format_field
 
 MAX_COT_CAPTION_TOKENS: Final = 512
+"""Largest number of tokens of a generated caption."""
 MAX_COT_GENRES_TOKENS: Final = 64
+"""Largest number of tokens of generated genres."""
 MAX_INDENT: Final = 8
-"""Spaces before another line of a caption; a bad model would otherwise write nothing else."""
-MAX_FREE_BYTES: Final = 64
-"""More than the other fields, and finishing a cut character or indent, can take together, one token a byte."""
+"""Largest indentation of a caption's further lines, in spaces; without it a bad model could write spaces for ever."""
+EXTRA_TOKENS: Final = 64
+"""Upper bound of the tokens of all other fields, and of those that complete a character or indentation at a limit."""
 
 _FIRST: Final = r"[\p{L}\p{N}\p{P}\p{S}--`]"
 _TEXT: Final = _FIRST + r"[^\x00-\x1f\x7f-\x9f\u2028\u2029`]*"
@@ -38,18 +40,17 @@ _TEXT: Final = _FIRST + r"[^\x00-\x1f\x7f-\x9f\u2028\u2029`]*"
 
 @dataclass(frozen=True)
 class CotSchema:
-    """What one answer must look like: a chain of thought, and lyrics behind it if they are asked for.
+    """What one text must look like: a chain of thought and, if asked for, lyrics behind it.
 
-    The limits in tokens are no part of the grammar: llguidance's ``max_tokens`` cannot choose between another line of
-    a caption and the next field. `Constraint` sees to them.
+    The limits in tokens are not part of the grammar; `acestep.planner.constraint.Constraint` enforces them.
 
     Attributes:
-        fixed: values that the user decided, by field.
-        skipped: fields that are left out, unless they are forced.
-        genres: ask for genres, which are free text on one line.
-        lyrics: let free text follow the chain of thought.
-        max_duration_s: largest duration that the planner may choose.
-        max_caption_tokens, max_genres_tokens, max_lyric_tokens: where text that the planner writes is cut off.
+        fixed: values that the user fixed, by field.
+        skipped: fields that are left out unless they are fixed.
+        genres: whether genres are asked for; they are free text on one line.
+        lyrics: whether free text follows the chain of thought.
+        max_duration_s: largest duration that the planner may choose, in seconds.
+        max_caption_tokens, max_genres_tokens, max_lyric_tokens: largest number of generated tokens of each free text.
     """
 
     fixed: tuple[tuple[str, str], ...] = ()
@@ -65,45 +66,47 @@ class CotSchema:
     def for_phase1(
         cls, user: SongMetadata, *, caption: bool, language: bool, max_duration_s: int = DURATION_MAX_S
     ) -> CotSchema:
-        """Phase 1's form, in which *user*'s values stand fast and *caption* and *language* are asked for or not."""
+        """The schema of phase 1: *user*'s values are fixed, *caption* and *language* say what is generated."""
         skipped = {name for name, wanted in (("caption", caption), ("language", language)) if not wanted}
         return cls(cls.fixed_fields(user), frozenset(skipped), max_duration_s=max_duration_s)
 
     @classmethod
     def for_text_task(cls, user: SongMetadata) -> CotSchema:
-        """The form of a whole description: every field, *user*'s values standing fast, then lyrics."""
+        """The schema of a text task: every field, with *user*'s values fixed, then lyrics."""
         return cls(cls.fixed_fields(user), genres=True, lyrics=True)
 
     @staticmethod
     def fixed_fields(user: SongMetadata) -> tuple[tuple[str, str], ...]:
-        """*user*'s values as a form takes them."""
+        """The values of *user* in the form of the attribute ``fixed``."""
         return tuple((name, str(user[name])) for name in FIELDS if name in user)
 
     @property
     def fields(self) -> list[str]:
-        """The fields that are written, in order."""
+        """The fields of the chain of thought, in order."""
         fixed = dict(self.fixed)
         left_out = self.skipped if self.genres else self.skipped | {"genres"}
         return [name for name in FIELDS if name in fixed or name not in left_out]
 
     @property
     def free_fields(self) -> list[tuple[str, str, int]]:
-        """Fields in which the planner writes any text: name, name of the field behind, largest number of tokens."""
+        """The free-text fields: name, name of the next field, largest number of tokens."""
         fixed, fields = dict(self.fixed), self.fields
         limits = {"caption": self.max_caption_tokens, "genres": self.max_genres_tokens}
         return [
-            (name, behind, limits[name]) for name, behind in pairwise(fields) if name in limits and name not in fixed
+            (name, following, limits[name])
+            for name, following in pairwise(fields)
+            if name in limits and name not in fixed
         ]
 
     @property
     def max_tokens(self) -> int:
-        """No answer of this form has more tokens."""
-        free = sum(limit for _, _, limit in self.free_fields) + MAX_FREE_BYTES
+        """Upper bound of the text's tokens; a fixed text counts one token for each byte."""
+        free = sum(limit for _, _, limit in self.free_fields) + EXTRA_TOKENS
         lyrics = self.max_lyric_tokens + 1 if self.lyrics else 0
         return sum(len(literal.encode()) for literal in self._literals()) + free + lyrics
 
     def lark(self) -> str:
-        """The grammar of what stands between ``<think>`` and ``</think>``."""
+        """The grammar of the text between ``<think>`` and ``</think>``."""
         fixed = dict(self.fixed)
         parts = (
             json.dumps(literal) if name in fixed else f"{json.dumps(literal)} {name}"

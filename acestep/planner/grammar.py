@@ -1,4 +1,4 @@
-"""Compiles forms for a tokenizer, once per process and tokenizer."""
+"""Compiles schemas to grammars for a tokenizer, once per process and tokenizer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from llguidance import LLMatcher, LLTokenizer
 
 from acestep.planner import PlannerError
-from acestep.planner.constraint import Constraint, TracedConstraint, first_line
+from acestep.planner.constraint import Constraint, LoggingConstraint, first_line
 from acestep.planner.cot_schema import CotSchema
 from acestep.planner.vocabulary import Vocabulary
 
@@ -17,12 +17,12 @@ from acestep.planner.vocabulary import Vocabulary
 class Grammar:
     """Makes constraints for one tokenizer.
 
-    The first one for a large tokenizer takes seconds, a form milliseconds; both are kept for the process, so that
-    another grammar for the same tokenizer finds them.
+    Compiling a large tokenizer takes seconds, compiling a schema milliseconds. Both results are kept for the process,
+    so that another grammar for the same tokenizer reuses them.
 
     Attributes:
-        compile_s: seconds that compiling the tokenizer took, whenever that was.
-        reused: whether it had been compiled before.
+        compile_s: seconds that compiling the tokenizer took, also if an earlier grammar did it.
+        reused: whether the tokenizer had been compiled before.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -32,20 +32,20 @@ class Grammar:
         self.reused = _compiler.cache_info().hits > hits
         self.compile_s = self._compiler.seconds
 
-    def constraint(self, form: CotSchema, *, debug: bool = False) -> Constraint:
-        """A fresh constraint that accepts one answer of *form*; with *debug* it logs its decisions.
+    def constraint(self, schema: CotSchema, *, debug: bool = False) -> Constraint:
+        """A new constraint for one text of *schema*; with *debug* it logs its decisions.
 
         Raises:
             PlannerError: llguidance rejects the grammar.
         """
         started = perf_counter()
-        matcher = self._compiler.matcher(form).deep_copy()
-        kind = TracedConstraint if debug else Constraint
-        return kind(matcher, self._vocabulary, form, perf_counter() - started)
+        matcher = self._compiler.matcher(schema).deep_copy()
+        kind = LoggingConstraint if debug else Constraint
+        return kind(matcher, self._vocabulary, schema, perf_counter() - started)
 
 
 class _Compiler:
-    """One tokenizer as llguidance needs it, and the forms compiled for it."""
+    """One tokenizer in llguidance's form, and the schemas compiled for it."""
 
     def __init__(self, grammar_json: str, size: int, end: int) -> None:
         started = perf_counter()
@@ -53,10 +53,10 @@ class _Compiler:
         self.seconds = perf_counter() - started
         self.matcher = lru_cache(maxsize=64)(self._compile)
 
-    def _compile(self, form: CotSchema) -> Any:
-        matcher = LLMatcher(self._tokenizer, form.lark())
+    def _compile(self, schema: CotSchema) -> Any:
+        matcher = LLMatcher(self._tokenizer, schema.lark())
         if matcher.is_error():
-            raise PlannerError(f"the metadata {dict(form.fixed)} cannot be written: {first_line(matcher)}")
+            raise PlannerError(f"the metadata {dict(schema.fixed)} cannot be written: {first_line(matcher)}")
         return matcher
 
 

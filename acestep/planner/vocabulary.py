@@ -1,7 +1,7 @@
-"""A checkpoint's tokenizer without its audio codes, and what the planner needs of it.
+"""A checkpoint's tokenizer without its audio codes, and the token ids that the planner needs.
 
-The 65,535 code tokens make loading and every vocabulary-sized structure several times slower, and code
-numbers follow from token ids by subtraction; so they are dropped from the tokenizer when it is read.
+The 65,535 code tokens would make loading, and every structure of the vocabulary's size, several times slower. They are
+dropped when the tokenizer is read, because code numbers follow from token ids by subtraction.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class Vocabulary:
     Attributes:
         codes: the range of the audio codes.
         controls: id of every control token by its text; ``control_ids`` are the ids alone.
-        size: one more than the largest id of a text or control token; the rows of the head that write text.
+        size: one more than the largest id of a text or control token; number of head rows that generate text.
         end: id of ``<|im_end|>``, which ends every output; ``stops`` has the padding token's as well.
         think, end_think: ids of ``<think>`` and ``</think>``.
         tokenizer: the Hugging Face tokenizer, with the chat template and without the code tokens.
-        grammar_json: the tokenizer with its control tokens disguised and without code tokens, in the ``tokenizers``
-            library's JSON format.
+        grammar_json: the tokenizer in the JSON format of the ``tokenizers`` library, without code tokens and with a NUL
+            before the text of each control token, so that no text matches one.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +74,7 @@ class Vocabulary:
 
     @cached_property
     def lyrics_mask(self) -> NDArray[np.bool_]:
-        """Whether each token may stand in free text, ``[size]``: all text, and the end, but no other control token."""
+        """Whether each token may occur in free text, ``(size,)``: text tokens and the end, no other control token."""
         mask = np.zeros(self.size, dtype=np.bool_)
         mask[self._text_ids] = True
         mask[list(self.control_ids)] = False
@@ -87,14 +87,14 @@ class Vocabulary:
         return self.controls[text]
 
     def encode(self, pieces: Sequence[str]) -> list[int]:
-        """Token ids of *pieces* that are alternately ours (from index 0) and somebody else's.
+        """Token ids of *pieces* that are alternately the package's own text (from index 0) and somebody else's.
 
-        In ours, control tokens and audio codes become tokens. In the others everything is text, so that a caption
-        which spells ``<|im_end|>`` ends nothing. Text that continues across pieces is tokenised as if it were one
-        piece.
+        In the package's own text, control tokens and audio codes become tokens. In the other pieces everything is text,
+        so that a caption which contains ``<|im_end|>`` ends nothing. Text that continues across pieces is tokenised as
+        one piece.
 
         Raises:
-            PlannerError: an audio code of ours does not exist.
+            PlannerError: the package's own text has an audio code that does not exist.
         """
         ids: list[int] = []
         text = ""
