@@ -110,6 +110,7 @@ def test_a_commit_without_tasks_is_too_old(tmp_path, monkeypatch):
         Tasks().load(settings(tmp_path))
 
 
+@pytest.mark.usefixtures("before_probe")
 def test_a_commit_without_other_families_has_no_full_ones(tmp_path, monkeypatch):
     def cached(scale, planners=("0.6B",)):
         return scale, planners

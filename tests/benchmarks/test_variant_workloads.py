@@ -89,6 +89,7 @@ def test_a_step_that_leaves_a_half_out_fails(shelf, monkeypatch):
         taken(shelf, BASE)
 
 
+@pytest.mark.usefixtures("before_probe")
 def test_a_commit_whose_denoiser_takes_no_guidance_is_too_old(shelf, monkeypatch):
     def denoiser(self, condition, context):
         return self, condition, context
