@@ -66,12 +66,11 @@ def sample(
     for index in range(steps):
         with clock.span("dit_step"):
             network = switch.velocity if switch and index >= switch.step else velocity
-            step = solver.step(network, state, index)
-            state = step.state
-            if correction is not None and not step.is_clean:
-                state = correction(state, step.clean, solver.values[index])
+            state, clean, time, is_clean = solver.step(network, state, index)  # a step that is kept would keep its state
+            if correction is not None and not is_clean:
+                state = correction(state, clean, solver.values[index])
             if repaint is not None and index < repaint.injections(steps) and not (turbo and index == steps - 1):
-                state = repaint.inject(state, noise, step.time)
+                state = repaint.inject(state, noise, time)
         if on_step is not None:
             on_step(index + 1, steps)
     return state if repaint is None else repaint.blend(state)
