@@ -1,4 +1,4 @@
-"""Numbers, vocabularies and literal strings that the models were trained with."""
+"""Numbers, vocabularies and literal texts that the models were trained with, and the limits of parameters."""
 
 from typing import Final
 
@@ -17,9 +17,9 @@ MAX_AUDIO_CODE: Final = 63_999
 """Largest valid audio code: the product of the quantizer levels 8·8·8·5·5·5, less one."""
 
 MIN_LATENT_FRAMES: Final = 128
-"""Shorter requests are padded up to this many frames (5.12 s)."""
+"""Smallest number of latent frames (5.12 s); shorter requests are padded."""
 TIMBRE_FRAMES: Final = 750
-"""Length of a timbre reference: 30 s."""
+"""Length of a timbre reference in latent frames (30 s)."""
 MAX_CAPTION_TOKENS: Final = 256
 MAX_LYRIC_TOKENS: Final = 2048
 MAX_BATCH: Final = 8
@@ -60,6 +60,6 @@ INSTRUCTION_UNDERSTAND: Final = "Understand the given musical conditions and des
 INSTRUCTION_INSPIRE: Final = "Expand the user's input into a more detailed and specific musical description:"
 INSTRUCTION_FORMAT: Final = "Format the user's input into a more detailed and specific musical description:"
 INSTRUMENTAL: Final = "[Instrumental]"
-"""Stands for lyrics where nobody sings."""
+"""The lyrics of an instrumental piece."""
 NO_USER_INPUT: Final = "NO USER INPUT"
-"""Stands for an empty user turn; as a negative prompt it means that there is none."""
+"""The user turn of an empty input; as a negative prompt it means that there is none."""

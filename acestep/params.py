@@ -1,4 +1,4 @@
-"""What a caller asks `generate_music` for and what it returns; every field is checked before any work is done."""
+"""Parameters and result of `generate_music`. Every field is checked before any work is done."""
 
 from __future__ import annotations
 
@@ -54,67 +54,69 @@ class GenerationParams:
 
     Attributes:
         task_type: one of `TASKS`.
-        instruction: first line of the caption prompt. The default one becomes the task's own
-            (`acestep.text.prompts.generate_instruction`); to have it in another task, leave out its colon.
-        track_name: one of `TRACKS`: what lego makes and extract takes out.
-        complete_track_classes: some of `TRACKS`: what complete adds.
-        reference_audio: file whose timbre and style the piece is to have.
-        src_audio: file that the tasks other than text2music start from; the piece is as long as it is.
-        audio_codes: 5 Hz codes as ``<|audio_code_N|>`` tokens; given, the planner makes none. They take the place of
+        instruction: first line of the caption prompt. The default is replaced by the instruction of the task
+            (`acestep.text.prompts.generate_instruction`); to use its text in another task, leave out its colon.
+        track_name: one of `TRACKS`: the track that lego makes or that extract isolates.
+        complete_track_classes: those of `TRACKS` that complete adds.
+        reference_audio: audio file whose timbre and style the piece follows.
+        src_audio: audio file that every task but text2music starts from; it sets the length of the piece.
+        audio_codes: 5 Hz codes as ``<|audio_code_N|>`` tokens. If they are given, the planner writes none. They replace
             *src_audio* in the tasks that need a source.
         caption: description of the music.
         global_caption: description of the whole piece, for models of ``is_lego_sft``; the caption is the track's.
-        lyrics: words with section marks; ``[Instrumental]`` by convention for none.
+        lyrics: lyrics with section marks; ``[Instrumental]`` if there are none.
         vocal_language: one of `LANGUAGES`.
         bpm: beats per minute, 30 to 300.
         keyscale: one of `KEYSCALES`.
         timesignature: one of `TIME_SIGNATURES`.
-        duration: seconds, 10 to 600; where there is a source, that sets the length.
+        duration: seconds, 10 to 600; a source sets the length instead.
         enable_normalization: scale each waveform to a peak of *normalization_db*.
         normalization_db: dBFS, at most 0.
         fade_in_duration: seconds of linear fade at the start.
         fade_out_duration: seconds of linear fade at the end.
-        latent_shift: added to the latents before decoding, after the rescale.
-        latent_rescale: multiplies the latents before decoding.
-        inference_steps: steps of the sampler; a turbo model makes at most 8 unless *timesteps* are given.
+        latent_shift: number that is added to the latents before decoding, after *latent_rescale*.
+        latent_rescale: factor of the latents before decoding.
+        inference_steps: number of sampling steps; a turbo model runs at most 8 unless *timesteps* are given.
         seed: seed of the first item (item i has seed + i) when `GenerationConfig.seeds` is None; -1 is random.
-        guidance_scale: how strongly base and sft models are led by the prompts, 1 (off) to 15; turbo models have
-            their guidance in their weights.
-        use_adg: guide by angles (ADG) instead of projections (APG).
-        cfg_interval_start: guided are the steps whose flow time (1 is noise) lies between this one
-        cfg_interval_end: and this one.
+        guidance_scale: guidance scale of base and sft models, 1 (off) to 15; turbo models were distilled with guidance
+            and ignore it.
+        use_adg: use angle-based guidance (ADG) instead of projected guidance (APG).
+        cfg_interval_start: guidance is applied only at flow times in [*cfg_interval_start*, *cfg_interval_end*], where 1
+            is pure noise and 0 is clean.
+        cfg_interval_end: see *cfg_interval_start*.
         shift: timestep shift, above 0; 3 is recommended for turbo.
         infer_method: ``ode``, or ``sde``, which adds fresh noise at each step.
         sampler_mode: ``euler``, or ``heun`` (for ``ode``), which averages two evaluations a step.
-        velocity_norm_threshold: largest norm of a velocity in norms of its state; 0 is no limit.
-        velocity_ema_factor: share of the previous velocity in each one, 0 (off) to 1.
-        timesteps: explicit descending flow times in (0, 1]; they win over steps and shift. A turbo model takes at
-            most 20.
-        dcw_enabled: wavelet correction of each step.
+        velocity_norm_threshold: largest norm of a velocity, as a multiple of the norm of its state; 0 is no limit.
+        velocity_ema_factor: weight of the previous velocity in the next one, 0 (off) to 1.
+        timesteps: descending flow times in (0, 1], which replace steps and shift; a turbo model takes at most 20.
+        dcw_enabled: apply the wavelet correction (DCW) after each step.
         dcw_mode: one of `DCW.MODES`.
         dcw_scaler: strength in the low (or only) band.
         dcw_high_scaler: strength in the high band of mode ``double``.
-        dcw_wavelet: ``haar``, or another of PyWavelets, which is then input_range.
-        repainting_start: second at which repaint and lego begin; a negative one lengthens the source to the left.
-        repainting_end: second at which they end; negative is the end of the source, a later one lengthens it.
-        chunk_mask_mode: ``explicit`` tells the model which part is made, ``auto`` (as the reference) does not.
+        dcw_wavelet: ``haar``, or another of PyWavelets, which then has to be installed.
+        repainting_start: start of the repaint region of repaint and lego, in seconds; a negative start extends the
+            source to the left.
+        repainting_end: end of the repaint region, in seconds; a negative end is the end of the source, and an end after
+            it extends the source.
+        chunk_mask_mode: ``explicit`` marks the repaint region for the model; ``auto``, as in the reference, does not.
         repaint_mode: ``conservative``, ``balanced`` or ``aggressive``: how strictly the rest of the source is kept.
-        repaint_strength: of ``balanced``: 0 is conservative, 1 aggressive.
-        retake_seed: seed, or comma-separated seeds, of another noise; None is random.
-        retake_variance: how far the noise is turned towards that one, 0 to 1.
-        audio_cover_strength: share of the steps that hear source or codes.
-        cover_noise_strength: how much of the source the flow starts from, 0 (pure noise) to 1.
-        thinking: the planner writes the audio codes of ``text2music``; the other tasks do without a planner.
+        repaint_strength: strength in mode ``balanced``: 0 is conservative, 1 is aggressive.
+        retake_seed: seed, or comma-separated seeds, of a second noise; None is random.
+        retake_variance: weight of the second noise, 0 to 1.
+        audio_cover_strength: share of the steps that are conditioned on the source or its codes.
+        cover_noise_strength: share of the source in the initial latents, 0 (pure noise) to 1.
+        thinking: the planner writes the audio codes of ``text2music``; other tasks use no planner.
         lm_temperature: 0 (greedy) to 2.
         lm_cfg_scale: guidance of the codes, at least 1 (off).
         lm_top_k: 0 is off.
         lm_top_p: 0 and 1 are off.
-        lm_negative_prompt: what guidance leads away from.
-        use_cot_metas: the planner fills in the metadata that is left open; without it, it plans no caption and no
-            language either. With bpm, keyscale, timesignature and duration given there is nothing left to plan.
+        lm_negative_prompt: prompt of the unconditional side of the planner's guidance.
+        use_cot_metas: the planner fills in the metadata that the caller left open; if off, it plans no caption and no
+            language either. If bpm, keyscale, timesignature and duration are given, nothing is planned.
         use_cot_caption: the planner's caption replaces the caller's in the synthesizer.
         use_cot_language: the planner's language replaces the caller's in the synthesizer.
-        use_constrained_decoding: hold the planner's text to the grammar of metadata, so that it can always be read.
+        use_constrained_decoding: constrain the planner's text by a grammar, so that its metadata can always be parsed.
         cot_bpm: metadata that the planner chose; the fields ``cot_*`` are filled in by `generate_music`.
         cot_keyscale: see *cot_bpm*.
         cot_timesignature: see *cot_bpm*.

@@ -1,4 +1,4 @@
-"""The public functions that ask the planner alone, and what they return; `acestep.inference` offers them."""
+"""The public functions that use only the planner, and their results; `acestep.inference` exports them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class UnderstandResult:
     """Description of a piece.
 
     Attributes:
-        caption, lyrics: text; empty where the planner wrote none.
+        caption, lyrics: text; empty if the planner wrote none.
         bpm: beats per minute, or None.
         duration: seconds, or None.
         keyscale, language, timesignature: from the vocabularies in `acestep.constants`, or empty.
         status_message: what happened, for people.
         success: whether there is a description.
-        error: why there is none, or None.
+        error: why there is no description, or None.
         extra_outputs: ``time_costs`` (seconds), ``counts`` (tokens, forwards), ``finish`` (why the text ended) and
             ``genres``, if the planner named any.
     """
@@ -49,7 +49,7 @@ class UnderstandResult:
 
 @dataclass
 class CreateSampleResult(UnderstandResult):
-    """Description of an invented piece; *instrumental* echoes the wish."""
+    """Description of an invented piece; *instrumental* is what the caller asked for."""
 
     instrumental: bool = False
 

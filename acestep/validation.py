@@ -1,4 +1,4 @@
-"""Checks of what callers give: each raises a ValueError that names the field, its value and what is allowed."""
+"""Checks of parameters. Each raises a ValueError that names the parameter, its value and what is allowed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def file(name: str, value: object) -> None:
 
 
 def read_seeds(name: str, seeds: Sequence[int] | int | str) -> list[int]:
-    """*seeds* as a list: one, several, or comma-separated text."""
+    """Return *seeds*, which are one number, several, or comma-separated text, as a list."""
     entries = seeds.split(",") if isinstance(seeds, str) else [seeds] if isinstance(seeds, int) else seeds
     try:
         return [int(entry) for entry in entries]

@@ -16,6 +16,7 @@ MAY_NOT_IMPORT = {
     "scripts.tracker.history": ("scripts.tracker.comparison", "scripts.tracker.site"),
     "scripts.tracker.comparison": ("scripts.tracker.site",),
     "scripts.tracker.validation": ("scripts.tracker.site",),
+    "scripts.tracker.running": ("scripts.tracker.history", "scripts.tracker.comparison", "scripts.tracker.site"),
     "scripts.tracker": (
         *("scripts.bisect", "scripts.compare", "scripts.meanings", "scripts.profile_inference", "scripts.reference"),
         *("scripts.regressions", "scripts.track", "scripts.validate", "scripts.versus"),

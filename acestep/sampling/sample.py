@@ -66,7 +66,7 @@ def sample(
     for index in range(steps):
         with clock.span("dit_step"):
             network = switch.velocity if switch and index >= switch.step else velocity
-            state, clean, time, is_clean = solver.step(network, state, index)  # a step that is kept would keep its state
+            state, clean, time, is_clean = solver.step(network, state, index)  # unpacked: no step keeps its state alive
             if correction is not None and not is_clean:
                 state = correction(state, clean, solver.values[index])
             if repaint is not None and index < repaint.injections(steps) and not (turbo and index == steps - 1):
