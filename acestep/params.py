@@ -81,8 +81,8 @@ class GenerationParams:
         guidance_scale: guidance scale of base and sft models, 1 (off) to 15; turbo models were distilled with guidance
             and ignore it.
         use_adg: use angle-based guidance (ADG) instead of projected guidance (APG).
-        cfg_interval_start: guidance is applied only at flow times in [*cfg_interval_start*, *cfg_interval_end*], where 1
-            is pure noise and 0 is clean.
+        cfg_interval_start: guidance is applied only at flow times in [*cfg_interval_start*, *cfg_interval_end*], where
+            1 is pure noise and 0 is clean.
         cfg_interval_end: see *cfg_interval_start*.
         shift: timestep shift, above 0; 3 is recommended for turbo.
         infer_method: ``ode``, or ``sde``, which adds fresh noise at each step.
