@@ -147,6 +147,7 @@ def _decode_latents(handler: Any, latents: Any, *, tiled: bool, tile_frames: int
 
 
 def _decode_report(handler: Any) -> Any:
+    require_keywords(attribute(handler, "decode_latents"), "window_frames")
     decoding = attribute(handler, "decoding")
     return None if decoding is None else decoding.public
 
