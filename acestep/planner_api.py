@@ -74,11 +74,12 @@ def understand_music(
 
     Args:
         llm_handler: initialised planner.
-        audio_codes: the piece as ``<|audio_code_N|>`` tokens; blank, or ``NO USER INPUT``, has one invented.
+        audio_codes: the piece as ``<|audio_code_N|>`` tokens; the planner invents a piece if they are blank or
+            ``NO USER INPUT``.
         temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
-        use_constrained_decoding: hold the answer to its grammar, so that it can always be read.
-        constrained_decoding_debug: log what the grammar forced, and what was chosen among how many tokens.
-        seed: of the draws; None is a random one.
+        use_constrained_decoding: constrain the text by a grammar, so that it can always be parsed.
+        constrained_decoding_debug: log forced tokens, and sampled ones with the number of allowed tokens.
+        seed: seed of the sampling; None is random.
 
     Returns:
         The description, or a failure with ``error``.
@@ -108,8 +109,8 @@ def create_sample(
 
     Args:
         llm_handler: initialised planner.
-        query: the wish, in words; blank for none.
-        instrumental: nobody sings.
+        query: what the piece should be like, in words; blank leaves it open.
+        instrumental: whether the piece has no vocals.
         vocal_language: one of `acestep.constants.LANGUAGES`; None, blank and ``unknown`` leave it to the planner.
         temperature, top_k, top_p, repetition_penalty: see `acestep.planner.sampling.Sampling`.
         use_constrained_decoding, constrained_decoding_debug, seed: see `understand_music`.
