@@ -66,11 +66,12 @@ def sample(
     for index in range(steps):
         with clock.span("dit_step"):
             network = switch.velocity if switch and index >= switch.step else velocity
-            state, clean, time, is_clean = solver.step(network, state, index)  # unpacked: no step keeps its state alive
+            advanced, clean, time, is_clean = solver.step(network, state, index)
             if correction is not None and not is_clean:
-                state = correction(state, clean, solver.values[index])
+                advanced = correction(advanced, clean, solver.values[index])
             if repaint is not None and index < repaint.injections(steps) and not (turbo and index == steps - 1):
-                state = repaint.inject(state, noise, time)
+                advanced = repaint.inject(advanced, noise, time)
+            state = advanced
         if on_step is not None:
             on_step(index + 1, steps)
     return state if repaint is None else repaint.blend(state)

@@ -239,7 +239,7 @@ def test_failures_are_returned(handler: AceStepHandler) -> None:
 
 
 def test_latents_that_are_not_finite(handler: AceStepHandler, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(handler.model, "silence_latent", torch.full((1, 750, 64), torch.nan))
+    monkeypatch.setitem(handler.model._buffers, "silence_latent", torch.full((1, 750, 64), torch.nan))
     result = generate(handler)
     assert result.error is not None
     assert result.error.startswith("Stage condition_encode made NaN or infinite numbers: the checkpoint is damaged")
