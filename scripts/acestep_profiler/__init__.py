@@ -18,6 +18,6 @@ _ROOT = next(
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the profiler; returns its exit status."""
     sys.path.insert(0, str(_ROOT))
-    from scripts.profile_inference import main as profile
+    from scripts.tracker.profiling.command import main as profile
 
     return profile(argv)

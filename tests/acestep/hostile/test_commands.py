@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.harness.settings import Settings
 from benchmarks.harness.workloads.models import load_dit
-from scripts.profile_inference import main
+from scripts.tracker.profiling.command import main
 from tests.acestep.hostile.conftest import MODEL, change_config
 
 SENTENCE = "config.json: num_hidden_layers is 1000000000, but the weights have 2 layers"

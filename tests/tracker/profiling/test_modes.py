@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.profile_inference import main
+from scripts.tracker.profiling.command import main
 from scripts.tracker.profiling.function_profile import profiled
 
 FAST = {"profile": ["--duration", "10"], "benchmark": ["--duration", "10", "--batch-size", "1", "--repeat", "1"]}

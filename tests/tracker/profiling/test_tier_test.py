@@ -14,7 +14,7 @@ import pytest
 from acestep.memory.predict import ModelSetup, predict
 from acestep.memory.stage_estimates import GenerationShape
 from benchmarks.harness.meta_footprint import FootprintRequest, footprint
-from scripts.profile_inference import main
+from scripts.tracker.profiling.command import main
 
 GIB = 2**30
 
@@ -85,7 +85,9 @@ def test_formula_and_shapes_agree_where_everything_is_on_the_gpu() -> None:
 
 
 def test_the_formula_needs_no_torch(tmp_path: Path) -> None:
-    program = "import sys; sys.modules['torch'] = None; from scripts.profile_inference import main; sys.exit(main())"
+    program = (
+        "import sys; sys.modules['torch'] = None; from scripts.tracker.profiling.command import main; sys.exit(main())"
+    )
     options = ["--mode", "tier-test", "--memory-model", "analytic", "--tiers", "8"]
     command = [sys.executable, "-c", program, *options]
     environ = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
