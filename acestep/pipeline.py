@@ -90,7 +90,7 @@ def generate(
     generation.encode_audio()
     generation.encode_condition_and_prepare_latents()
     generation.diffuse()
-    progress(0.8, desc="DecodeReport audio...")
+    progress(0.8, desc="Decoding audio...")
     waveforms, decode_report = generation.decode()
     progress(0.99, desc="Preparing audio data...")
     counts = {name: count - counts_before[name] for name, count in _counts(clock).items()}
