@@ -271,6 +271,7 @@ def test_progress_runs_from_the_planner_to_the_end(handler: AceStepHandler, plan
     assert values[0] <= 0.1
     assert values[-1] == 0.99
     assert any("8/8" in text for _, text in seen)
+    assert (0.8, "Decoding audio...") in seen
 
 
 def test_result_as_plain_data_is_a_copy(handler: AceStepHandler) -> None:
